@@ -1,4 +1,4 @@
-"""Fixtures of the store's tests: messages, rows to tamper with."""
+"""Fixtures of the store's tests: messages, and rows to tamper with."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ RECORD = CopyRecord(
 
 @pytest.fixture
 def record() -> CopyRecord:
-    """A record with something in most fields."""
+    """Make a record with most fields filled."""
     return RECORD
 
 
 @pytest.fixture
 def put_some(record: CopyRecord) -> Callable[..., list[int]]:
-    """A function that puts `count` distinct copies into a vault, in one group commit."""
+    """Return a function that puts `count` distinct copies into a vault, in one group commit."""
 
     def put(vault: Vault, count: int, size: int = 40) -> list[int]:
         return vault.put_many((f"{i}:".encode() + b"x" * size, record, 1000 + i) for i in range(count))
@@ -47,7 +47,7 @@ def put_some(record: CopyRecord) -> Callable[..., list[int]]:
 
 @pytest.fixture
 def sql() -> Callable[..., Any]:
-    """A function that runs SQL on a vault's database as whoever may write to it would, with `?` for values."""
+    """Return a function that runs SQL on a vault's database as a database writer would, with `?` for values."""
 
     def execute(vault: Vault, text: str, *values: Any) -> Any:
         with vault.db.making():

@@ -1,8 +1,8 @@
-"""Writes the test vectors of the audit trail and of acceptances: `python -m tests.store.authority.make_vectors NAME…`.
+"""Write the test vectors of the audit trail and of acceptances: `python -m tests.store.authority.make_vectors NAME…`.
 
-As `tests.store.sealing.make_vectors`. The events are put together here as FORMAT.md says, not by the code that is
-tested. A case is a whole trail, the rows in order; `broken` are the places, from 1, at which a reader must find
-something wrong.
+Like `tests.store.sealing.make_vectors`. The events are assembled here as FORMAT.md says, not by the code under test. A
+case is a complete trail, the rows in order; `broken` lists the positions, from 1, at which a reader must report an
+error.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Row(NamedTuple):
 
 
 class Told(NamedTuple):
-    """What an event says."""
+    """The content of an event."""
 
     action: str
     operator: str = "ada"
@@ -67,12 +67,12 @@ def _inner(told: Told, at: int, previous: bytes, *more: object) -> bytes:
 
 
 def form_1(former: Row | None, told: Told, at: int = AT, store_id: bytes = STORE_ID) -> Row:
-    """An operator's event of format 1, which had no uid yet."""
+    """Make an operator's event of format 1, which had no uid yet."""
     return Row(at, seal_with(PRIVATE, "audit", store_id, _inner(told, at, _digest(former, b""))))
 
 
 def form_2(former: Row | None, told: Told, at: int = AT, signer: int = GATEWAY, key: int | None = None) -> Row:
-    """A gateway's event of format 1. `key` is whose key signs it, where that is not the signer's."""
+    """Make a gateway's event of format 1. `key` signs it, by default the signer's own."""
     header = b"\2" + signer.to_bytes(8, "big")
     info = statement("gateway event", STORE_ID, header)
     hpke = hpke_seal(hybrid_public(STORE.read_public), info, _inner(told, at, _digest(former, b"")))
@@ -92,7 +92,7 @@ def form_3_4(
     store_id: bytes = STORE_ID,
     key: int | None = None,
 ) -> Row:
-    """An event of format 2. `claimed` is who it says signed it, `key` whose key does, where they are others."""
+    """Make an event of format 2. `claimed` is the stated signer, `key` the key used, if they differ from the signer."""
     signer = signers[0] if claimed is None else claimed
     previous = _digest(former, bytes(32))
     plain = _inner(told, at, b"", told.uid, told.act, told.phase)
@@ -108,7 +108,7 @@ def form_3_4(
 
 
 def trail(*told: tuple[int, Told]) -> list[Row]:
-    """Events of these forms, one after the other."""
+    """Chain events of these forms."""
     rows: list[Row] = []
     for number, (form, each) in enumerate(told, 1):
         former = rows[-1] if rows else None
@@ -141,7 +141,7 @@ def _certificate(signer: int, rights: int, since: int = AT - 1000, until: int = 
 
 
 def _store() -> dict[str, Any]:
-    """The store that all of these are of: its gateways, of which one was revoked, and its operators."""
+    """Make the store of all cases: its gateways, one of them revoked, and its operators."""
     public = {signer: key.public_key().public_bytes_raw().hex() for signer, key in KEYS.items()}
     fresh = Ed25519PrivateKey.from_private_bytes(bytes([99]) * 32).public_key().public_bytes_raw().hex()
     return {
@@ -156,7 +156,7 @@ def _store() -> dict[str, Any]:
 
 
 def events() -> Iterator[Case]:
-    """The trail, in each of its forms."""
+    """List the trails, in each of their forms."""
 
     def case(fault: str, rows: list[Row], *broken: int, told: list[dict[str, Any]] | None = None) -> Case:
         shown = [{"at": row.at, "sealed": row.sealed.hex()} for row in rows]
@@ -179,7 +179,8 @@ def events() -> Iterator[Case]:
 
     whole = trail(*everything)
     for place in range(1, len(whole)):
-        # Those of format 1 are counted: without one, the first that has a number has another than is due.
+        # Events of format 1 are counted: without one of them, the first numbered event does not have the expected
+        # number.
         broken = sorted({place, 3}) if place <= 3 else [place]
         yield case(f"event {place} of {len(whole)} is missing", whole[: place - 1] + whole[place:], *broken)
     yield case("two events changed places", [whole[0], *whole[2:0:-1], *whole[3:]], 2, 3, 4)
@@ -228,10 +229,10 @@ def events() -> Iterator[Case]:
 
 
 def acceptances() -> Iterator[Case]:
-    """What operators accepted, heads by their generation, and orders by their delivery and when they were ordered.
+    """List accepted heads by generation, and accepted orders by delivery and order time.
 
-    `generation` is that of the newest acceptance that verifies, 0 without one; `in_force` are the generations of heads
-    that still bind, `forgone` the orders that are not sent.
+    `generation` is that of the newest verified acceptance, 0 without one; `in_force` are the generations of heads still
+    binding, `forgone` the orders that are not sent.
     """
     heads = [0, 3000, 4000]
     orders = [[1, 2999], [1, 3000], [2, 2999], [2, 3000], [2, 4000], [1, 4000]]

@@ -1,4 +1,4 @@
-"""Work on many copies is told as it is done: what is meant, each part with it, the end; and what cut it short."""
+"""Acts on many copies are recorded as they run: the intent, each part with its work, the end, and interruptions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The audit trail: what was done is there, in order, whole, and sealed."""
+"""The audit trail records every act, in order, complete, and sealed."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_a_changed_time_is_found(any_vault: Vault) -> None:
 @pytest.mark.parametrize("field", ["at", "sealed"])
 @pytest.mark.parametrize("absurd", ["text", b"bytes", 3.5, 7])
 def test_an_absurd_value_is_found(vault: Vault, field: str, absurd: object) -> None:
-    """A table made anew without types keeps any value in any column."""
+    """A table recreated without types accepts any value in any column."""
     record_event(vault, "saved", operator="op")
     with vault.db.making():
         vault.db.connection().executescript(

@@ -1,4 +1,4 @@
-"""What a writer of the database takes away or puts back, found by the heads that were signed: `check` says what."""
+"""`check` reports what a database writer removed or put back, by comparing the store with the signed heads."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Sql = Callable[..., Any]
 
 @pytest.fixture
 def full_vault(any_vault: Vault, record: CopyRecord) -> Vault:
-    """A vault with copies, a deletion, events, and two deliveries."""
+    """Make a vault with copies, a deletion, events, and two deliveries."""
     ids = any_vault.put_many((b"Subject: x\r\n\r\n%d" % number, record, None) for number in range(8))
     write_settings(any_vault, Settings(), Settings(relay="smtp://127.0.0.1:1"), operator="anna")
     any_vault.delete(ids[:2])
@@ -69,7 +69,7 @@ def test_the_newest_epoch_with_its_copies(full_vault: Vault, sql: Sql) -> None:
 def test_the_end_of_an_open_epoch_that_no_head_names(
     full_vault: Vault, record: CopyRecord, sql: Sql, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Those of processes that were killed stay open for good, too many for a head. The ids tell all the same."""
+    """Killed processes leave epochs open for good, too many for a head to list. The ids show the gap nevertheless."""
     monkeypatch.setattr(keeper, "_OPEN_EPOCHS", 2)
     last: list[int] = []
     for number in range(5):

@@ -1,4 +1,4 @@
-"""Named configuration: versions, concurrent changes, and what a writer of the database can do to it."""
+"""Named configuration: versions, concurrent changes, and changes by a database writer."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def test_a_cut_or_empty_field_is_found(vault: Vault, field: str) -> None:
 @pytest.mark.parametrize("field", ["version", "changed_at", "sealed", "signature"])
 @pytest.mark.parametrize("absurd", ["text", b"bytes", 3.5, 7])
 def test_an_absurd_value_is_found(vault: Vault, field: str, absurd: object) -> None:
-    """A table made anew without types keeps any value in any column."""
+    """A table recreated without types accepts any value in any column."""
     write(vault, "colours", Colours(["red"]))
     with vault.db.making():
         vault.db.connection().executescript(

@@ -1,4 +1,4 @@
-"""Heads are written and compared as FORMAT.md says, and so is what was sent."""
+"""Heads and the record of sent orders are written and compared as FORMAT.md says."""
 
 from __future__ import annotations
 

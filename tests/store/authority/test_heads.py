@@ -1,4 +1,4 @@
-"""Heads: what each writer says that the store holds, on both databases."""
+"""Heads: each writer signs what the store holds, on both databases."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is remembered outside of a store: one that is put back as it was is told, not changed, and sends nothing."""
+"""The memory outside of a store: a store that was put back is reported, not changed, and sends nothing."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def put_back(location: str, rows: dict[str, list[tuple[object, ...]]]) -> None:
 
 @pytest.fixture
 def rewind(any_store: str, tmp_path: Path) -> Iterator[Callable[[], Callable[[], None]]]:
-    """A function that takes a closed store as it is, and returns one that puts it back."""
+    """Return a function that saves a closed store and returns a function that puts it back."""
 
     def take() -> Callable[[], None]:
         if is_url(any_store):
@@ -126,12 +126,12 @@ def test_nothing_is_sent_again_from_a_store_put_back(
     worker = DeliveryWorker(gateway, owner="test")
     asyncio.run(worker.run_until_idle(deadline=1))
     assert "older than what was seen" in worker.problem
-    # Mail is kept all the same, under an id that nobody had.
+    # Mail is still kept, under an unused id.
     assert gateway.put(b"y", record) == copy_id + 2
     gateway.close()
     vault = open_store(any_store, UNLOCK, Use.READ)
     head = read_head(vault, 2)
-    assert head is not None and head.epoch == 0  # It did not sign for less than it had seen.
+    assert head is not None and head.epoch == 0  # It did not sign a head lower than the one it had seen.
     vault.close()
 
 
@@ -165,7 +165,7 @@ def test_the_file(vault: Vault, state_home: Path) -> None:
     assert json.loads(path.read_bytes())["store"] == vault.store_id.hex()
     kept = Memory(path, vault.store_id).read()
     assert [head.writer for head in kept.heads] == [0, 1]
-    # What is older, or of another store, takes nothing away.
+    # Memory that is older, or of another store, removes nothing.
     assert Memory(path, vault.store_id).keep([]) == ""
     assert Memory(path, vault.store_id).read() == kept
     assert Memory(path, b"another").read().heads == []
@@ -184,13 +184,13 @@ def test_a_memory_that_cannot_be_kept_stops_nothing(store: str, state_home: Path
 def test_nobody_who_puts_waits_for_it_to_be_kept(
     vault: Vault, tmp_path: Path, record: CopyRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(keeper, "SIGN_SECONDS", 0.0)  # It is kept with each head.
+    monkeypatch.setattr(keeper, "SIGN_SECONDS", 0.0)  # Memory is saved with each head.
     enroll(vault, "mx1", tmp_path / "mx1")
     gateway = open_with_credentials(vault.location, tmp_path / "mx1", tmp_path / "mx1.seen")
     gateway.put(b"first", record)
     before = read_head(gateway, 2)
     with (tmp_path / "mx1.seen.lock").open("wb") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # As a disk that takes its time.
+        fcntl.flock(lock, fcntl.LOCK_EX)  # Simulate a slow disk.
         keeping = threading.Thread(target=gateway.witness.beat)
         keeping.start()
         while read_head(gateway, 2) == before:
@@ -222,7 +222,7 @@ def test_a_gateway_goes_on_judging_by_the_newest_that_it_saw(
     vault = open_store(any_store, UNLOCK)
     write_settings(vault, read_settings(vault), Settings(local_domains=("new.example",)), operator="anna")
     enroll(vault, "mx2", tmp_path / "mx2")
-    revoke(vault, "mx2")  # The settings are sealed with a key of which the older store has no grant.
+    revoke(vault, "mx2")  # The settings are sealed with a key that the older store has no grant for.
     vault.close()
     seen = tmp_path / "mx1.seen"
 

@@ -1,4 +1,4 @@
-"""Writing anew what does not verify: what is known of it before, what is lost, and that nothing older passes after."""
+"""Rewriting configuration that does not verify: what is known before, what is lost, and no older one verifies after."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def newest(vault: Vault, name: str) -> dict[str, Any]:
 
 
 def damage(vault: Vault, name: str, field: str = "sealed") -> dict[str, Any]:
-    """Flip a bit of the newest row of a name; returns the row as it was."""
+    """Flip a bit of the newest row with this name; return the row as it was."""
     row = newest(vault, name)
     table = vault.models.Configuration
     blob = bytes(row[field])
@@ -44,7 +44,7 @@ def problems(vault: Vault) -> dict[str, str]:
 
 @pytest.fixture
 def changed(any_vault: Vault) -> Vault:
-    """A vault whose settings were changed twice."""
+    """Make a vault whose settings were changed twice."""
     change_settings(any_vault, OLD, operator="ann")
     change_settings(any_vault, NEW, operator="bob")
     return any_vault
@@ -109,7 +109,7 @@ def test_a_version_that_cannot_be_does_not_stay(changed: Vault, version: int, op
     table = changed.models.Configuration
     with changed.write():
         table.update(version=version).where(table.id == old["id"]).execute()
-    change = configuration.write(changed, "saved-filters", [], action="filter saved")  # An event that knows of it.
+    change = configuration.write(changed, "saved-filters", [], action="filter saved")  # an event that the memory knows
     assert change == 1
     again = open_again()
     found = look(again, PART)

@@ -1,4 +1,4 @@
-"""The Backup settings: what may be set, what is kept, and that nobody else changes it."""
+"""The Backup settings: valid values, what is stored, and that only the authority changes them."""
 
 from __future__ import annotations
 
@@ -281,6 +281,6 @@ def test_what_was_confirmed_may_be_less_by_then(any_vault: Vault) -> None:
 
 def test_a_change_that_leaves_the_maximum_needs_no_confirmation(any_vault: Vault) -> None:
     any_vault.put(os.urandom(20_000), CopyRecord())
-    change_settings(any_vault, Settings(max_size=1))  # the newest copy stays, and is more than the maximum
+    change_settings(any_vault, Settings(max_size=1))  # the newest copy stays, although it exceeds the maximum
     for settings in (Settings(max_size=1, allow_infected=True), Settings(max_size=2)):
         assert change_settings(any_vault, settings, confirmed=Removal()) == settings

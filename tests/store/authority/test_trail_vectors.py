@@ -1,4 +1,4 @@
-"""Events in all of their forms, and acceptances, are read as FORMAT.md says."""
+"""Events in all their forms, and acceptances, are read as FORMAT.md says."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _CERTIFICATE = "INSERT INTO certificate (signer, key, rights, since, until, sign
 
 @pytest.fixture
 def made(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Vault]:
-    """The store that the vectors of a file are of, without events."""
+    """Make the store of a file's vectors, without events."""
     store = json.loads((FOLDER / f"{request.param}.json").read_text())["store"]
     keys = derive_keys(bytearray.fromhex(store["seed"]), bytes.fromhex(store["store_id"]))
     location = str(tmp_path / "mail.store")

@@ -1,4 +1,4 @@
-"""A backup holds the store as it was at one moment, whoever writes meanwhile, and is verified before it has a name."""
+"""A backup holds the store at one moment, despite concurrent writers, and gets its name only after verification."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ KEY = Unlock.passphrase(PASSPHRASE)
 
 
 def ids(location: Path | str) -> list[int]:
-    """The copies of a store that is whole."""
+    """Return the ids of the copies; assert that the store is intact."""
     with closing(open_store(str(location), KEY)) as vault:
         assert not check(vault).broken
         return [row[0] for row in vault.rows(0, 10_000)]
@@ -187,7 +187,7 @@ def test_a_folder_that_is_not_there(store: str, tmp_path: Path) -> None:
 
 @pytest.fixture
 def archives(postgres: Cluster, empty_postgres: str) -> Iterator[Callable[[Path], str]]:
-    """A function that restores an archive into an empty database, and gives its location."""
+    """Return a function that restores an archive into an empty database and returns its location."""
     import psycopg
 
     name = f"restored{os.getpid()}"

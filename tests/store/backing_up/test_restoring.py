@@ -1,4 +1,4 @@
-"""A store that was put back works again once an operator signed that it holds."""
+"""A store that was put back works again once an operator signed that its content is accepted."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ KEY = Unlock.passphrase(PASSPHRASE)
 
 
 def put_back(backup: Path, location: str) -> None:
-    """Put a backup in the place of the store."""
+    """Replace the store by a backup."""
     if is_url(location):
         options = ["--clean", "--if-exists", "--exit-on-error", "--no-owner", f"--dbname={location}"]
         subprocess.run(["pg_restore", *options, backup], check=True)
@@ -166,7 +166,7 @@ def test_a_gateway_cannot(vault: Vault, tmp_path: Path) -> None:
 async def test_a_release_that_was_not_kept_is_not_sent_whatever_its_row_says(
     any_vault: Vault, put_some: Any, tmp_path: Path
 ) -> None:
-    """The rows of both are put back as they were before the store was restored."""
+    """Both rows are put back as they were before the store was restored."""
     async with ScriptedServer() as server:
         use(any_vault, server.port)
         called_off, kept = fill(any_vault, 2)
@@ -187,7 +187,7 @@ async def test_a_release_that_was_not_kept_is_not_sent_whatever_its_row_says(
 async def test_what_is_ordered_after_it_is_sent_whatever_the_clock_says(
     any_vault: Vault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The machine that restored it was ahead of this one."""
+    """The clock of the machine that restored it was ahead of this one's."""
     with monkeypatch.context() as patched:
         patched.setattr("store.backing_up.restoring.now_ms", lambda: now_ms() + 3_600_000)
         restore(any_vault)

@@ -1,4 +1,4 @@
-"""Entries of small waves, with keys drawn by chance: campaigns that vary, and copies that have nothing in common."""
+"""Entries of small waves with random keys: campaigns that vary, and copies without anything in common."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from store.campaigns.material import Entry, Flags
 
 
 class Campaign:
-    """Makes copies that share most keys of a letter, a link and a kit, from senders of their own."""
+    """A campaign: makes copies that share most keys of a letter, a link and a kit, each from its own sender."""
 
     def __init__(self, seed: int, *, domain: str = "") -> None:
         self._rng = random.Random(f"campaign-{seed}")
@@ -18,7 +18,7 @@ class Campaign:
         self._origin = [self._rng.getrandbits(64) for _ in range(2)]
 
     def copy(self, number: int, flags: Flags = Flags.NONE) -> Entry:
-        """A copy of the letter: some of its sentences are others, and it comes from another sender each time."""
+        """Make a copy of the letter: some sentences vary, and each copy has another sender."""
         rng = self._rng
         domain = self._domain or f"d{rng.getrandbits(40):x}.example"
         return Entry(
@@ -31,19 +31,19 @@ class Campaign:
         )
 
     def stranger(self, number: int, flags: Flags = Flags.NONE) -> Entry:
-        """A copy with the link and the kit of the campaign, and a letter of its own."""
+        """Make a copy with the link and the kit of the campaign, but a different letter."""
         return self.copy(number, flags)._replace(content=[self._rng.getrandbits(64) for _ in range(24)])
 
 
 def single(number: int, flags: Flags = Flags.NONE) -> Entry:
-    """A copy that has nothing in common with others."""
+    """Make a copy that has nothing in common with others."""
     rng = random.Random(f"single-{number}")
     content, payload, origin = ([rng.getrandbits(64) for _ in range(n)] for n in (20, 2, 3))
     return Entry(number, content, payload, origin, f"{rng.getrandbits(32):x}@s{number}.example", flags)
 
 
 def wave(seed: int, sizes: tuple[int, ...] = (80, 40, 20), singles: int = 60) -> tuple[list[Entry], list[set[int]]]:
-    """A wave in chance order, and the copies of each campaign."""
+    """Make a shuffled wave; return it with the copies of each campaign."""
     rng = random.Random(f"wave-{seed}")
     numbers = rng.sample(range(1, 10_000), sum(sizes) + singles)
     entries, sets = [], []

@@ -1,4 +1,4 @@
-"""Small waves of real messages: campaigns whose copies differ, and letters that have nothing in common with others."""
+"""Small waves of real messages: campaigns whose copies vary, and letters without anything in common."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ _SYLLABLES = [one + two for one in "bdfgklmnprstvz" for two in "aeiou"]
 
 
 def word(rng: random.Random) -> str:
-    """A word of its own."""
+    """Make a unique word."""
     return "".join(rng.choice(_SYLLABLES) for _ in range(rng.randint(2, 4)))
 
 
 def sentence(rng: random.Random) -> str:
-    """A sentence of its own."""
+    """Make a unique sentence."""
     return " ".join(word(rng) for _ in range(9)).capitalize() + "."
 
 
 def letter(campaign: int, number: int) -> bytes:
-    """A copy of a campaign's letter: most of its sentences, its link and kit, from a sender of its own."""
+    """Make a copy of a campaign's letter: most of its sentences, its link and kit, its own sender."""
     fixed, own = random.Random(f"campaign-{campaign}"), random.Random(f"copy-{campaign}-{number}")
     subject = " ".join(word(fixed) for _ in range(4))
     sentences = [sentence(fixed) for _ in range(12)]
@@ -34,12 +34,12 @@ def letter(campaign: int, number: int) -> bytes:
 
 
 def single(number: int) -> bytes:
-    """A message that has nothing in common with others."""
+    """Make a message that has nothing in common with others."""
     return letter(-1 - number, number)
 
 
 def put_wave(vault: Vault, sizes: tuple[int, ...] = (30, 20), singles: int = 15, *, start: int = 0) -> list[list[int]]:
-    """Put a wave there; the copies of each campaign, and last those of none. `start`: the number of the first copy."""
+    """Put a wave; return the copies of each campaign, and last the others. `start`: number of the first copy."""
     found = []
     for campaign, size in enumerate(sizes):
         found.append(put(vault, [letter(campaign, start + number) for number in range(size)]))
@@ -47,5 +47,5 @@ def put_wave(vault: Vault, sizes: tuple[int, ...] = (30, 20), singles: int = 15,
 
 
 def put(vault: Vault, raws: list[bytes], record: CopyRecord | None = None) -> list[int]:
-    """Put messages there."""
+    """Put messages into the vault."""
     return vault.put_many((raw, record or CopyRecord(), None) for raw in raws)

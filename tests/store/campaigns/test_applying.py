@@ -1,4 +1,4 @@
-"""What operators say, applied to campaigns in every order: no copy is lost, none has two places, none is acted on."""
+"""Marks of operators, applied to campaigns in any order: no copy is lost or in two places, and none is acted on."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def campaign(number: int, copies: Sequence[int], odd: Sequence[int]) -> Campaign
 
 @st.composite
 def campaigns(draw: st.DrawFn) -> tuple[list[Campaign], dict[int, JoinedRow]]:
-    """Campaigns whose copies have one place each, some of them joined since."""
+    """Make campaigns whose copies have one place each, some of them joined later."""
     places = draw(st.lists(st.tuples(st.sampled_from([0, *NUMBERS]), st.booleans()), max_size=60))
     found = []
     for number in draw(st.permutations(NUMBERS)):
@@ -81,7 +81,7 @@ def test_every_copy_keeps_one_place(
         assert not out & set(one.copies)
         for each in one.odd:
             assert each.reasons.count(Reason.APART) == (each.copy in out) and each.reasons
-    # In whatever order they said it.
+    # The marks may come in any order.
     assert applied(found, joined, Marks(tuple(said[::-1]), tuple(peeled[::-1]))) == shown
     assert applied(found, dict(reversed(joined.items())), marks) == shown
 
@@ -102,7 +102,7 @@ def test_each_copy_is_found_where_it_is(
         place = standing.place(copy)
         assert place is not None and place.campaign == number and bool(place.reasons) == bool(odd)
     assert standing.place(100_000) is None
-    # The places of an earlier standing, and what joined since, come to the same.
+    # Places from an earlier state plus later joins give the same result.
     before = Standing(applied(found, {}, marks))
     assert before.placed is not None
     later = Standing(standing.campaigns)

@@ -1,4 +1,4 @@
-"""`check` names what was made from copies and does not verify, and says what makes it anew; on both databases."""
+"""`check` names derived rows that do not verify, and the command that makes them anew; on both databases."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Sql = Callable[..., Any]
 
 @pytest.fixture
 def found(any_vault: Vault) -> Vault:
-    """A store with a campaign of 20, and what was made of it."""
+    """Make a store with a campaign of 20, and its derived rows."""
     put_wave(any_vault, (20,), 5)
     assert find(any_vault).campaigns == 1
     return any_vault
@@ -49,7 +49,7 @@ def test_traits_that_do_not_verify_are_named_and_made_anew(found: Vault, sql: Sq
     [(_, why)] = [each for each in check(found).broken if each[0] == "traits"]
     assert why == "those of copies 2-4, 9 do not verify: `mailhold index --verify` makes them anew"
     assert index(found, again=unreadable(found)).indexed == 3
-    assert read_traits(found, [2]) == was and unreadable(found) == [4]  # It is in the bin.
+    assert read_traits(found, [2]) == was and unreadable(found) == [4]  # The copy is in the bin.
 
 
 def test_rows_without_a_copy_are_named(found: Vault, sql: Sql) -> None:

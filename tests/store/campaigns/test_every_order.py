@@ -1,4 +1,4 @@
-"""Acts, arrivals, deletions and findings in every order: who followed all of it sees what one sees who comes late."""
+"""Acts, arrivals, deletions and findings in every order: following all steps gives the same as reading at the end."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ STEPS = 14
 
 
 class Drawn:
-    """A store to which things happen by chance."""
+    """A store changed by random steps."""
 
     def __init__(self, vault: Vault, seed: int) -> None:
         self.vault, self.rng = vault, random.Random(seed)
@@ -81,7 +81,7 @@ class Drawn:
         self.rng.choice([*acts, self.arrive, self.find, self.find])()
 
     def check(self) -> None:
-        """What holds at every moment."""
+        """Check what must hold at every moment."""
         followed, late = self.standing(), StandingReader(self.vault).read()
         assert not followed.problems and followed.number == late.number and followed.waiting == late.waiting
         assert followed.campaigns == late.campaigns and followed.placed == late.placed
@@ -91,7 +91,7 @@ class Drawn:
         for one in followed.campaigns:
             for number in (one.id, *one.parts):
                 assert not said.taken_out(number) & set(one.copies)
-        # A number is never given to two: most of those that had it still have it, unless they are gone.
+        # A campaign number is never reused: most of its former copies still have it, unless they are gone.
         state = Stored(self.vault).state()
         assert all(number < state.following for number in state.order)
         for number in state.order:
@@ -102,7 +102,7 @@ class Drawn:
 @pytest.mark.parametrize("seed", range(amount(3, 12)))
 def test_in_every_order(vault: Vault, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     if seed % 2:
-        monkeypatch.setattr("store.campaigns.finding._SOON_MS", -1)  # A finding is dear: copies join.
+        monkeypatch.setattr("store.campaigns.finding._SOON_MS", -1)  # Finding is slow: copies join instead.
     put_wave(vault, (14, 12, 10), 6)
     find(vault)
     drawn = Drawn(vault, seed)

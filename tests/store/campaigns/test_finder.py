@@ -1,4 +1,4 @@
-"""The finder's process: new copies join, one at a time writes, and one that is killed leaves nothing half done."""
+"""The finder's process: new copies join, only one finder writes at a time, a killed one leaves nothing half done."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from store.vault.vault import Vault
 from tests.store.campaigns.mail import letter, put, put_wave
 from tests.store.campaigns.test_finding import sets
 
-#: Seconds that a busy machine is given.
+#: Time limit (s) that suits a busy machine.
 PATIENCE = 60.0
 
 
 class Console:
-    """What a console does: it reads the campaigns a few times a second, and keeps a finder at work."""
+    """A console's part: reads the campaigns a few times a second, and keeps a finder running."""
 
     def __init__(self, vault: Vault) -> None:
         self.finder, self.reader = Finder(vault), StandingReader(vault)
 
     def until(self, wanted: Callable[[Standing], bool]) -> Standing:
-        """Wait for campaigns of that kind."""
+        """Wait for campaigns that satisfy the condition."""
         end = time.monotonic() + PATIENCE
         while not wanted(standing := self.reader.read()):
             assert time.monotonic() < end, (sets(standing), standing.waiting, standing.problems)
@@ -62,7 +62,7 @@ def test_campaigns_are_found_and_new_copies_join_them(any_vault: Vault, console:
     more, other, alike = put(any_vault, [letter(0, 100), letter(9, 1), letter(0, 0)])
     standing = console.until(lambda standing: not standing.waiting)
     assert reasons(standing, more) == (1, ()) and reasons(standing, other) is None
-    # What is like a copy that was peeled off is kept out too.
+    # A new copy that resembles a peeled-off copy is kept out too.
     assert reasons(standing, alike) == (1, (Reason.APART,))
     assert console.finder.running
     console.finder.close()
@@ -115,7 +115,7 @@ def test_one_that_stood_still_writes_nothing(
     now[0] += LEASE_MS - 1
     assert not other.take()
     now[0] += 1
-    # Nobody else took it: it still may.
+    # Nobody else took the lease: the finder may continue.
     assert stored.put_joined(state, 66, {}) is not None
     assert other.take()
     with pytest.raises(LeaseLost):
@@ -143,7 +143,7 @@ def test_a_finder_that_is_killed_leaves_all_whole(
     for turn in range(6):
         put(any_vault, [letter(turn % 2, 200 + 20 * turn + number) for number in range(20)])
         lease = Lease(any_vault)
-        # Every other one finds campaigns anew.
+        # Every second one finds campaigns anew.
         held = lease.held if turn % 2 and lease.take() else None
         process = started(Task(any_vault.location, any_vault.worker_key_material(settings=True), held))
         end = time.monotonic() + rng.uniform(0.1, 1.5)
@@ -176,7 +176,7 @@ def test_two_consoles_have_one_finder(any_vault: Vault, console: Console, open_a
             other.finder.look(other.reader)
         standing = other.until(lambda standing: standing.number > 0)
         assert sets(standing) == {1: first, 2: second} and standing.number == 1
-        # Whoever has the lease: the other one goes on when it ends.
+        # Either finder may have the lease; the other one continues when it ends.
         console.until(lambda standing: not standing.waiting)
         console.finder.close()
         [more] = put(any_vault, [letter(1, 100)])

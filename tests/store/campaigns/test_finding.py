@@ -1,4 +1,4 @@
-"""Campaigns are found, kept in the side table, and read as they stand; on both databases."""
+"""Campaigns are found, saved in the derived rows, and read as saved; on both databases."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_what_operators_say_holds_at_once(any_vault: Vault) -> None:
     assert [each.copy for each in standing.campaigns[0].odd] == first[:2]
     marks.join(any_vault, 1, 0)
     assert sets(reader.read()) == {1: first[2:], 2: second}
-    # It stays so when they are found anew.
+    # The mark stays when campaigns are found anew.
     assert find(any_vault).grouped
     assert sets(reader.read()) == {1: first[2:], 2: second}
 
@@ -103,7 +103,7 @@ def test_damaged_rows_are_left_out_and_told(any_vault: Vault, sql: Callable[...,
     sql(any_vault, "UPDATE derived SET sealed = SUBSTR(sealed, 1, 40) WHERE id = 0 AND kind = 'campaign'")
     standing = StandingReader(any_vault).read()
     assert sets(standing) == {} and "state of campaigns" in standing.problems[0].lower()
-    # They are found anew, under ids of their own: which copies the old ones had is not known.
+    # Campaigns are found anew under new ids, because the copies of the old ones are unknown.
     assert find(any_vault).grouped
     assert sets(StandingReader(any_vault).read()) == {3: first, 4: second}
 
@@ -163,7 +163,7 @@ def test_what_joined_and_went_into_the_bin_has_its_place_when_it_comes_back(
 
 
 def test_keys_that_few_copies_have_are_spelled_too(vault: Vault) -> None:
-    """A link that one copy in six has is evidence, and not in the copies that the title is made of."""
+    """A link in one of six copies is evidence, although it is in none of the copies that the title is made from."""
     put(vault, [letter(0, number) + b"http://rare.example/offer\n" * (number % 6 == 5) for number in range(120)])
     put_wave(vault, (), 150)
     find(vault)

@@ -1,4 +1,4 @@
-"""KNOWN and ALIKE: who is known and proves it, and who only looks like somebody known; on both databases."""
+"""The flags KNOWN (a known, authenticated sender) and ALIKE (a sender resembling a known one); on both databases."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def set_local(vault: Vault, *domains: str) -> None:
         (ALWAYS, (), True, False),
         (ALWAYS, (LOGIN,), True, True),
         (ALWAYS, (LOGIN, FAIL), None, True),
-        (ALWAYS, (LOGIN, FAIL), False, False),  # Who logged in here is not the other firm.
+        (ALWAYS, (LOGIN, FAIL), False, False),  # A sender authenticated by login here is not the other firm.
         (STRANGER, (PASS,), False, False),
         (KnownSender(), (PASS,), False, False),
     ],
@@ -130,7 +130,7 @@ def test_one_with_a_history_of_its_own_looks_like_none(any_vault: Vault) -> None
     for known, alike in (
         (KnownSender(), True),
         (KnownSender(0, 0, 4, 0), True),
-        (KnownSender(0, 0, 0, 5), False),  # As much is known of it as of the other, by half.
+        (KnownSender(0, 0, 0, 5), False),  # its count is half of the known domain's
         (KnownSender(0, 0, 5, 0), False),
     ):
         module._flaggers.clear()

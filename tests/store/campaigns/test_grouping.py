@@ -1,4 +1,4 @@
-"""Handles are found, the same in whatever order copies come; what must not be in an act is in none."""
+"""Finding handles: the same result for any order of copies, and no act includes a copy that it must not."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def odd_of(grouping: Grouping) -> dict[int, tuple[Reason, ...]]:
 
 
 def entries_of(numbers: list[int], seed: int, **kinds: int) -> list[Entry]:
-    """Any mixture of campaigns, strangers in them and singles, with any flags."""
+    """Make any mixture of campaigns, strangers in them and singles, with any flags."""
     rng = random.Random(seed)
     campaigns = [Campaign(seed * 10 + place) for place in range(3)]
     made = []
@@ -108,8 +108,8 @@ def test_a_copy_of_the_letter_with_a_flag_is_odd_and_says_why(flag: Flags, reaso
     ("known", "strangers", "flags", "taken"),
     [
         (25, 40, Flags.KNOWN, True),
-        (20, 40, Flags.KNOWN, False),  # So much a known sender may write.
-        (25, 20, Flags.KNOWN, False),  # A monitor in trouble, and some that look like it.
+        (20, 40, Flags.KNOWN, False),  # A known sender may write this many.
+        (25, 20, Flags.KNOWN, False),  # A monitoring system in trouble, and some copies that look like it.
         (25, 40, Flags.KNOWN | Flags.LISTED, False),  # A newsletter.
         (25, 40, Flags.KNOWN | Flags.ALIKE, False),
     ],

@@ -1,4 +1,4 @@
-"""Indexing: every copy gets its traits, newest first, whoever stops it, on both databases."""
+"""Indexing: every copy gets its traits, newest first, even after interruptions, on both databases."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A new copy joins the handle that it would have been found in; what is kept out is odd there too."""
+"""A new copy joins the handle in which a full search would put it; copies kept out of the act are odd there too."""
 
 from __future__ import annotations
 

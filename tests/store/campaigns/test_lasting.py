@@ -1,4 +1,4 @@
-"""A handle that is found again keeps its id by the majority of its copies, and the older one wins."""
+"""A handle that is found again keeps its id by the majority of its copies; on a tie the older handle wins."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from store.campaigns.lasting import kept_ids
 
-#: Sets that do not overlap: the copies by the number of their set.
+#: Disjoint sets of copies, by the number of their set.
 partitions = st.dictionaries(st.integers(0, 60), st.integers(1, 6), max_size=60).map(
     lambda of: {number: {copy for copy in of if of[copy] == number} for number in sorted(set(of.values()))}
 )

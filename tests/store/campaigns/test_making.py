@@ -1,4 +1,4 @@
-"""Traits of messages: of each strand, the same whenever and wherever they are made, and small."""
+"""Traits of messages: present for each strand, reproducible, and small."""
 
 from __future__ import annotations
 

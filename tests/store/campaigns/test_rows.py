@@ -1,4 +1,4 @@
-"""Campaigns, and what lets copies join them, are read as they were written, and take few bytes."""
+"""Campaigns and their join data are read as they were written, and take few bytes."""
 
 from __future__ import annotations
 

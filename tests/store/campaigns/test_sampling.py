@@ -1,4 +1,4 @@
-"""Handles of many copies are found in samples, and hold the same copies as if all were grouped at once."""
+"""Handles of many copies are found in samples, and hold the same copies as a search over all at once."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SIZES = (900, 500, 300)
 
 
 def big(seed: int = 1) -> list[Entry]:
-    """A wave of three campaigns, one of twenty copies, and singles."""
+    """Make a wave of three campaigns, one of them of twenty copies, and singles."""
     campaigns = [Campaign(10 * seed + place) for place in range(4)]
     entries: list[Entry] = []
     for campaign, size in zip(campaigns, (*SIZES, 20), strict=True):

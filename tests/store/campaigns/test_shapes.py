@@ -1,4 +1,4 @@
-"""Shapes: what chance makes is the same in all, and what a person chose stays apart."""
+"""Shapes: random parts of a text have the same shape; words chosen by a person do not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A campaign in stolen threads is a handle of its own; good answers, and aimed copies of them, are in none."""
+"""A campaign in stolen threads is a handle of its own; it holds neither good answers nor aimed copies of them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.store.campaigns.letters import Campaign, single
 
 
 def answer(number: int, campaign: Campaign, firm: int, flags: Flags = Flags.REPLY) -> Entry:
-    """A letter of the campaign above a thread stolen from a firm: with that one's disclaimer, name and network."""
+    """Make a letter of the campaign above a thread stolen from a firm: with the firm's disclaimer, name and network."""
     copy = campaign.copy(number, flags)
     return copy._replace(
         content=[*copy.content, *disclaimer(firm)], origin=firm_keys(firm), sender=f"ann@firm{firm}.example"
@@ -21,19 +21,19 @@ def answer(number: int, campaign: Campaign, firm: int, flags: Flags = Flags.REPL
 
 
 def disclaimer(firm: int) -> list[int]:
-    """What the firm writes below each letter."""
+    """Make the disclaimer that the firm writes below each letter."""
     rng = random.Random(f"disclaimer-{firm}")
     return [rng.getrandbits(64) for _ in range(20)]
 
 
 def firm_keys(firm: int) -> list[int]:
-    """Where the firm's letters come from."""
+    """Return the keys of the firm's sending servers."""
     rng = random.Random(f"firm-{firm}")
     return [rng.getrandbits(64) for _ in range(4)]
 
 
 def real(number: int, firm: int, *, aimed: bool = False) -> Entry:
-    """An answer of the firm, or an aimed copy of one: from a domain that looks like the firm's, with its disclaimer."""
+    """Make an answer of the firm, or an aimed copy from a look-alike domain with the firm's disclaimer."""
     lone = single(number, Flags.REPLY)
     domain = f"firm{firm}-mail.example" if aimed else f"firm{firm}.example"
     return lone._replace(
@@ -77,7 +77,7 @@ def test_look_alike_senders_are_odd_in_it_and_known_ones_where_one_account_was_s
     assert [(one.copy, one.reasons) for one in handle.odd] == [(101, (Reason.ALIKE,))]
     assert 100 in handle.copies
     entries = [answer(number, campaign, 1) for number in range(90)]
-    # Where one firm's is all, more of it must be the campaign's words.
+    # If all copies quote one firm, more of its text counts as the campaign's words.
     entries = [one._replace(content=one.content[:-20]) for one in entries]
     entries += [entries[5]._replace(copy=100, flags=Flags.REPLY | Flags.KNOWN)]
     handle = grouped([*entries, *(single(number) for number in range(3000, 3200))]).handles[0]

@@ -1,4 +1,4 @@
-"""Titles of campaigns: what is read of folded text."""
+"""Titles of campaigns, made from folded text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the catalogue must answer, said the slow and plain way, and a strategy for sorts."""
+"""The catalogue's expected answers, computed in a slow and plain way, and a strategy for sort orders."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def expected(
     outcomes: Mapping[int, Delivered] | None = None,
     beside: Mapping[int, Beside] | None = None,
 ) -> list[Copy]:
-    """The copies that the filter lets through, in order."""
+    """Return the copies that pass the filter, in order."""
     beside = beside or {}
     found = [copy for copy in copies if holds(flt, copy, now=now, outcomes=outcomes, beside=beside.get(copy.id))]
     found.sort(key=lambda copy: (copy.stored_at, copy.id), reverse=True)

@@ -1,4 +1,4 @@
-"""The catalogue on real stores: loading, following, and never missing or keeping a copy that it should not."""
+"""The catalogue on real stores: loading and following; no copy missing, none left that is gone."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ EVERYTHING = MessageFilter()
 
 @pytest.fixture
 def start() -> Iterator[Callable[..., Catalogue]]:
-    """A function that starts a catalogue and waits until it is complete."""
+    """Return a function that starts a catalogue and waits until it is complete."""
     started: list[Catalogue] = []
 
     def begin(vault: Vault, *, wait: bool = True, **options: Any) -> Catalogue:
@@ -53,7 +53,7 @@ def start() -> Iterator[Callable[..., Catalogue]]:
 
 @pytest.fixture
 def with_children(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let child processes load even few copies, in many frames, each child its share."""
+    """Let child processes load even a few copies, in many frames, each child its share."""
     monkeypatch.setattr(catalogue_module, "FEW_COPIES", 0)
     monkeypatch.setattr(catalogue_loader, "FIRST_IDS", 3)
     monkeypatch.setattr(catalogue_loader, "FRAME_IDS", 4)

@@ -1,4 +1,4 @@
-"""Frames by themselves: any filter and sort over any rows equals the plain way, however the frame came about."""
+"""Frames alone: any filter and sort over any rows equals the plain computation, for every way to build the frame."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_a_selection_is_what_the_filter_lets_through_in_order(
 
 
 class PlainExtras:
-    """Answers from the copies themselves, one after the other, what is asked beside the rows."""
+    """Answers questions beyond the rows from the copies themselves, one by one."""
 
     def __init__(self, some: list[Copy], beside: dict[int, Beside]) -> None:
         self.some = {copy.id: copy for copy in some}

@@ -1,4 +1,4 @@
-"""What the allocators are told is in force."""
+"""The settings of the memory allocators are in force."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ print(libc.mallinfo2().hblks - before, os.environ.get("_RJEM_MALLOC_CONF", ""))
 
 def _run(prepare: str) -> list[str]:
     code = _CODE.format(prepare=prepare)
-    # Polars sets it for the process that imports it, as this one may have.
+    # Polars sets it for the importing process, perhaps already for this one.
     environment = {name: value for name, value in os.environ.items() if name != "_RJEM_MALLOC_CONF"}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
     return done.stdout.split()

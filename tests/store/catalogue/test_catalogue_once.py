@@ -1,4 +1,4 @@
-"""One question to a snapshot answers what the catalogue answers, whatever happened to the store since."""
+"""A single query of a snapshot gives the catalogue's answer, whatever changed in the store since."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def asked(vault: Vault, query: str, sort: Sort, limit: int = 5) -> tuple[list[Ro
     selection = catalogue.select(parse(query), sort)
     rows = selection.rows(0, limit)
     count = selection.count
-    catalogue._keeper.path = None  # the snapshot stays as it is
+    catalogue._keeper.path = None  # the snapshot is not rewritten
     catalogue.close()
     return rows, count
 

@@ -1,4 +1,4 @@
-"""Columns that only some filters ask for: however they came about, they answer what the copies themselves answer."""
+"""Columns that only some filters need: however they were loaded, their answers equal those of the copies."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_however_tables_came_about_they_answer_what_the_copies_answer(
                 pieces = _sent(pieces[0]), _sent(pieces[1])
             record, body = record.merge(pieces[0]), body.merge(pieces[1])
             if data.draw(st.booleans()):
-                record = record.merge(pieces[0])  # what is there already changes nothing
+                record = record.merge(pieces[0])  # adding existing rows changes nothing
         kept = [copy for copy in some if data.draw(st.booleans())]
         frame = Frame.of(kept)
         if data.draw(st.booleans()):
@@ -118,7 +118,7 @@ def campaign(number: int, copies: list[int], odd: list[int], parts: tuple[int, .
 
 @pytest.fixture
 def start() -> Iterator[Callable[[Vault], Catalogue]]:
-    """A function that starts a catalogue and waits until it is complete."""
+    """Return a function that starts a catalogue and waits until it is complete."""
     started: list[Catalogue] = []
 
     def begin(vault: Vault) -> Catalogue:
@@ -134,7 +134,7 @@ def start() -> Iterator[Callable[[Vault], Catalogue]]:
 
 @pytest.fixture
 def with_children(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let child processes read even few copies, in many tables."""
+    """Let child processes read even a few copies, in many tables."""
     monkeypatch.setattr(column_reader, "FEW_COPIES", 0)
     monkeypatch.setattr(catalogue_loader, "FIRST_IDS", 3)
     monkeypatch.setattr(catalogue_loader, "FRAME_IDS", 4)
@@ -350,7 +350,7 @@ def test_what_nobody_uses_is_dropped(
     assert thread is not None and catalogue._columns._readers
     before = catalogue._columns._ended
     catalogue.wait_for(client("192.0.2"))
-    # It was looked at what to drop, and the list that shows it kept the table.
+    # The cleanup has run, and kept the table because the displayed list needs it.
     assert catalogue._columns._ended > before and kept and catalogue._columns._thread is thread
     del kept
     gc.collect()

@@ -1,4 +1,4 @@
-"""How many copies are of known senders is answered once a filter asked for it, and by the copies themselves."""
+"""The number of copies per known sender is loaded when a filter first needs it, and computed from the copies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Copies by their ids: in the order asked, those that are there, with what their subjects and senders are."""
+"""Copies by id: returned in the requested order, without missing ones, with subject and sender."""
 
 from __future__ import annotations
 

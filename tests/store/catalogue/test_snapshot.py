@@ -1,4 +1,4 @@
-"""The snapshot: sealed, private, believed only when it fits its store, and never the last place of a deleted copy."""
+"""The snapshot: sealed, private, used only if it fits its store, and it does not keep deleted copies."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def path(vault: Vault) -> Path:
 
 @pytest.fixture
 def scanned(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
-    """The ids that were read from the database one after another."""
+    """Record the ids that are read from the database one by one."""
     ids: list[int] = []
     rows = vault.rows
 
@@ -57,7 +57,7 @@ def put(vault: Vault, *subjects: str) -> list[int]:
 
 
 def run(vault: Vault, **options: Any) -> list[str]:
-    """Start a catalogue, ask it for all subjects, close it."""
+    """Start a catalogue, query it for all subjects, close it."""
     catalogue = Catalogue(vault, **options)
     catalogue.start()
     assert catalogue.wait_complete(30)
@@ -229,7 +229,7 @@ def test_a_store_that_was_put_back_and_went_on_is_not_mixed_up(
         file.unlink(missing_ok=True)
     for file, content in kept.items():
         file.write_bytes(content)
-    shutil.rmtree(state_home)  # Else it would be known that the store is older than what was seen.
+    shutil.rmtree(state_home)  # Clear the memory: it would show that the store is older than the one seen.
     back = open_again()
     assert run(back) == ["two", "one"]
     back.close()

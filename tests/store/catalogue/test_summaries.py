@@ -1,4 +1,4 @@
-"""Summaries of campaigns, and senders in none, equal a plain count over the records."""
+"""Summaries of campaigns, and of senders outside all campaigns, equal a plain count over the records."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def stores(draw: st.DrawFn) -> list[Copy]:
 
 @st.composite
 def standings(draw: st.DrawFn) -> Standing:
-    """Campaigns of which some copies are not there, with ids that no copy can have."""
+    """Make campaigns with some missing copies and with ids that no copy can have."""
     owner = draw(st.lists(st.integers(0, 4), min_size=66, max_size=66))
     odd = draw(st.lists(st.integers(0, 3).map(lambda n: n == 0), min_size=66, max_size=66))
     ranks = draw(st.lists(st.sampled_from(Rank), min_size=5, max_size=5))
@@ -86,7 +86,7 @@ def who(record: CopyRecord) -> str:
 
 
 def to_whom(record: CopyRecord) -> set[str]:
-    """Addresses, taken out of the text one character after the other."""
+    """Extract the addresses from the text, character by character."""
     found, word = set(), ""
     for char in re.sub('"[^"\n]*"', " ", same(searched_as_to(record))) + " ":
         if char.isspace() or unicodedata.category(char) == "Cc" or char in '"(),;:<>\\':
@@ -104,7 +104,7 @@ def to_whom(record: CopyRecord) -> set[str]:
 
 
 def counted(some: Collection[Copy]) -> Summary:
-    """What copies come to, said the plain way."""
+    """Summarise copies by a plain count."""
     verdicts = Counter(
         (c.record.reason.engine, c.record.reason.status) if c.record.reason else (None, None) for c in some
     )
@@ -131,7 +131,7 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None
 @given(stores(), standings(), st.integers(0, 20))
 def test_campaigns_come_to_what_a_plain_count_says(some: list[Copy], standing: Standing, cut: int) -> None:
     frame = Frame.of(some[:cut])
-    summed_campaigns(frame, standing, NOW)  # The numbers of the first part are made, and then added to.
+    summed_campaigns(frame, standing, NOW)  # The counts of the first part are computed, then extended.
     frame = frame.merge(Frame.of(some[cut:]))
     by_id = {copy.id: copy for copy in some}
     for one in standing.campaigns:

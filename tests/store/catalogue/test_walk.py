@@ -1,4 +1,4 @@
-"""Without Polars a question has the answer that it has with it, whatever the copies, the filter and the sort order."""
+"""A query without Polars gives the same answer as with it, for any copies, filter and sort order."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""What `test_five_operators` runs five of: an operator who clears, peels off and takes back, as chance has it.
+"""One of the five operators of `test_five_operators`: clears, peels off and undoes at random.
 
-python -m tests.store.clearing.operator_process STORE NAME ACTS     says "ready" and
-the number of its server process, waits for a line, then says each batch
+python -m tests.store.clearing.operator_process STORE NAME ACTS     prints "ready" and
+
+its PostgreSQL server process id, waits for a line, then prints each batch
 """
 
 from __future__ import annotations
@@ -21,12 +22,12 @@ from store.undoing.undoing import carry_out, next_plan
 from store.vault import bin as bin_module
 from tests.conftest import PASSPHRASE
 
-#: Copies that a batch deletes at most: many batches, so that others come between them.
+#: Copies per batch of a deletion: small, so that other operators act in between.
 bin_module._LEAST, bin_module._MOST = 15, 30
 
 
 def main(location: str, name: str, acts: int) -> None:
-    """Act so many times, as chance has it for an operator of this name."""
+    """Perform this many acts, drawn at random for this operator."""
     vault = open_store(location, Unlock.passphrase(PASSPHRASE))
     reader, rng = StandingReader(vault), random.Random(name)
     with vault.reading():
@@ -47,7 +48,7 @@ def main(location: str, name: str, acts: int) -> None:
                 try:
                     peel(vault, one.id, rng.sample(there, min(len(there) - 1, 12)), there[0], operator=name)
                 except UsageError:
-                    continue  # It was the one that stays alone.
+                    continue  # the one that stays alone
         elif (plan := next_plan(vault, name)) is not None:
             carry_out(vault, plan, operator=name)
     vault.close()

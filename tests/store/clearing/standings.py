@@ -1,4 +1,4 @@
-"""Campaigns as they might stand over copies of a real store, drawn by chance, without a finder."""
+"""Possible campaigns over copies of a real store, drawn at random, without a finder."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from store.vault.vault import Vault
 def campaign(
     number: int, copies: Sequence[int], odd: Sequence[int] = (), *, fits: bytes = b"", owner: str = ""
 ) -> Campaign:
-    """A campaign of these copies, which all fit it fully where no `fits` are given."""
+    """Make a campaign of these copies; all fit fully unless `fits` is given."""
     return Campaign(
         number,
         Rank.PLAIN,
@@ -36,7 +36,7 @@ def campaign(
 def standing_of(
     ids: Sequence[int], seed: int, *, campaigns: int = 4, marks: Marks | None = None, number: int = 1
 ) -> Standing:
-    """Some of the copies in campaigns, some odd in one, the rest in none."""
+    """Put some copies into campaigns, some as odd ones, and leave the rest outside."""
     rng = random.Random(f"standing-{seed}")
     places: dict[int, tuple[int, bool]] = {}
     for copy in ids:
@@ -53,7 +53,7 @@ def standing_of(
 
 
 def store(vault: Vault, standing: Standing) -> None:
-    """Write the campaigns where a finder would: every reader of the store then sees them."""
+    """Write the campaigns as a finder would, so that every reader of the store sees them."""
     limits = Limits(10.0, (True, True, True), (1.0, 1.0, 1.0), False, False, None)
     found = [
         Found(

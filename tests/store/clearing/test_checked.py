@@ -1,4 +1,4 @@
-"""The figures of an act on campaigns are those of a plain recount, and every copy is counted once."""
+"""The figures of an act on campaigns equal a plain recount, and every copy is counted once."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def fill(vault: Vault, rng: random.Random, count: int) -> list[int]:
 def recounted(
     vault: Vault, standing: Standing, chosen: set[int], scope: set[int] | None, states: dict[int, State]
 ) -> Any:
-    """What `checked` is to say, one copy after the other."""
+    """Recount, copy by copy, what `checked` must return."""
     taken_out = {copy for one in read_marks(vault)[0].peeled for copy in one.copies}
     of = {each.copy: one.id for one in standing.campaigns for each in one.odd}
     of |= {copy: one.id for one in standing.campaigns for copy in one.copies}
@@ -128,14 +128,14 @@ def test_the_figures_are_those_of_a_recount(any_vault: Vault, sql: Callable[...,
     assert loosest is not None and loosest.fit == worst
     assert places[loosest.copy] == (loosest.campaign, worst, ())
     assert weakest == weakest_of(any_vault, found.ids)
-    # All that is there is either gone on the way, stays, or goes.
+    # Every copy is gone already, stays, or will be deleted.
     about = scope if scope is not None else None
     if about is not None:
         assert found.total + found.stay.total + found.gone == len(about)
 
 
 def weakest_of(vault: Vault, ids: list[int]) -> Weakest:
-    """Probable spam before spam before infected; of one status the lowest score, and none after every score."""
+    """Choose the weakest verdict: probable spam, spam, infected; within a status the lowest score, none last."""
     order = (Status.PROBABLE_SPAM, Status.SPAM, Status.INFECTED)
     condemned = [copy for copy in vault.get_many(ids) if copy.record.reason]
 

@@ -1,5 +1,6 @@
-"""Five operators on one wave, one of whom is killed, or loses the connection: what another peeled off is not deleted,
-and nothing is twice.
+"""Five operators act on one wave while one is killed or loses its connection.
+
+Copies that another operator peeled off are not deleted, and no act happens twice.
 """
 
 from __future__ import annotations
@@ -41,19 +42,19 @@ def fill(vault: Vault, count: int) -> list[int]:
 
 
 class Operator(NamedTuple):
-    """A process, and the number of the server process that its connection is to (0: a file has none)."""
+    """A process, and the id of its PostgreSQL server process (0 for a file)."""
 
     process: subprocess.Popen[str]
     backend: int
 
     def line(self) -> str:
-        """What it says next."""
+        """Return its next line."""
         assert self.process.stdout is not None
         return self.process.stdout.readline().strip()
 
 
 def started(location: str) -> list[Operator]:
-    """The operators, all of them ready before the first begins."""
+    """Start the operators; return when all are ready."""
     module = "tests.store.clearing.operator_process"
     processes = [
         subprocess.Popen(
@@ -102,7 +103,7 @@ def test_one_who_loses_the_connection(postgres_store: str, sql: Callable[..., ob
 
 
 def on_one_wave(location: str, vault: Vault, fails: Callable[[Operator], None]) -> None:
-    """Have all act until the first fails in the midst of a deletion; the others go on to their end."""
+    """Run all operators until the first fails during a deletion; the others continue to their end."""
     ids = fill(vault, COPIES)
     store(vault, standing_of(ids, 1, campaigns=3))
     first, *others = started(location)
@@ -130,14 +131,14 @@ def on_one_wave(location: str, vault: Vault, fails: Callable[[Operator], None]) 
     assert gone == set(vault.bin.ids()) and set(vault.ids()) == set(ids) - gone
     assert len({event.operator for event in history if event.action == BIN}) > 1
     assert check(vault).broken == []
-    for name in OPERATORS:  # He who was killed as well.
+    for name in OPERATORS:  # Including the killed operator.
         while (plan := next_plan(vault, name)) is not None:
             carry_out(vault, plan, operator=name)
     assert vault.ids() == ids and not vault.bin.ids()
 
 
 def parts(vault: Vault) -> Iterator[Event]:
-    """What the trail says was deleted and brought back, the oldest first."""
+    """Return what the trail records as deleted and brought back, the oldest first."""
     for event in reversed(events(vault, 100_000)):
         if event.action in (BIN, DELETE, EMPTY, RESTORE) and event.phase in (Phase.ONE, Phase.BATCH):
             yield event
@@ -147,7 +148,7 @@ def parts(vault: Vault) -> Iterator[Event]:
 def test_each_batch_looks_at_what_others_peeled_off(
     any_vault: Vault, open_again: Callable[[], Vault], monkeypatch: pytest.MonkeyPatch, bin_days: int
 ) -> None:
-    """A colleague peels off between two batches: copies of the first are gone by then, those of later ones stay."""
+    """A colleague peels off copies between two batches: those of the first batch are gone, those of later ones stay."""
     monkeypatch.setattr(bin_module, "_LEAST", 50)
     monkeypatch.setattr("store.vault.deleting._FIRST_BATCH", 50)
     ids = fill(any_vault, 400)

@@ -1,4 +1,4 @@
-"""Commits that fail, or whose answer is lost: what is in the store is found out, and told as it is."""
+"""Commits that fail or whose answer is lost: the store's actual content is looked up and reported."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _group(record: CopyRecord) -> list[tuple[bytes, CopyRecord, None]]:
 
 
 def _found_after_a_crash(vault: Vault, folder: Path) -> int:
-    """How many copies a process finds that takes up the log as this one left it."""
+    """Return how many copies a new process finds after reading the log as this process left it."""
     folder.mkdir()
     for suffix in ("", "-wal"):
         shutil.copy(vault.location + suffix, folder / f"mail.store{suffix}")
@@ -37,7 +37,7 @@ def _found_after_a_crash(vault: Vault, folder: Path) -> int:
 
 
 def _writes_of(work: Callable[[], object]) -> int:
-    """How many times SQLite writes to the log for `work`."""
+    """Return how many times SQLite writes to the log during `work`."""
     seen = 0
 
     def count(path: Path, _number: int) -> None:
@@ -74,7 +74,7 @@ def test_a_commit_whose_last_write_fails_stays_undone_or_is_said_to_be_doubtful(
 
 @pytest.fixture
 def lost_answer(empty_postgres: str, monkeypatch: pytest.MonkeyPatch) -> tuple[Vault, Callable[[], None]]:
-    """A vault on a server, and a function: after the next commit the server ends the connection without an answer."""
+    """Yield a vault on a server, and a function that makes the server drop the connection after the next commit."""
     import psycopg
 
     vault, _recovery = create_store(empty_postgres, passphrase=PASSPHRASE)

@@ -1,4 +1,4 @@
-"""How the database is opened, and what its driver's errors become."""
+"""How the database is opened, and how errors of its driver are translated."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ def test_a_store_that_was_removed_does_not_come_back_empty(vault: Vault) -> None
         except StoreUnavailable as error:
             said.append(str(error))
 
-    thread = threading.Thread(target=read)  # It makes a connection of its own.
+    thread = threading.Thread(target=read)  # Peewee makes its own connection.
     thread.start()
     thread.join()
     assert not path.exists() and len(said) == 1

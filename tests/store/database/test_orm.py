@@ -1,4 +1,4 @@
-"""What the store takes from Peewee beyond what Peewee promises, seen from outside."""
+"""The parts of Peewee that the store uses although Peewee does not guarantee them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from store.database.orm import LenientSqlite, SqliteDatabase, TellingPostgresql, forget_connection, load_postgresql
 
-#: Prints what Peewee holds that has to do with a PostgreSQL driver, after the lines in front.
+#: Prints Peewee's objects that belong to a PostgreSQL driver; the test puts lines in front.
 _HELD = """
 import peewee, re, types
 def shown(value):

@@ -1,4 +1,4 @@
-"""SQL in one manner, in the rooms that its tables belong to: what `store.database.connection` says, held to."""
+"""SQL is written in one manner, in the rooms that own its tables, as `store.database.connection` says."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[3]
 STORE = ROOT / "store"
 _TABLES = re.compile(r"\b(?:FROM|INTO|UPDATE|JOIN) (?!pg_catalog\.)([a-z_]+)\b")
 
-#: Rooms (or modules) with text of statements on each table. Who only looks, from another room, stands behind it.
+#: Rooms (or modules) with SQL text on each table. Rooms that only read another room's table are named last.
 ROOMS = {
     "audit": {"authority"},
     "acceptance": {"authority"},
@@ -32,17 +32,14 @@ ROOMS = {
     "pending": {"vault"},
     "release": {"delivery", "intake", "enrolment"},
     "body": {"vault", "check"},
-    "configuration": {"authority", "space", "gateway"},  # The maximum and the gateway's policy: read without the rest.
-    "delivery": {
-        "authority/heads",
-        "delivery",
-        "vault/live_deliveries",
-        "vault/oldest",
-    },  # What one keeps is not deleted nor rotated.
+    # maximum size and gateway policy, read without the other settings
+    "configuration": {"authority", "space", "gateway"},
+    # copies with a live delivery are neither deleted nor rotated
+    "delivery": {"authority/heads", "delivery", "vault/live_deliveries", "vault/oldest"},
     "delivery_id_seq": {"delivery"},
     "sqlite_sequence": {"delivery"},
     "delivery_recipient": {"delivery"},
-    "epoch": {"authority/heads", "vault", "enrolment"},  # Revoking signs anew.
+    "epoch": {"authority/heads", "vault", "enrolment"},  # revoking signs epochs anew
     "gateway": {"authority/heads", "enrolment", "gateway", "vault/gateway_rows"},
     "key_slot": {"opening"},
     "message": {"authority/heads", "vault", "check"},
@@ -51,19 +48,19 @@ ROOMS = {
     "tombstone": {"authority/heads", "vault", "enrolment"},
 }
 
-#: Tables whose rows are signed or sealed: what goes through a model is such a row, whole.
+#: Tables with signed or sealed rows: each model object is a complete row of these.
 WHOLE = {
     *("Store", "KeySlot", "Gateway", "Epoch", "Tombstone", "Configuration", "Audit", "Delivery", "DeliveryRecipient")
 }
-#: What a model is asked for, what may follow `select()`, and what a condition or an order does with a column.
+#: Allowed calls on a model, allowed calls after `select()`, and allowed uses of a column in conditions and orders.
 ROW = {"get_or_none", "get_by_id", "create", "first"}
 ASKED = {"select", "get_or_none", "get_by_id", "create"}
 QUERY = {"where", "order_by", "limit", "first", "iterator"}
 OF_COLUMN = {"in_", "desc"}
-#: Functions that take a model, as the parameter `model`.
+#: Functions with a parameter `model`.
 TAKES_MODEL = {"row_ids", "_rows"}
 
-#: A function with none of these words has no models.
+#: A function with none of these words uses no models.
 MODEL_WORDS = {"models", "_models", "model", "save", "delete_instance", "bulk_create", "bulk_update"}
 
 _MODELS = Models(SqliteDatabase(None)).all
@@ -75,13 +72,13 @@ Links = list[tuple[str, ast.Call | None]]
 
 @cache
 def trees(root: Path = STORE) -> list[tuple[Path, ast.AST]]:
-    """The modules below a folder but those of the database's room, each with its syntax tree."""
+    """Return the modules below a folder, except those of the database's room, with their syntax trees."""
     paths = [path for path in sorted(root.rglob("*.py")) if path.relative_to(STORE.parent).parts[1] != "database"]
     return [(path.relative_to(root), ast.parse(path.read_text())) for path in paths]
 
 
 def links_of(node: ast.expr) -> tuple[str, Links]:
-    """The name that a chain of attributes and calls begins with ("" for anything else), and the chain."""
+    """Return the name that a chain of attributes and calls begins with ("" for anything else), and the chain."""
     links: Links = []
     call: ast.Call | None = None
     while isinstance(node, ast.Attribute | ast.Call):
@@ -94,7 +91,7 @@ def links_of(node: ast.expr) -> tuple[str, Links]:
 
 
 def behind_model(node: ast.expr, bound: dict[str, Links]) -> tuple[str, Links] | None:
-    """What is done with a model: its name ("" where a variable holds it) and the links behind it; None for no model."""
+    """Return a model's name ("" if a variable holds it) and the links after it; None if it is not a model."""
     name, links = links_of(node)
     for at, (attribute, _) in enumerate(links):
         before = links[at - 1][0] if at else name
@@ -104,7 +101,7 @@ def behind_model(node: ast.expr, bound: dict[str, Links]) -> tuple[str, Links] |
 
 
 def bound_names(function: ast.AST) -> dict[str, Links]:
-    """The variables that hold a model, or a query that is not run yet: the links behind the model."""
+    """Map the variables that hold a model, or a query not run yet, to the links after the model."""
     bound: dict[str, Links] = {}
     if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
         bound = {argument.arg: [] for argument in function.args.args if argument.arg == "model"}
@@ -135,7 +132,7 @@ def bound_names(function: ast.AST) -> dict[str, Links]:
 
 
 def is_whole(links: Links) -> bool:
-    """Whether what is done with a model reads or writes whole rows, or names a column."""
+    """Return True if the links read or write whole rows, or name a column."""
     if not links:
         return True
     (asked, call), more = links[0], links[1:]
@@ -149,7 +146,7 @@ def is_whole(links: Links) -> bool:
 
 
 def other_queries(tree: ast.AST) -> Iterator[tuple[int, str]]:
-    """What a module does with models that is not reading or writing whole signed rows: lines, and text."""
+    """List a module's uses of models other than reading or writing whole signed rows: lines and text."""
     everything = list(ast.walk(tree))
     if not _speaks_of_models(everything):
         return
@@ -188,7 +185,7 @@ def _speaks_of_models(nodes: list[ast.AST]) -> bool:
 
 
 def _goes_on(node: ast.AST, part: ast.AST) -> bool:
-    """Whether `part` is the beginning of the chain that `node` ends."""
+    """Return True if `part` is the beginning of the chain that `node` ends."""
     return (isinstance(node, ast.Attribute) and part is node.value) or (
         isinstance(node, ast.Call) and part is node.func
     )

@@ -1,4 +1,4 @@
-"""The tables as text: what format 1 had stands as it was made then, and both databases make what the text says."""
+"""The tables as text: format 1's tables are unchanged, and both databases create what the text says."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A store whose tables are not ours is read with a warning and never written to; and nothing of it hangs or acts."""
+"""A store with foreign tables is read with a warning and never written; none of it hangs or executes code."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tui.commands.cli import main
 
 UNLOCK = Unlock.passphrase(PASSPHRASE)
 
-#: What a writer of the database may do, on both; with what undoes it, and what is said.
+#: Changes a database writer can make on both databases, each with its undo and the message shown.
 ALTERED = {
     "an index": ("CREATE INDEX mine ON audit (at)", "DROP INDEX mine", "index"),
     "no index": (
@@ -79,7 +79,7 @@ POSTGRESQL = {
     "a policy": ("CREATE POLICY mine ON audit", "DROP POLICY mine ON audit", "there is a policy mine"),
     "an unlogged table": ("ALTER TABLE hello SET UNLOGGED", "ALTER TABLE hello SET LOGGED", "hello is another one"),
 }
-#: What PostgreSQL is asked about in every transaction; about the rest once a minute. SQLite tells all at once.
+#: PostgreSQL checks these in every transaction, the rest once a minute. SQLite notices all at once.
 AT_ONCE = {"a trigger", "a child", "row security", "no table"}
 HELLO = next(text for text in TABLES if text.startswith('CREATE TABLE "hello"'))
 ENDLESS = (
@@ -89,7 +89,7 @@ ENDLESS = (
 
 
 def alter(location: str, text: str) -> None:
-    """Execute statements as somebody who may write to the database."""
+    """Execute statements as a database writer."""
     if not is_url(location):
         with closing(sqlite3.connect(location)) as db:
             db.executescript(text)
@@ -101,7 +101,7 @@ def alter(location: str, text: str) -> None:
 
 
 def only_read(vault: Vault, why: str) -> None:
-    """The vault that was open writes nothing, and a new one says why it only reads."""
+    """Assert that the open vault writes nothing and a newly opened one says why it is read-only."""
     with pytest.raises(StoreUnavailable, match="not those that Mailhold makes") as caught:
         record_event(vault, "noted", operator="")
     assert why in str(caught.value)
@@ -120,7 +120,7 @@ def cases(vault: Vault) -> dict[str, tuple[str, str, str]]:
 
 @pytest.fixture(scope="module")
 def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The location of a store with one copy, which every test leaves as it was."""
+    """Return the location of a store with one copy, which every test leaves unchanged."""
     location = str(tmp_path_factory.mktemp("made") / "store")
     if request.param == "postgresql":
         location = request.getfixturevalue("postgres").url(f"made_{os.getpid()}")
@@ -162,7 +162,7 @@ def test_a_gateway_does_not_open_it(any_vault: Vault, tmp_path: Path) -> None:
 
 @pytest.fixture
 def endless(any_vault: Vault, record: CopyRecord) -> str:
-    """The location of a store in which an endless view stands in the place of the copies."""
+    """Return the location of a store with an endless view in place of the copies."""
     any_vault.put(b"kept", record)
     alter(any_vault.location, "ALTER TABLE message RENAME TO hidden")
     alter(any_vault.location, ENDLESS.format("bytea" if is_url(any_vault.location) else "BLOB"))
@@ -236,7 +236,7 @@ def test_what_sqlite_does_by_itself_is_no_difference(vault: Vault, record: CopyR
 
 @pytest.fixture
 def beside(empty_postgres: str) -> Iterator[tuple[str, str]]:
-    """The location of a store whose search path has the user's own schema in front, and that schema's name."""
+    """Return the location of a store whose search path has the user's own schema in front, and that schema."""
     create_store(empty_postgres, passphrase=PASSPHRASE)[0].close()
     yield empty_postgres.replace("search_path%3D", "search_path%3D%24user,"), "postgres"
     alter(empty_postgres, "DROP SCHEMA IF EXISTS postgres CASCADE")
@@ -298,7 +298,7 @@ def test_schema_vectors(case: dict[str, Any], tmp_path: Path) -> None:
     make(db)
     with db.making():
         for text in case["then"]:
-            db.connection().set_authorizer(None)  # VACUUM attaches a file of its own.
+            db.connection().set_authorizer(None)  # VACUUM attaches its own file.
             run(db, text)
     assert bool(differences(db)) == (case["outcome"] == "another")
     db.close_all()

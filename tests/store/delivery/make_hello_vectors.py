@@ -1,7 +1,7 @@
-"""Writes the test vectors of `hello`: `python -m tests.store.delivery.make_hello_vectors`.
+"""Write the test vectors of `hello`: `python -m tests.store.delivery.make_hello_vectors`.
 
-A case is a row (`gateway_id`, `at`, `sealed`, `signature`), the seed that derives the read key and the authority's, and
-the key of gateway 2. The outcome is `believed`, `wanted` (the row of a wish) or `tampered`.
+A case is a row (`gateway_id`, `at`, `sealed`, `signature`), the seed that derives the read key and the authority's key,
+and the key of gateway 2. The outcome is `believed`, `wanted` (the row of a wish) or `tampered`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ PLAIN = msgspec.msgpack.encode(HELLO)
 
 
 def cases() -> Iterator[dict[str, Any]]:
-    """All of them, the believed one first."""
+    """List the cases, the believed one first."""
     keys = derive_keys(SEED, STORE_ID)
     read = hybrid_public(keys.read_public)
     assert keys.authority is not None

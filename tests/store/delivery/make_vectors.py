@@ -1,8 +1,8 @@
-"""Writes the test vectors of markers: `python -m tests.store.delivery.make_vectors`.
+"""Write the test vectors of markers: `python -m tests.store.delivery.make_vectors`.
 
-A case is a message that came in (`raw`, its envelope, the setting `release_ignores`, the time), and what the store
-holds: rows of `release`, the signatures of the orders that are in force, and the keys of the gateways that are not
-revoked. The outcome is `passes` or `judged`: judged like any other message.
+A case is an incoming message (`raw`, its envelope, the setting `release_ignores`, the time) and the content of the
+store: rows of `release`, the signatures of orders in force, and the keys of gateways that are not revoked. The outcome
+is `passes` or `judged` (treated like any other message).
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def rows(
     store: bytes = STORE_ID,
     expires: int = NOW + LIFE,
 ) -> list[Release]:
-    """The rows that a gateway writes when it sends out `message`."""
+    """Make the rows that a gateway writes when it sends `message`."""
     made = []
     for address in to:
         digest = digest_of(token, same(sender), message, 0, ignored)
@@ -58,7 +58,7 @@ def rows(
 
 
 def cases() -> Iterator[dict[str, Any]]:
-    """All of them, those that pass first."""
+    """List the cases, those that pass first."""
 
     def case(
         fault: str, raw: bytes = RAW, *, outcome: str = "judged", held: list[Release] | None = None, **other: Any

@@ -1,4 +1,4 @@
-"""Nobody gets a copy twice by itself: what a release and sending again leave out, whom they name, who was chosen."""
+"""No recipient gets a copy twice unasked: what releasing and resending skip, name, and the recipients chosen."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def put(vault: Vault, *to: str, **fields: object) -> int:
 
 
 def settle(vault: Vault, delivery_id: int, *states: State) -> None:
-    """Let a worker come to an outcome for each recipient of a delivery; QUEUED stands for none yet."""
+    """Let a worker reach an outcome for each recipient of a delivery; QUEUED stands for none yet."""
     with vault.write():
         claims = {claim.id: claim for claim in leases.claim(vault, 1, "w", 100, now_ms() + 1, LEASE)}
         for other, claim in claims.items():
@@ -51,9 +51,6 @@ def settle(vault: Vault, delivery_id: int, *states: State) -> None:
 
 def outcome(vault: Vault, delivery_id: int) -> list[tuple[str, State]]:
     return [(each.address, each.state) for each in delivery_of(vault, delivery_id).recipients]
-
-
-# ---------------------------------------------------------------- release
 
 
 def test_whoever_has_a_copy_may_have_it_or_waits_for_it_is_left_out(ready: Vault) -> None:
@@ -139,7 +136,7 @@ def test_an_order_that_expired_can_be_released_again_but_not_what_may_be_out(rea
 def test_who_holds_a_copy_is_looked_up_in_the_transaction(
     ready: Vault, open_again: Callable[[], Vault], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Somebody else releases it between the look at the copies and the transaction."""
+    """Another process releases the copy between the first look and the transaction."""
     copy_id, other = put(ready, "a@x.example"), open_again()
     looked, once = queue.held_of, iter([True])
 
@@ -182,9 +179,6 @@ def test_nothing_is_unsealed_twice_and_nothing_at_all_where_nothing_was_released
     assert opened == []
     release(ready, ids, original=True)
     assert len(opened) == 60
-
-
-# ---------------------------------------------------------------- sending again
 
 
 def test_sending_again_leaves_out_whom_another_delivery_served(ready: Vault) -> None:
@@ -230,9 +224,6 @@ def test_what_changed_since_it_was_asked_about_is_not_sent_again(ready: Vault) -
     assert [state for _, state in outcome(ready, first)] == [State.UNKNOWN]
 
 
-# ---------------------------------------------------------------- whatever happens
-
-
 STEPS = st.lists(
     st.tuples(
         st.sampled_from(["release", "retry", "cancel", "settle"]),
@@ -251,7 +242,7 @@ def fresh_copies(ready: Vault) -> Iterator[Callable[[], int]]:
 @given(steps=STEPS)
 @settings(max_examples=amount(20, 40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_mailbox_is_ever_on_its_way_twice(ready: Vault, fresh_copies: Callable[[], int], steps: list) -> None:
-    """Without `again`, at most one delivery holds a copy for a mailbox, whatever was refused, called off or lost."""
+    """Without `again`, at most one delivery holds a copy for a mailbox, after any refusal, cancellation or loss."""
     copy_id = fresh_copies()
     made: list[int] = []
     for act, which, states in steps:

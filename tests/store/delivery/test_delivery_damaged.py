@@ -1,4 +1,4 @@
-"""One altered row of the queue: its delivery is listed as damaged and can be cancelled; all others stay as they are."""
+"""One altered row of the queue: its delivery is listed as damaged and can be cancelled; all others are unaffected."""
 
 from __future__ import annotations
 
@@ -40,16 +40,16 @@ TABLES = {
     table.table_name: [field.column_name for field in table.sorted_fields]
     for table in (model._meta for model in (_MODELS.Delivery, _MODELS.DeliveryRecipient))
 }
-#: What operators are not shown.
+#: Columns that operators are not shown.
 UNSEEN = {"lease_owner", "lease_token", "lease_until", "data_started_at", "expires_at", "changed_at"}
-#: What workers write without the authority.
+#: Columns that workers write without the authority.
 WORKERS = {"created_at", "attempts", "next_attempt_at", "state"}
 VALUES: list[Any] = [None, "text", 1.5, b"blob", b"\xff" * 80, b"", "", "queued", "sending", "sent", -1, 0, 1, 1 << 62]
 
 
 @pytest.fixture
 def ready(any_vault: Vault) -> Vault:
-    """Three deliveries to three recipients each: number 1 was tried and has replies, the others wait."""
+    """Make three deliveries to three recipients each: number 1 was tried and has replies, the others wait."""
     change_settings(any_vault, Settings(relay="smtp://127.0.0.1:1"))
     record = CopyRecord(envelope_recipients=TO)
     copies = any_vault.put_many([(b"Subject: x\r\n\r\nbody\r\n", record, None) for _ in range(3)])
@@ -62,7 +62,7 @@ def ready(any_vault: Vault) -> Vault:
 
 
 def test_a_copy_that_is_not_the_ordered_one_is_not_sent(ready: Vault) -> None:
-    """The body verifies under its own key and digest: that it is the ordered one only the order's digest says."""
+    """The body verifies under its own key and digest: only the order's digest shows that it is another copy."""
     with ready.write():
         (held,) = claim(ready, 1, "w", 1, now_ms(), 60_000)
     access = StoreAccess(ready)
@@ -74,7 +74,7 @@ def test_a_copy_that_is_not_the_ordered_one_is_not_sent(ready: Vault) -> None:
 
 
 def take_anything(vault: Vault, sql: Sql) -> None:
-    """Make the tables anew without types, as who can write the file can."""
+    """Recreate the tables without types, as anyone who can write the file can."""
     for table, (_id, *columns) in TABLES.items():
         sql(vault, f"ALTER TABLE {table} RENAME TO old_{table}")
         sql(vault, f"CREATE TABLE {table} (id INTEGER PRIMARY KEY, {', '.join(columns)})")
@@ -86,7 +86,7 @@ def by_id(vault: Vault) -> dict[int, Delivery]:
 
 
 def altered(vault: Vault, sql: Sql, table: str, column: str, new: Any) -> bool:
-    """Whether the database takes `new` for a column of the first row."""
+    """Return True if the database accepts `new` for a column of the first row."""
     try:
         with vault.db.atomic():
             sql(vault, f"UPDATE {table} SET {column} = ? WHERE id = 1", new)
@@ -101,7 +101,7 @@ def altered(vault: Vault, sql: Sql, table: str, column: str, new: Any) -> bool:
 def may_go_unnoticed(table: str, column: str, new: Any) -> bool:
     if column in UNSEEN or (column == "sealed_reply" and new is None):
         return True
-    if column == "id":  # Sealed into what hangs on it; a recipient's own says only where it stands among the others.
+    if column == "id":  # sealed into dependent rows; a recipient's own id only orders it among the others
         return table == "delivery_recipient"
     if column == "state":
         return new in ("queued", "sending") or (table == "delivery_recipient" and new == "sent")
@@ -109,7 +109,7 @@ def may_go_unnoticed(table: str, column: str, new: Any) -> bool:
 
 
 def cancelled_where_damaged(vault: Vault, found: dict[int, Delivery]) -> None:
-    """Retry is refused for what is damaged, and cancel takes it out of the queue."""
+    """Assert that retry is refused for the damaged delivery, and that cancel removes it from the queue."""
     for delivery in found.values():
         if not delivery.damage:
             continue
@@ -134,7 +134,7 @@ def test_every_column_of_both_tables(ready: Vault, sql: Sql) -> None:
 
 @pytest.mark.parametrize("any_store", ["sqlite"], indirect=True)
 def test_every_column_of_both_tables_without_types(ready: Vault, sql: Sql) -> None:
-    """PostgreSQL keeps its types; who can write an SQLite file can take them away."""
+    """PostgreSQL keeps its types; anyone who can write an SQLite file can remove them."""
     take_anything(ready, sql)
     alter_every_column(ready, sql, at_least=150)
 
@@ -193,7 +193,7 @@ def test_a_number_that_a_column_cannot_hold_counts_as_none(value: object, number
 
 
 def test_text_that_is_no_text(ready: Vault, sql: Sql) -> None:
-    """SQLite gives out a text column that is not UTF-8 to nobody; PostgreSQL takes none."""
+    """SQLite never returns a text column that is not UTF-8; PostgreSQL accepts none."""
     whole = by_id(ready)
     for table, column in (("delivery", "state"), ("delivery_recipient", "state"), ("delivery", "lease_owner")):
         with ready.db.atomic() as transaction:
@@ -212,14 +212,14 @@ def test_what_is_being_sent_is_not_cancelled_however_damaged_it_is(ready: Vault,
     sql(ready, "UPDATE delivery SET order_signature = ? WHERE id = 2", b"x")
     with pytest.raises(DeliveryError, match="being sent at this moment"):
         cancel(ready, 2)
-    sql(ready, "UPDATE delivery SET lease_until = ? WHERE id = 2", 1 << 62)  # No worker takes a lease for so long.
+    sql(ready, "UPDATE delivery SET lease_until = ? WHERE id = 2", 1 << 62)  # no worker takes a lease that long
     cancel(ready, 2)
     after = delivery_of(ready, 2)
     assert not after.live and {each.state for each in after.recipients} == {State.UNKNOWN}
 
 
 def test_a_finished_delivery_of_another_copy_is_not_sent_again(ready: Vault, sql: Sql) -> None:
-    """Its order says which copy was released to these recipients; a row that names another one releases nothing."""
+    """Its order says which copy was released to these recipients; a row that names another copy releases nothing."""
     cancel(ready, 2)
     sql(ready, "UPDATE delivery SET copy_id = 3 WHERE id = 2")
     with pytest.raises(TamperedError, match="order was not signed"):

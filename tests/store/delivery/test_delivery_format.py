@@ -1,4 +1,4 @@
-"""What a delivery keeps in the database is written as FORMAT.md says, word for word: another release reads it."""
+"""A delivery's data in the database is written exactly as FORMAT.md says, because other versions read it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ TO = ("a@x.example", "b@x.example")
 
 @pytest.fixture
 def delivery(vault: Vault) -> Any:
-    """The row of a release to two recipients that was tried once."""
+    """Make the row of a release to two recipients that was tried once."""
     change_settings(vault, Settings(relay="smtp://127.0.0.1:1"))
     copy_id = vault.put(RAW, CopyRecord(envelope_sender="s@x.example", envelope_recipients=TO))
     [delivery_id] = release(vault, [copy_id], original=True, operator="ada").queued

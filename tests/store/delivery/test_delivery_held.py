@@ -1,4 +1,4 @@
-"""Why somebody is left out of a release: the words, and the times in them, that an operator reads."""
+"""The reasons for leaving recipients out of a release: the words and times shown to an operator."""
 
 from __future__ import annotations
 

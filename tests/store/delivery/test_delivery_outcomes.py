@@ -1,4 +1,4 @@
-"""What a copy's mailboxes come to over several deliveries (`store.mail.outcome`, `store.delivery.outcomes`)."""
+"""The outcome of a copy per mailbox over several deliveries (`store.mail.outcome`, `store.delivery.outcomes`)."""
 
 from __future__ import annotations
 

@@ -74,9 +74,6 @@ def states(vault: Vault, delivery_id: int) -> list[State]:
     return [each.state for each in delivery_of(vault, delivery_id).recipients]
 
 
-# ---------------------------------------------------------------- recipients
-
-
 def copy_with(**fields: object) -> Copy:
     return Copy(1, 0, 0, CopyRecord(**fields))
 
@@ -99,9 +96,6 @@ def test_headers_serve_only_without_an_envelope() -> None:
         Recipient("c@x.example", "Bcc", True),
     ]
     assert queue.recipients_of(copy_with(to="undisclosed-recipients:;")) == []
-
-
-# ---------------------------------------------------------------- release
 
 
 def test_release_places_each_copy_in_the_queue_with_its_recipients(ready: Vault) -> None:
@@ -193,9 +187,6 @@ def test_release_can_be_cancelled_half_way_and_says_what_was_not_reached(ready: 
     assert queue_length(ready) == len(result.queued)
 
 
-# ---------------------------------------------------------------- a live delivery keeps its copy
-
-
 def test_a_copy_with_a_live_delivery_is_neither_deleted_nor_rotated(ready: Vault) -> None:
     copy_id, other, _newest = put(ready), put(ready), put(ready)
     [delivery_id] = release(ready, [copy_id], original=True).queued
@@ -207,9 +198,6 @@ def test_a_copy_with_a_live_delivery_is_neither_deleted_nor_rotated(ready: Vault
     assert ready.delete([copy_id]).deleted == [copy_id]
     with pytest.raises(CopyMissing):
         retry(ready, delivery_id)
-
-
-# ---------------------------------------------------------------- leases
 
 
 def test_one_worker_owns_a_delivery_until_its_lease_runs_out(ready: Vault) -> None:
@@ -295,7 +283,7 @@ def test_deferred_recipients_wait_longer_each_time_and_sent_ones_are_done(ready:
 
 @pytest.mark.parametrize("left", [59_999, 1])
 def test_the_last_attempt_is_no_later_than_the_order_is_good(ready: Vault, left: int) -> None:
-    """Then its recipients fail, and say why, at that moment: not up to an hour later."""
+    """Its recipients then fail with a reason when the order expires, not up to an hour later."""
     delivery_id = queued(ready)
     expires = ready.models.Delivery.get_by_id(delivery_id).expires_at
     held = claim_one(ready, expires - left)
@@ -336,9 +324,6 @@ def test_a_claim_that_was_not_begun_goes_back_untouched(ready: Vault) -> None:
     found = delivery_of(ready, delivery_id)
     assert (found.state, found.attempts) == (State.QUEUED, 0)
     assert claim_one(ready).id == delivery_id
-
-
-# ---------------------------------------------------------------- retry and cancel
 
 
 def finish(vault: Vault, *outcomes: Outcome) -> int:
@@ -411,7 +396,7 @@ def test_cancel_calls_off_what_has_not_begun_and_erases_the_key(ready: Vault) ->
 
 
 def test_only_what_is_being_sent_keeps_from_cancelling(ready: Vault, sql: Callable[..., object]) -> None:
-    """Whatever else stands in the row."""
+    """Values in the row do not prevent cancelling."""
     delivery_id = queued(ready)
     later = now_ms() + LEASE
     sql(ready, "UPDATE delivery SET data_started_at = ?, lease_until = ?", later, later)
@@ -430,9 +415,6 @@ def test_cancel_waits_for_a_message_that_is_going_out(ready: Vault) -> None:
     table.update(lease_until=1).where(table.id == delivery_id).execute()
     cancel(ready, delivery_id)
     assert states(ready, delivery_id) == [State.UNKNOWN, State.CANCELLED]
-
-
-# ---------------------------------------------------------------- a database writer forges nothing
 
 
 @pytest.mark.parametrize("ignored", [None, frozenset()])
@@ -536,7 +518,7 @@ def test_absurd_values_in_a_delivery_are_named(ready: Vault) -> None:
 
 
 def test_a_reply_that_a_gateway_sealed_is_read_by_operators_alone(ready: Vault) -> None:
-    """A holder of no operator's keys seals a reply to the read key, bound to its row."""
+    """A process without an operator's keys seals a reply to the read key, bound to its row."""
     delivery_id = finish(ready, FAILED, FAILED)
     table, keys = ready.models.DeliveryRecipient, ready.keys
     one, two = table.select().where(table.delivery_id == delivery_id).order_by(table.id)
@@ -572,12 +554,9 @@ def test_two_processes_never_claim_the_same_delivery(ready: Vault, open_again: C
     assert sorted(taken) == expected
 
 
-# ---------------------------------------------------------------- listing
-
-
 def test_the_newest_are_listed_and_of_chosen_ones_those_that_are_there(ready: Vault) -> None:
     for _ in range(3):
-        put(ready)  # so that no delivery has its copy's id
+        put(ready)  # makes delivery ids differ from copy ids
     ids = [queued(ready) for _ in range(6)]
     assert [each.id for each in deliveries(ready)] == ids[::-1]
     assert [each.id for each in deliveries(ready, 2)] == [ids[5], ids[4]]

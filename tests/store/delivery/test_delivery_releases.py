@@ -1,4 +1,4 @@
-"""What became of every copy, followed as it changes: the same as read anew, whatever happened meanwhile."""
+"""Outcomes of all copies, followed as they change, equal a fresh read after any changes."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def put(vault: Vault, count: int) -> list[int]:
 
 
 def work(vault: Vault, rng: random.Random, now: int, *, crash: bool = False, limit: int = 3) -> None:
-    """Attempt some deliveries as a worker does; a recipient may be refused before DATA, and the worker may stop."""
+    """Attempt some deliveries like a worker; a recipient may be refused before DATA, and the worker may stop."""
     with vault.write():
         claims = leases.claim(vault, 1, "w", limit, now, 1_000)
     for claim in claims:
@@ -57,7 +57,7 @@ def work(vault: Vault, rng: random.Random, now: int, *, crash: bool = False, lim
 
 
 def finish(vault: Vault, *states: State) -> None:
-    """End the one delivery that is due, its recipients in these states."""
+    """End the one delivery that is due, with these states of its recipients."""
     with vault.write():
         [claim] = leases.claim(vault, 1, "w", 1, now_ms() + 10_000_000, 1_000)
         outcomes = {each: Outcome(state, "said") for each, state in zip(claim.live, states, strict=True)}
@@ -72,7 +72,7 @@ def told(releases: Releases) -> tuple[Any, ...]:
 def test_what_is_followed_is_what_is_there(
     ready: Vault, seed: int, monkeypatch: pytest.MonkeyPatch, open_again: Callable[[], Vault]
 ) -> None:
-    """A delivery may change any number of times between two readings, and another process may be the one."""
+    """A delivery may change any number of times between two reads, possibly by another process."""
     monkeypatch.setattr("store.delivery.releases._VERIFIED", 2)
     rng, now = random.Random(seed), now_ms()
     other, follows = open_again(), Releases(ready)
@@ -207,7 +207,7 @@ def test_who_follows_goes_on_after_an_error(ready: Vault, monkeypatch: pytest.Mo
 def test_one_that_failed_again_but_reached_somebody_is_not_missed(
     ready: Vault, sql: Callable[..., Any], later: int
 ) -> None:
-    """Its state and how many have that state are as before: when it was tried last tells, to the millisecond."""
+    """Its state and the count of that state are unchanged: only the time of the last attempt (ms) differs."""
     [copy_id] = put(ready, 1)
     release(ready, [copy_id], original=False, additional=["a@x.example", "b@x.example"])
     finish(ready, State.FAILED, State.FAILED)

@@ -1,4 +1,4 @@
-"""A release of many copies is told as it is done: what is meant, each batch with it, the end; and what cut it short."""
+"""A release of many copies is recorded as it runs: the intent, each batch with its work, the end, and interruptions."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.conftest import PASSPHRASE
 
 @pytest.fixture
 def ids(any_vault: Vault) -> list[int]:
-    """Sixty copies in a store with a relay, with no event of a release yet."""
+    """Make sixty copies in a store with a relay and no release events."""
     change_settings(any_vault, Settings(relay="smtp://127.0.0.1:9"))
     return any_vault.put_many(
         [(b"Subject: x\r\n\r\ny\r\n", CopyRecord(envelope_recipients=("b@y.example",)), None)] * 60
@@ -37,7 +37,7 @@ def told(vault: Vault) -> list[tuple[Phase, list[int], str]]:
 
 
 def line(vault: Vault, later: int = 60_000) -> tuple[int, str]:
-    """The one line of Events for the release: how many copies, and the details."""
+    """Return the only line of Events for the release: number of copies, and details."""
     found = events(vault)
     [event] = [each for each in folded(found, found[0].at + later) if each.action == "delivery queued"]
     return len(event.copies), event.detail

@@ -1,4 +1,4 @@
-"""Trace fields: what comes off, what goes on, and that no other byte changes."""
+"""Trace fields: which are removed and added, and that no other byte changes."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_trace_fields_come_off_with_their_continuations_and_nothing_else() -> No
         (b" folded onto nothing\nA: b\n", ADDED + b"\r\n folded onto nothing\nA: b\n"),
         (b"A: b\nbroken line\nC: d\n", ADDED + b"A: b\nbroken line\nC: d\n"),
         (b"Return-Path: x", ADDED),
-        # Its line ends are all CR: it is a header of three fields, and not one trace field that is all of it.
+        # The line ends are all CR: it is a header of three fields, not a single trace field.
         (b"Return-Path: x\rTo: b\rA: b\r\rtext\r", ADDED + b"To: b\nA: b\n\ntext\n"),
         (b": no name\nReturn-Path: x\nA: b\n\nx", ADDED + b": no name\nA: b\n\nx"),
         (b"A: b", ADDED + b"A: b"),

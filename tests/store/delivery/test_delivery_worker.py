@@ -1,4 +1,4 @@
-"""The worker against servers that refuse and die: nothing lost, nothing twice, `unknown` only after DATA began."""
+"""The worker against servers that refuse and die: nothing lost or sent twice, `unknown` only after DATA began."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def raw(number: int) -> bytes:
 
 
 def fill(vault: Vault, count: int, recipients: int = 1) -> list[int]:
-    """Copies, released; each to `recipients` addresses."""
+    """Put and release copies, each to `recipients` addresses."""
     items = [
         (
             raw(number),
@@ -66,7 +66,7 @@ def use(vault: Vault, port: int, **fields: object) -> None:
 
 
 def received(server: ScriptedServer) -> Counter[str]:
-    """How often each recipient got its message; asserts that it is the right one, byte for byte."""
+    """Count how often each recipient got its message; assert that each message is right, byte for byte."""
     counts: Counter[str] = Counter()
     for taken in server.taken:
         match = re.search(rb"^X-Number: (\d+)\r$", taken.content, re.MULTILINE)
@@ -303,7 +303,7 @@ async def test_stop_finishes_what_is_under_way_and_gives_the_rest_back(vault: Va
 async def test_a_stop_does_not_wait_for_ever_for_a_relay_that_hangs(
     vault: Vault, monkeypatch: pytest.MonkeyPatch, point: str, state: State
 ) -> None:
-    """What is not past DATA is given back at once; of what is, the row tells the next worker."""
+    """Messages before DATA are given back at once; for the others, the row informs the next worker."""
     monkeypatch.setattr(worker, "GRACE", 0.1)
     monkeypatch.setattr(worker, "DATA_GRACE", 0.3)
     hanging = asyncio.Event()
@@ -318,7 +318,7 @@ async def test_a_stop_does_not_wait_for_ever_for_a_relay_that_hangs(
 
         server._talk = talk
         if point == "content":
-            # A reply that never ends: the message is out, and its answer does not come.
+            # A reply that never ends: the message is sent, and its answer never arrives.
             server.script = lambda at, argument: (hanging.set(), "250-")[1] if at == "dot" else None
         use(vault, server.port)
         [delivery_id] = fill(vault, 1)
@@ -364,7 +364,7 @@ async def test_a_delivery_that_was_cancelled_in_the_workers_hands_is_not_sent(va
 async def test_a_lease_that_was_lost_while_sending_is_nothing_to_report(
     vault: Vault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another worker has it by then, and says what becomes of it."""
+    """Another worker holds the lease by then, and reports the outcome."""
     settled: list[int] = []
     stopped: list[Exception] = []
 
@@ -453,7 +453,7 @@ async def test_writes_that_come_together_share_a_commit_and_a_lost_lease_spoils_
 
 
 async def test_what_was_put_off_and_claimed_again_is_given_back_like_all_others(vault: Vault) -> None:
-    """What may be out stays with its lease; an attempt that ended says nothing of the next."""
+    """A message that may be sent keeps its lease; an attempt that ended does not affect the next."""
     use(vault, 1)
     first, second = fill(vault, 2)
     shift = worker._Shift(DeliveryWorker(vault, owner="test"))
@@ -541,19 +541,16 @@ def test_the_thread_sends_and_stops(vault: Vault) -> None:
     asyncio.run(main())
 
 
-# ---------------------------------------------------------------- servers that die anywhere
-
-
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Vault]:
-    """One store for all examples: each drains its own deliveries."""
+    """Return one store for all examples: each drains its own deliveries."""
     opened, _recovery = create_store(str(tmp_path_factory.mktemp("worker") / "s"), passphrase="x")
     yield opened
     opened.close()
 
 
 class _FlakyServer:
-    """Answers by dice: dies or refuses at any point, and knows what it took and where it died after DATA."""
+    """A server that dies or refuses at random points; records what it accepted and where it died after DATA."""
 
     def __init__(self, seed: int, rate: float) -> None:
         self.dice = random.Random(seed)

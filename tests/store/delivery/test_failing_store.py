@@ -1,4 +1,4 @@
-"""A store that can be read and not be written to any more, when a message is out: nobody waits for it for ever."""
+"""A store that becomes unwritable after a message was sent: no worker waits for it for ever."""
 
 from __future__ import annotations
 

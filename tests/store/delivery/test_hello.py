@@ -1,4 +1,4 @@
-"""What the relay answered: written by who heard it, believed only as that gateway signed it, asked anew when wanted."""
+"""The relay's EHLO answer: written by the gateway that got it, trusted only with its signature, renewed on request."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def write(vault: Vault, hello: Hello, at: int) -> None:
 
 @pytest.fixture
 def gateway(any_vault: Vault, tmp_path: Path) -> Iterator[Vault]:
-    """An enrolled gateway of `any_vault`, with its own keys."""
+    """Enrol a gateway of `any_vault` and open the store with its keys."""
     enroll(any_vault, "mx1", tmp_path / "mx1.credentials")
     with closing(open_with_credentials(any_vault.location, tmp_path / "mx1.credentials")) as opened:
         yield opened
@@ -118,7 +118,7 @@ async def test_an_answer_is_written_where_it_changed_or_is_old_and_not_for_each_
         assert await at() == clock[0]
         clock[0] += greeting.FRESH_MS
         assert await at() == clock[0]
-        clock[0] -= 10  # A clock that was put back.
+        clock[0] -= 10  # A clock that was set back.
         assert await at() == clock[0]
         await ledger.close()
 
@@ -212,7 +212,7 @@ def test_a_wish_counts_only_as_an_operator_signed_it(any_vault: Vault, gateway: 
     sql(any_vault, "UPDATE hello SET at = 6000 WHERE gateway_id = ?", -mine)
     assert wanted(gateway, mine, 5_000) == 5_000
     assert any(f"gateway {mine} anew" in what for what, _ in check(any_vault).broken)
-    want_hello(gateway, mine, 7_000)  # Signed by the gateway itself, who is no operator.
+    want_hello(gateway, mine, 7_000)  # Signed by the gateway itself, which is no operator.
     assert wanted(gateway, mine, 5_000) == 5_000
     want_hello(any_vault, mine, 8_000)
     assert wanted(gateway, mine, 5_000) == 8_000 and not check(any_vault).broken

@@ -1,4 +1,4 @@
-"""The rows of `hello` by their vectors: what is believed, what has a gateway ask, and one fault each."""
+"""The rows of `hello` by their vectors: an accepted row, a wish that makes a gateway ask, and one fault each."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_hello_vectors(case: dict[str, Any]) -> None:
 
 
 def _read(case: dict[str, Any]) -> str:
-    """What a reader makes of a row, in this page's words and not in those of `store.delivery.hello`."""
+    """Read a row into this file's words for the outcomes, independent of `store.delivery.hello`."""
     store_id, sealed, signature = (bytes.fromhex(case[name]) for name in ("store_id", "sealed", "signature"))
     keys, gateway_id, at = derive_keys(bytes.fromhex(case["seed"]), store_id), case["gateway_id"], case["at"]
 

@@ -1,4 +1,4 @@
-"""What became of a copy's releases: the newest that was not called off, and every mailbox."""
+"""The history of a copy's releases: the newest one not cancelled, and every mailbox."""
 
 from __future__ import annotations
 

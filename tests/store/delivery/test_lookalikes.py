@@ -1,4 +1,4 @@
-"""Senders that only look like another: own and known domains, the thread that is answered, and a subject's first."""
+"""Senders that only look like another: own and known domains, the answered thread, the first sender of a subject."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def put(
 
 @pytest.fixture
 def ready(vault: Vault) -> Vault:
-    """A store with an own domain and a relay that nobody asks."""
+    """Make a store with an own domain and a relay that is never contacted."""
     changed = msgspec.structs.replace(
         read_settings(vault), relay="smtp://127.0.0.1:9", local_domains=("corp-holding.example",)
     )

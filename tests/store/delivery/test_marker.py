@@ -1,4 +1,4 @@
-"""The marker's bytes: its vectors, what may stand above it, what gets none, and that any other byte counts."""
+"""The marker's bytes: its vectors, fields allowed above it, messages without one, and that every other byte counts."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_marker_vectors(case: dict[str, Any]) -> None:
 
 
 def _pass(case: dict[str, Any]) -> None:
-    """What intake does with a message, over the rows of a case. Raises TamperedError where it does not pass."""
+    """Treat a message as intake does, with the rows of a case. Raises TamperedError unless it passes."""
     raw, store_id = bytes.fromhex(case["raw"]), bytes.fromhex(case["store_id"])
     rows = [
         Release(**{name: bytes.fromhex(value) if isinstance(value, str) else value for name, value in row.items()})
@@ -137,7 +137,7 @@ lines = st.lists(
     ),
     max_size=4,
 )
-#: What may stand above the field, written down anew.
+#: The fields allowed above the marker, written down independently.
 ABOVE = re.compile(
     rb"(?:received:[^\0\r\n]*\r\n(?:[ \t]+[^\0\r\n \t][^\0\r\n]*\r\n)*){0,%d}" % MOST_ADDED, re.IGNORECASE
 )
@@ -215,7 +215,7 @@ def test_what_a_relay_may_add_is_limited_below_too() -> None:
     ):
         with pytest.raises(TamperedError):
             digest_of(TOKEN, "", added + MESSAGE, 0, IGNORED)
-    # Between the lines of a field it takes the continuation along; in the body it is text.
+    # Between the lines of a field it takes over the continuation; in the body it is text.
     for place in (b"\tlines", b"--b\r\n"):
         changed = MESSAGE.replace(place, b"X-Relay: a\r\n" + place, 1)
         assert digest_of(TOKEN, "", changed, 0, IGNORED) != plain

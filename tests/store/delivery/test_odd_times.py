@@ -1,4 +1,4 @@
-"""Times that cannot be: of a clock that was ahead or behind. They are said, and neither waited for nor acted on."""
+"""Impossible times, from a clock ahead or behind: they are reported, and neither waited for nor acted on."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def ready(any_vault: Vault) -> Vault:
 
 
 def ordered(vault: Vault, monkeypatch: pytest.MonkeyPatch, at: int, copy_id: int = 1) -> int:
-    """A release that was ordered with the clock at that time."""
+    """Make a release ordered while the clock showed that time."""
     with monkeypatch.context() as patch:
         patch.setattr(queue, "decides_ms", lambda _db: at)
         return release(vault, [copy_id], original=True).queued[0]
@@ -124,7 +124,7 @@ def test_a_lease_of_a_worker_ahead_ends(ready: Vault, monkeypatch: pytest.Monkey
 
 
 def test_a_restarted_worker_takes_back_what_it_held(ready: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is sent if DATA had not begun; else nobody knows, and nobody sends it again by himself."""
+    """It is sent if DATA had not begun; otherwise its outcome is unknown, and it is not resent automatically."""
     first = ordered(ready, monkeypatch, NOW)
     ready.put(b"Subject: y\r\n\r\nbody\r\n", CopyRecord(envelope_recipients=("c@y.example",)))
     second = ordered(ready, monkeypatch, NOW, 2)
@@ -139,9 +139,6 @@ def test_a_restarted_worker_takes_back_what_it_held(ready: Vault, monkeypatch: p
         leases.take_back(ready, 1, "before")
     assert [each.id for each in claimed(ready, NOW, "after")] == [first]
     assert delivery_of(ready, second).state is State.UNKNOWN
-
-
-# --- Gateways
 
 
 def until(what: Callable[[], bool]) -> None:
@@ -201,7 +198,7 @@ def test_in_postgresql_a_gateway_is_gone_with_the_connection_that_said_its_beats
             for _ in range(3):
                 beat(one)
             assert states() == [Running.YES, Running.YES] and delivery_target(vault).gateway_id in (first, second)
-            one.db.close_all()  # As when its process is killed.
+            one.db.close_all()  # as after a kill
             until(lambda: states() == [Running.NO, Running.YES])
             assert delivery_target(vault).gateway_id == second
             beat(one)

@@ -1,4 +1,4 @@
-"""The outbox: what was released waits, by the signed order and the clock that decides, and comes back until then."""
+"""The outbox: a release waits by its signed order and the deciding clock, and can be called back until then."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ SENT, DEFERRED = Outcome(State.SENT, "250 ok"), Outcome(State.DEFERRED, "451 lat
 
 
 def order_of(vault: Vault, delivery_id: int) -> tuple[int, int, bytes]:
-    """What a worker goes by: until when an order is held, when it was given, and its nonce."""
+    """Return what a worker goes by: the end of the order's hold, the order time, and its nonce."""
     order = StoreAccess(vault).order(vault.models.Delivery.get_by_id(delivery_id))
     return order.not_before, order.ordered_at, order.nonce
 
@@ -61,9 +61,6 @@ def settle(vault: Vault, claims: Sequence[leases.Claim], *outcomes: Outcome) -> 
     with vault.write():
         for each in claims:
             leases.settle(vault, each, dict(zip(each.live, outcomes, strict=False)), decides_ms(vault.db))
-
-
-# ---------------------------------------------------------------- how long
 
 
 def test_few_copies_wait_for_one_time_and_many_for_another(any_vault: Vault) -> None:
@@ -86,7 +83,7 @@ def test_a_release_says_until_when_it_is_held(any_vault: Vault) -> None:
     ids = any_vault.put_many([(b"Subject: x\r\n\r\n", CopyRecord(envelope_recipients=("a@x.example",)), None)] * 3)
     result = release(any_vault, ids, original=True)
     assert result.hold == 20_000 and result.held_until == delivery_of(any_vault, result.queued[0]).next_attempt_at
-    assert release(any_vault, ids, original=True).held_until == 0  # nobody is left who has none of it
+    assert release(any_vault, ids, original=True).held_until == 0  # every recipient already has a copy
     now = decides_ms(any_vault.db)
     found = delivery_of(any_vault, result.queued[0])
     assert found.held_until(now) == result.held_until and found.held_until(result.held_until) == 0
@@ -104,9 +101,6 @@ def test_what_is_no_hold_is_refused_with_what_to_write(text: str) -> None:
         parse_setting(Settings(), "hold_many", text)
     assert parse_setting(Settings(hold=9), "hold", "off")[0].hold == 0
     assert parse_setting(Settings(), "hold", "2 min")[0].hold == 120
-
-
-# ---------------------------------------------------------------- nothing goes early
 
 
 async def test_what_is_held_is_not_sent_whatever_the_row_says(any_vault: Vault) -> None:
@@ -172,9 +166,6 @@ def test_nobody_but_an_operator_says_that_an_order_is_sent_at_once(any_vault: Va
             order_of(any_vault, first)
 
 
-# ---------------------------------------------------------------- send now
-
-
 async def test_what_is_sent_at_once_goes_out_under_its_own_order(any_vault: Vault) -> None:
     async with ScriptedServer() as server:
         use(any_vault, server.port, hold=600, release_loops=True)
@@ -228,7 +219,7 @@ def test_what_does_not_wait_is_not_sent_at_once(any_vault: Vault) -> None:
         send_now(any_vault, busy)
     with pytest.raises(DeliveryError, match="no delivery 99"):
         send_now(any_vault, 99)
-    # Sent again after it ended is under a new order, which is not held.
+    # A resend after the end has a new order, which is not held.
     use(any_vault, 1, hold=600)
     [again] = fill(any_vault, 1)
     cancel(any_vault, again)
@@ -250,7 +241,7 @@ def test_what_a_gateway_holds_is_not_waited_for(any_vault: Vault, tmp_path: Path
 
 
 async def test_an_order_of_a_former_release_is_sent(any_vault: Vault) -> None:
-    """One without `not_before` and what stands behind it."""
+    """An order without `not_before` and the fields after it."""
     async with ScriptedServer() as server:
         use(any_vault, server.port)
         [each] = fill(any_vault, 1)
@@ -262,9 +253,6 @@ async def test_an_order_of_a_former_release_is_sent(any_vault: Vault) -> None:
         any_vault.models.Delivery.update(order_blob=blob, order_signature=signature).execute()
         await send(any_vault)
         assert len(server.taken) == 1
-
-
-# ---------------------------------------------------------------- calling back
 
 
 def test_an_act_comes_back_as_far_as_it_is_still_here(any_vault: Vault) -> None:

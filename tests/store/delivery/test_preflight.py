@@ -1,4 +1,4 @@
-"""What is said before a release is what the release then does; what is said of messages is what is then sent."""
+"""The prediction before a release equals what it does; the facts stated about messages equal what is sent."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ INFECTED = Verdict(Engine.ANTI_VIRUS, Status.INFECTED, "Eicar")
 
 @pytest.fixture(scope="module")
 def crowded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Vault]:
-    """A store for all examples: each puts its own copies."""
+    """Make one store for all examples: each puts its own copies."""
     vault, _recovery = create_store(str(tmp_path_factory.mktemp("preflight") / "s"), passphrase="x")
     yield vault
     vault.close()
@@ -99,7 +99,7 @@ def test_what_is_said_is_what_is_done(
     allowed: bool,
     data: st.DataObject,
 ) -> None:
-    """Of several releases in a row, so that some have it already; of copies that are gone, and named twice."""
+    """Covers consecutive releases (some recipients have a copy already), missing copies, and copies named twice."""
     change_settings(crowded, Settings(relay=RELAY, local_domains=local_domains, allow_infected=allowed))
     ids = crowded.put_many((b"Subject: x\r\n\r\nx\r\n", record, None) for record in records)
     gone = data.draw(st.lists(st.sampled_from(ids), max_size=1))
@@ -201,7 +201,7 @@ def test_what_would_be_taken_for_the_end_is_told_of_every_message(body: bytes) -
 
 def test_body_hashes_are_of_the_message_as_it_is_sent() -> None:
     dressing = dressing_of(Settings(), "host.example")
-    bh = b"frcCV1k9oG9oKj3dpUqdJg1PxRT2RSN/XKdLCPjaYaY="  # Of an empty body.
+    bh = b"frcCV1k9oG9oKj3dpUqdJg1PxRT2RSN/XKdLCPjaYaY="  # The digest of an empty body.
     field = b"DKIM-Signature: v=1; a=rsa-sha256; d=x.example; h=From; bh=%s; b=a\r\n" % bh
     assert dressed(field + b"\r\n", dressing, NOW).signed is None
     for body, holds in ((b"", Holds.YES), (b"\n\n", Holds.YES), (b"x", Holds.NO)):

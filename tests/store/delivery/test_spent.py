@@ -1,4 +1,4 @@
-"""What a machine sent it never sends again for the same order, whatever rows of the database are put back."""
+"""A machine never sends the same order again, whatever database rows are put back."""
 
 from __future__ import annotations
 

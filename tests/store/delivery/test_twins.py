@@ -1,4 +1,4 @@
-"""The twins of released copies: a filter on their senders, with the results that they were authenticated with."""
+"""Twins of released copies: a filter on their senders and the authentication results they had."""
 
 from __future__ import annotations
 

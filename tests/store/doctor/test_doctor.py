@@ -1,4 +1,4 @@
-"""The doctor's traces against a scripted MTA that stands in for gateway and Postfix: every step that can fail."""
+"""The doctor's traces against a scripted MTA in place of gateway and Postfix: every step that can fail."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FOUND = {
 
 
 class Keeping(ScriptedServer):
-    """An MTA whose gateway keeps what it takes, as `verdict_of` says."""
+    """An MTA whose gateway keeps accepted messages with the verdict of `verdict_of`."""
 
     def __init__(self, vault: Vault, script: Any = None, found: dict[bytes, Verdict] = FOUND, **fields: Any) -> None:
         super().__init__(self._script)
@@ -147,7 +147,7 @@ async def test_a_copy_with_another_verdict_does_not_do(vault: Vault) -> None:
     trace = await traced(vault, Keeping(vault, found=other))
     assert trace.failed is not None
     assert "says Content filtering: Banned File Name (doctor-test.bin), not Anti-Virus: Infected" in trace.failed.found
-    # Another engine may decide, as long as the one that is tested said its word.
+    # Another engine may decide, as long as the tested one gave its verdict.
     both = {"verdicts": (FOUND[b"EICAR"], other[b"EICAR"])}
     assert (await traced(vault, Keeping(vault, found=other, **both))).failed is None
 

@@ -1,4 +1,4 @@
-"""Whether the relay leads back through intake, against a scripted relay whose messages come to the store changed."""
+"""Whether the relay leads back through intake, against a scripted relay that returns changed messages to the store."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ async def examined(
     envelope: tuple[str, str] = (FROM, TO),
     probes: tuple[Probe, ...] = (EICAR, GTUBE),
 ) -> tuple[Trace, list[bytes]]:
-    """The trace, and what the relay took: it brings that to the store as `change` says, with None never."""
+    """Return the trace and the relay's messages; each comes back to the store as `change` makes it (None: never)."""
 
     def keeping(point: str, argument: str) -> str | None:
         if point == "replied" and change is not None:

@@ -1,4 +1,4 @@
-"""The bin beside gateways, whose keys remove what is over and delete nothing else."""
+"""The bin with gateways, whose keys can remove what exceeds its limits and delete nothing else."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from store.vault.vault import Vault
 
 @pytest.fixture
 def gateway(any_vault: Vault, any_store: str, tmp_path: Path) -> Iterator[Vault]:
-    """The store, open with the credentials of a gateway."""
+    """Open the store with the credentials of a gateway."""
     path = tmp_path / "mx1.credentials"
     enroll(any_vault, "mx1", path, operator="olga")
     opened = open_with_credentials(any_store, path)
@@ -80,7 +80,7 @@ async def test_a_gateway_removes_what_is_over(any_vault: Vault, gateway: Vault) 
 
 
 def test_a_full_gateway_beside_operators(any_vault: Vault, gateway: Vault, open_again: Callable[[], Vault]) -> None:
-    """It rotates while two operators delete, bring back and empty: no id is lost, and none is twice."""
+    """It rotates while two operators delete, bring back and empty: no id is lost or duplicated."""
     fill(gateway, 60)
     one = usage(gateway).used_bytes // 60
     change_settings(any_vault, Settings(max_size=60 * one, notify_below=0, bin_share=10))

@@ -1,4 +1,4 @@
-"""A gateway's credentials: what can be done with them, and what cannot."""
+"""A gateway's credentials: what they permit, and what they do not."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from tests.store.mail.smtp_server import ScriptedServer
 
 @pytest.fixture
 def gateway(any_vault: Vault, tmp_path: Path) -> Iterator[Vault]:
-    """The store of `any_vault`, opened as the gateway `mx1`."""
+    """Open the store of `any_vault` as the gateway `mx1`."""
     change_settings(any_vault, Settings(relay="smtp://127.0.0.1:9", administrator="a@corp.example"))
     enroll(any_vault, "mx1", tmp_path / "mx1.credentials", operator="olga")
     opened = open_with_credentials(any_vault.location, tmp_path / "mx1.credentials")
@@ -83,7 +83,7 @@ def test_its_events_are_for_operators_and_are_its_own(
     record_event(any_vault, "looked", operator="olga")
     newest, from_gateway, *_ = events(any_vault)
     assert (newest.action, newest.operator) == ("looked", "olga")
-    # It cannot speak for an operator.
+    # It cannot sign as an operator.
     assert (from_gateway.action, from_gateway.operator, from_gateway.detail) == ("gateway started", "", "mx1")
     assert check(any_vault).broken == []
     [(blob,)] = sql(any_vault, "SELECT sealed FROM audit WHERE id = ?", from_gateway.id)

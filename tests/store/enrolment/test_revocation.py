@@ -1,4 +1,4 @@
-"""A gateway whose enrolment was taken back: what it sealed stays readable, and what its credentials seal is refused."""
+"""A revoked gateway: what it sealed before stays readable, and what its credentials seal afterwards is refused."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def credentials(any_vault: Vault, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def gateway(any_vault: Vault, credentials: Path) -> Iterator[Vault]:
-    """The store as `mx1` has it: a closed epoch, an open one, a tombstone and an event are its own."""
+    """Open the store as `mx1`: a closed epoch, an open one, a tombstone and an event are its own."""
     first = open_with_credentials(any_vault.location, credentials)
     first.put_many((RAW + b"%d" % number, CopyRecord(), None) for number in range(3))
     first.delete([1], cause="rotated")
@@ -52,7 +52,7 @@ def test_what_it_placed_before_stays_readable_by_all(
     any_vault: Vault, gateway: Vault, open_again: Callable[[], Vault]
 ) -> None:
     other, fresh = open_again(), open_again()
-    assert other.raw(4) == RAW  # It knows the gateway's key already.
+    assert other.raw(4) == RAW  # This cached the gateway's key.
     done = revoke(any_vault, "mx1", operator="olga")
     assert (done.gateway_id, done.epochs, done.waiting, done.refused) == (2, 2, [], [])
     for vault in (any_vault, other, fresh):
@@ -77,7 +77,7 @@ def test_its_new_epochs_are_refused(any_vault: Vault, gateway: Vault, open_again
 
 
 def test_an_epoch_of_the_time_before_is_refused_too(any_vault: Vault, gateway: Vault, sql: Sql) -> None:
-    """Nothing rests on a time: what the stolen key signs is refused, whatever it says of when."""
+    """Times do not count: what the stolen key signs is refused, whatever date it gives."""
     revoke(any_vault, "mx1")
     signing = gateway.keys.gateway
     assert signing is not None

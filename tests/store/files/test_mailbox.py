@@ -1,4 +1,4 @@
-"""`import_paths` on real folders: what comes in, byte for byte, and what is reported instead of read."""
+"""`import_paths` on real folders: what is imported, byte for byte, and what is reported instead of read."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def write(folder: Path, name: str, data: bytes = PLAIN) -> Path:
 
 
 def test_the_whole_corpus_comes_in_byte_for_byte(vault: Vault, corpus: Path, corpus_files: list[Path]) -> None:
-    result = import_paths(vault, [corpus], force=True)  # some of it has no header field at all
+    result = import_paths(vault, [corpus], force=True)  # some files have no header field at all
     assert result.failed == []
     assert result.imported == len(corpus_files)
     order = [found.path for found in find_files([corpus])]
@@ -139,7 +139,7 @@ def test_deep_folders_and_odd_names(vault: Vault, tmp_path: Path) -> None:
     write(deep, "x.eml", b"Subject: deep\n\n")
     result = import_paths(vault, [tmp_path])
     assert result.imported == 2 and result.failed == []
-    assert result.passed_over > 0  # the store itself lies there too
+    assert result.passed_over > 0  # the store itself is in that folder too
     assert {vault.get(copy_id).record.subject for copy_id in result.ids} == {"plain", "deep"}
 
 
@@ -235,7 +235,7 @@ def test_an_archive_that_unpacks_to_more_than_a_message_may_be(
 
 
 def test_a_file_that_is_no_message_is_refused_and_named(vault: Vault, tmp_path: Path) -> None:
-    """`/etc/passwd` was placed as mail."""
+    """`/etc/passwd` used to be placed as mail."""
     folder = tmp_path / "folder"
     write(folder, "passwd", b"root:x:0:0:root:/root:/bin/bash\n")
     write(folder, "empty", b"")
@@ -303,7 +303,7 @@ def test_cancel_keeps_what_was_placed_and_says_so(vault: Vault, tmp_path: Path) 
 
 
 class Refusing:
-    """A vault that refuses some messages, or everything after a while."""
+    """A vault that refuses some messages, or everything from some point on."""
 
     location = "postgresql://nowhere"
 

@@ -1,4 +1,4 @@
-"""Messages out of files: when a file is one message and when it is an mbox, and that no byte changes."""
+"""Messages from files: when a file is one message and when an mbox, and that no byte changes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def read(data: bytes, *, single: bool = False, limit: int = 1 << 20) -> list[byt
 
 
 class Trickle:
-    """A stream that gives out a few bytes at a time."""
+    """A stream that returns a few bytes at a time."""
 
     def __init__(self, data: bytes, step: int) -> None:
         self._stream = io.BytesIO(data)
@@ -40,11 +40,11 @@ class Trickle:
         FROM,
         FROM + b"Subject: one\n\nbody\n\n",
         FROM.replace(b"\n", b"\r\n") + b"Subject: one\r\n\r\n>From here\r\n",
-        # Neither a line without a time and a year nor one without an empty line before it begins another message.
+        # A `From ` line starts a message only with a time and a year, and after an empty line.
         FROM + b"Subject: one\n\nFrom here on it is text\nFrom: x\n",
         FROM + b"Subject: one\n\nbody\n" + FROM + b"Subject: two\n\n",
         FROM + b"Subject: one\n\nbody\n\nFrom the meeting at 10:00 we report\n",
-        # Without a `From ` line first it is no mbox, whatever follows.
+        # Without a first `From ` line it is no mbox, whatever follows.
         b"Subject: one\n\nbody\n\n" + FROM + b"Subject: two\n\nbody\n",
     ],
 )

@@ -1,4 +1,4 @@
-"""An import that ended early is gone on with: no message of it twice, none lost, and the next one takes all again."""
+"""An interrupted import is resumed: no message twice, none lost; the next import takes all again."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MESSAGES = 230
 
 @pytest.fixture
 def box(tmp_path: Path) -> Path:
-    """An mbox of messages, two of each digest; and a folder of three files beside it."""
+    """Make an mbox of messages, two of each digest, and a folder of three files."""
     lines = []
     for number in range(MESSAGES):
         lines.append(f"From a@b.example Mon Nov 23 10:00:00 2026\nFrom: a@b.example\nSubject: {number // 2}\n\nx\n\n")

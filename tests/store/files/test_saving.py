@@ -1,4 +1,4 @@
-"""Copies saved to files: exact bytes, names no message can choose, nothing written over or half-written."""
+"""Copies saved to files: exact bytes, names that messages cannot choose, nothing overwritten or half-written."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What a filter must let through, said the slow and plain way, and strategies for records and filters.
+"""What a filter must let through, computed in a slow and plain way, and strategies for records and filters.
 
-The oracle shares nothing with the product but the types: no method of the filter, no folding, no length of a period.
+The model shares only the types with the product: no method of the filter, no folding, no length of a period.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ T = TypeVar("T")
 NOW = 1_763_971_200_000
 HOUR = 3_600_000
 
-#: Few and related texts, so that filters hit: case, scripts, expansions (ß), combining marks, and nothing at all.
+#: Few and related texts, so that filters match: case, scripts, expansions (ß), combining marks, and empty texts.
 TEXTS = [
     *[
         "",
@@ -48,7 +48,7 @@ TEXTS = [
     *["Invoice [a]", "(.*)", "a\nb", "\x00", "🎉 sale", "Счёт", "счёт №5"],
 ]
 texts = st.one_of(st.sampled_from(TEXTS), st.text(st.characters(exclude_categories=["Cs"]), max_size=6))
-#: From fields: the name before the address, as most are, and what is not of that shape.
+#: From fields: mostly with the name before the address, and some of other shapes.
 SENDERS = [
     *["Zoe <a@x.example>", "Anna <z@x.example>", '"Doe, J." <j@b.example>', "a@x.example", "b <B@X.EXAMPLE>"],
     *["A <a@x.example>, B <b@y.example>", '"open <o@x.example>', "Name <>", "<>", " Straße <ß@x.example> ", "a <b"],
@@ -103,7 +103,7 @@ _rarely = st.sampled_from([False, False, False, True])
 
 
 def _seldom(values: st.SearchStrategy[T], nothing: T) -> st.SearchStrategy[T]:
-    """Mostly nothing: a filter on everything at once lets nothing through."""
+    """Make a mostly empty value: a filter on everything at once matches nothing."""
     return _rarely.flatmap(lambda asked: values if asked else st.just(nothing))
 
 
@@ -165,7 +165,7 @@ def _with_groups(one: st.SearchStrategy[MessageFilter]) -> st.SearchStrategy[Mes
     return one | st.recursive(one, grouped, max_leaves=4)
 
 
-#: Filters on what a list line has, and on anything.
+#: Filters on fields of a list line, and on any field.
 filters = _with_groups(st.builds(MessageFilter, **_of_rows))
 wide_filters = _with_groups(st.builds(MessageFilter, **_of_rows, **_of_more))
 
@@ -193,7 +193,7 @@ besides = st.builds(
 ) | st.just(Beside(looked=False))
 
 
-#: Hours that a copy may be old.
+#: Possible ages of a copy (hours).
 _HOURS = {
     "hour": 1,
     "day": 24,
@@ -205,7 +205,7 @@ _HOURS = {
 }
 
 
-#: What a reader does not see (Unicode: Default_Ignorable_Code_Point), and NUL.
+#: Invisible characters (Unicode: Default_Ignorable_Code_Point), and NUL.
 _UNSEEN = {
     *[0, 0xAD, 0x34F, 0x61C, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x3164, 0xFEFF, 0xFFA0, *range(0x180B, 0x180F)],
     *[*range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x2070), *range(0xFE00, 0xFE10)],
@@ -214,7 +214,7 @@ _UNSEEN = {
 
 
 def same(text: str) -> str:
-    """Two texts are equal where this is: without regard to case and to what is not seen, in compatible forms."""
+    """Return the form in which equal texts are equal: without case and invisible characters, in compatible forms."""
     for _ in range(2):
         seen = "".join(letter for letter in text if ord(letter) not in _UNSEEN).replace("ϲ", "c").replace("Ϲ", "c")
         text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", seen).casefold())
@@ -224,14 +224,14 @@ def same(text: str) -> str:
 
 
 def found_in(text: str, wanted: str) -> bool:
-    """Whether a text is found by a word: as it is, or either in Latin letters."""
+    """Return True if a text contains a word: as it is, or both in Latin letters."""
     folded, word = same(text), same(wanted)
     latin = skeleton(text) if mixes_scripts(folded) else folded
     return any(each in where for where in (folded, latin) for each in (word, skeleton(wanted)))
 
 
 def searched_as_to(record: CopyRecord) -> str:
-    """The To header, then each recipient that it does not name on a line of its own."""
+    """Return the To header, then each recipient that it does not name on its own line."""
     text = record.to
     for other in list(record.envelope_recipients) if record.envelope_recipients else [record.cc, record.bcc]:
         if other != "" and record.to.find(other) == -1:
@@ -274,7 +274,7 @@ def _from_client(text: str, record: CopyRecord) -> bool:
 
 
 def beside_holds(flt: MessageFilter, record: CopyRecord, beside: Beside, unknown: bool = False) -> bool:
-    """What the words that no list line has an answer to must let through."""
+    """Return True if words on fields outside the list line let the copy through."""
     campaigns = set(beside.campaigns) if beside.campaigns else {0}
     if (flt.campaigns and not campaigns & set(flt.campaigns)) or campaigns & set(flt.not_campaigns):
         return False
@@ -323,10 +323,10 @@ def holds(
     beside: Beside | None = None,
     unknown: bool = False,
 ) -> bool:
-    """Whether the filter must let the copy through. Each limit names the last value that it still lets through.
+    """Return True if the filter must let the copy through. Each limit is inclusive.
 
-    A word on links or files of a copy in which nobody looked for them, or its negation, is `unknown`: what must not
-    let the copy through stands for it.
+    If a copy was not searched for links or files, a word on these, or its negation, is `unknown`: the value that must
+    not let the copy through is used.
     """
     record = copy.record
     for group in flt.groups:

@@ -1,4 +1,4 @@
-"""The filter line and the filter: parse and print are inverse, errors say where, and half-typed words are no alarm."""
+"""The filter line and the filter: parse and print are inverse, errors name the place, half-typed words give none."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ words_only = st.builds(MessageFilter, words=term_tuples, subject=term_tuples, fi
 
 
 def grouped(inner: st.SearchStrategy[MessageFilter]) -> st.SearchStrategy[MessageFilter]:
-    """Filters with groups of others in them."""
+    """Make filters with nested groups."""
     group = st.builds(Group, st.lists(inner, max_size=3).map(tuple), st.booleans())
     groups = st.lists(group, max_size=3).map(tuple)
     return st.builds(replace, words_only | plain_filters(), groups=groups)
@@ -119,7 +119,7 @@ all_filters = st.recursive(words_only | plain_filters(), grouped, max_leaves=5)
 
 
 def filters() -> st.SearchStrategy[MessageFilter]:
-    """Any filter that a line can say."""
+    """Make any filter that a line can express."""
     return all_filters
 
 
@@ -131,7 +131,7 @@ def test_parse_reads_back_what_print_wrote(flt: MessageFilter, tz: tzinfo) -> No
 
 
 def without_limits_that_cross(flt: MessageFilter) -> MessageFilter:
-    """The filter without those limits that are no good until they are typed to the end."""
+    """Return the filter without limits that contradict each other, which are errors only when typed completely."""
     groups = tuple(Group(tuple(map(without_limits_that_cross, one.branches)), one.negated) for one in flt.groups)
     return replace(flt, groups=groups, until=None, size_min=None, score_min=None)
 
@@ -487,7 +487,7 @@ def test_dates_are_in_the_readers_zone_and_until_includes_what_it_names() -> Non
 
 @pytest.fixture
 def far_east(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """This machine's own time zone."""
+    """Set this machine's time zone to one far in the east."""
     monkeypatch.setenv("TZ", "Asia/Kathmandu")
     time.tzset()
     yield
@@ -729,7 +729,7 @@ def test_the_last_moment_is_the_end_of_the_year_8999() -> None:
     ],
 )
 def test_a_text_is_quoted_only_where_it_would_mean_something_else(text: str, word: str, value: str) -> None:
-    """`word`: as a word that searches all fields; `value`: behind the name of one."""
+    """`word`: a word that searches all fields; `value`: the value after a field name."""
     assert print_filter(MessageFilter(words=(Term(text), Term(text, True)))) == f"{word} -{word}"
     assert print_filter(MessageFilter(subject=(Term(text),))) == f"subject:{value}"
     assert parse(f"{word} -{word} subject:{value}") == MessageFilter(

@@ -1,4 +1,4 @@
-"""A word of the filter finds what reads like it: what is not seen, and the alphabet of a letter, hide no text."""
+"""A word of the filter finds what reads like it: invisible characters and other alphabets hide no text."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from store.terms.records import Copy, CopyRecord
 from tests.waves import mutations
 from tests.waves.wave import Size, make
 
-#: Copies that are made of each subject.
+#: Copies made of each subject.
 EACH = 8
 
 
 @pytest.fixture(scope="module")
 def subjects(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """Different subjects of a wave, in all its languages, of those that are written as they read."""
+    """Return different subjects of a wave, in all its languages, that are written as they read."""
     folder = tmp_path_factory.mktemp("wave")
     make(folder, 11, Size(count=400, campaigns=30, good=30, targeted=2, noise=20))
     raws = read_messages(io.BytesIO(b"".join(path.read_bytes() for path in folder.glob("*.mbox"))))
@@ -82,7 +82,7 @@ def test_a_mutated_subject_finds_the_plain_one_and_the_others(subjects: list[str
                 assert any(needle in searched(where) for needle in needles(one)), (one, where)
 
 
-#: Letters that need not be composed: what they are joined to does not change them.
+#: Letters that compose with none of their neighbours: adding them does not change the composition.
 LETTERS = st.text("abcехор Привет жиo0é\u200b\u00adІℌ①力", max_size=8)
 
 

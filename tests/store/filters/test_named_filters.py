@@ -1,4 +1,4 @@
-"""`@name` in a filter line stands for what was saved under it; texts with an @ in them stay texts."""
+"""`@name` in a filter line stands for the filter saved under it; other texts with an @ stay texts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Filters under a name: kept in order, one a name, for all who open the store."""
+"""Saved filters: kept in order, one per name, shared by all who open the store."""
 
 from __future__ import annotations
 

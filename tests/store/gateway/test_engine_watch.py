@@ -1,4 +1,4 @@
-"""Scanners that go down and come back: what is said when, to whom, and with which counts."""
+"""Scanners that stop and come back: which messages are sent when, to whom, and with which counts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ WAIT, PASS = dict.fromkeys(SCANNED, IfDown.TEMPORARY_FAIL), dict.fromkeys(SCANNE
 
 
 class Scanner(RemoteScanner):
-    """One that is pinged as the test says."""
+    """A scanner pinged as the test says."""
 
     def __init__(self, name: str = "clamd", engines: tuple[Engine, ...] = (Engine.ANTI_VIRUS,)) -> None:
         super().__init__(name, f"unix:/run/{name}.sock", time_limit=5, concurrency=4)
@@ -42,7 +42,7 @@ class Scanner(RemoteScanner):
 
 
 class Lab:
-    """A watch with a clock of its own, and all that it says."""
+    """A watch with its own clock, and everything it reports."""
 
     def __init__(self, *scanners: Scanner, rules: Sequence[Rule] = (Rule(id=1, name="Default", if_down=WAIT),)) -> None:
         self.scanners = scanners or (Scanner(),)
@@ -69,7 +69,7 @@ class Lab:
         return self.works
 
     async def after(self, seconds: float, broken: bool | None = None) -> None:
-        """Let seconds pass, a look each, with the first scanner broken or not."""
+        """Let seconds pass with one look each; the first scanner is broken or not."""
         if broken is not None:
             self.scanners[0].broken = ConnectionRefusedError(111, "x") if broken else None
         for _ in range(max(1, round(seconds))):
@@ -114,9 +114,9 @@ async def test_a_restart_mails_nobody() -> None:
 
 async def test_one_that_stays_down_is_mailed_once_and_once_when_it_is_back() -> None:
     lab = Lab()
-    lab.metrics.count("unscanned", "anti-virus", "accepted")  # Long before.
+    lab.metrics.count("unscanned", "anti-virus", "accepted")  # long before
     await lab.after(1)
-    lab.metrics.count("unscanned", "anti-virus", "temporary-fail")  # The message that finds out.
+    lab.metrics.count("unscanned", "anti-virus", "temporary-fail")  # the message that detects the outage
     await lab.after(1, broken=True)
     for _ in range(11):
         lab.metrics.count("unscanned", "anti-virus", "temporary-fail")
@@ -147,7 +147,7 @@ async def test_one_that_stays_down_is_mailed_once_and_once_when_it_is_back() -> 
     ]
     short = next(fields for event, fields in lab.said if event == "engine answers again")
     assert (short["passed_unscanned"], short["told_to_try_again"], short["deleted_without_copy"]) == (3, 12, 30)
-    # What was counted before belongs to the outage before.
+    # Earlier counts belong to the outage before.
     await lab.after(100, broken=True)
     assert "    none\n" in lab.mails[2]
     assert "   12\n" not in lab.mails[2]

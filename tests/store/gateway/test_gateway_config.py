@@ -1,4 +1,4 @@
-"""mailhold.toml: the example is true, and every mistake is named with its line."""
+"""mailhold.toml: the example is valid, and every mistake is named with its line."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SMALL = '[store]\nlocation = "s"\ncredentials = "c"\n\n[milter]\nlisten = ["unix
 
 
 def uncommented() -> str:
-    """The example with every key that stands in a comment put in force."""
+    """Return the example with every commented key enabled."""
     return re.sub(r"(?m)^# (?=[a-z_]+ = |\[)", "", example())
 
 

@@ -1,4 +1,4 @@
-"""A message through the gateway without an MTA: what is kept, what is done, and what when it cannot be kept."""
+"""A message through the gateway without an MTA: what is kept, what is done, and what happens if it cannot be kept."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ TO = ["bob@corp.example", "hidden@corp.example"]
 
 
 class FakeScanner:
-    """Answers as the test says."""
+    """A scanner that answers as the test says."""
 
     def __init__(self) -> None:
         self.name = "clamd"
@@ -206,7 +206,7 @@ async def test_what_is_dealt_with_without_its_copy_is_counted(lab: Lab, option: 
     lab.opened = None
     for _ in range(30):
         await lab.filter(sender="a@spam.example")
-    await lab.filter()  # Needs none.
+    await lab.filter()  # This message needs no copy.
     name = {
         Unavailable.PROCESS: "deleted",
         Unavailable.TEMPORARY_FAIL: "temporary-fail",
@@ -262,7 +262,7 @@ async def test_what_its_size_decides_no_engine_is_asked_about(lab: Lab, action: 
     lab.force(rule, settings=Settings(if_unavailable=Unavailable.TEMPORARY_FAIL))
     outcome = await lab.filter(truncated=how == "the gateway's size")
     if how == "the gateway's size" and action is Action.DELETE_MESSAGE:
-        assert outcome == TEMPORARY  # There is no whole copy of it.
+        assert outcome == TEMPORARY  # There is no complete copy of it.
     else:
         assert isinstance(outcome, BLACK_ACTIONS[action])
     assert lab.scanner.asked == 0
@@ -303,7 +303,7 @@ async def test_a_copy_that_cannot_be_placed(
     assert vault.ids() == []
     [(event, fields)] = lab.said
     assert event == "backup unavailable" and fields["messages"] == option.value and "secret" not in fields["why"]
-    # It recovers by itself, and what needs no copy was never held up.
+    # It recovers by itself, and messages that need no copy were never delayed.
     lab.opened = opened
     lab.live.refused.clear()
     lab.force()
@@ -358,7 +358,7 @@ async def test_headers_count_only_where_they_are_trusted(lab: Lab, vault: Vault)
 
 
 async def test_what_ends_here_is_always_kept(lab: Lab, vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A scanner's quarantine: it is nowhere else, so no setting lets it go."""
+    """A scanner's quarantine has no other place, so no setting passes it on without a copy."""
     raw = b"X-Spam-Flag: YES\r\nX-Spam-Status: Yes, score=20 required=5 tests=[GTUBE]\r\n" + HAM
     incoming = Incoming(raw, "ann@example.org", list(TO), queue_id="4x", trusted_headers=True)
     assert await lab.intake.take(incoming) == Accept()

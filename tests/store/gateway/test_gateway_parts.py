@@ -1,4 +1,4 @@
-"""The gateway's small parts: its log, what it counts, the service manager, outages, live configuration."""
+"""Small parts of the gateway: log, counters, service manager, outages, live configuration."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def gateway(any_vault: Vault, tmp_path: Path) -> Iterator[Vault]:
 
 @pytest.fixture
 def log() -> Iterator[Callable[[str], list[str]]]:
-    """A function that starts the log in a form, and answers its lines when called again."""
+    """Return a function that starts the log in a form, and returns its lines when called again."""
     stream = io.StringIO()
     root = logging.getLogger()
     level = root.level
@@ -63,9 +63,6 @@ def log() -> Iterator[Callable[[str], list[str]]]:
             root.removeHandler(handler)
     root.setLevel(level)
     logging.getLogger(gateway_log.NAME).setLevel(logging.NOTSET)
-
-
-# --- The log ---------------------------------------------------------------------------------------------------------
 
 
 def test_an_event_is_one_line_in_either_form(log: Callable[..., list[str]]) -> None:
@@ -99,18 +96,12 @@ def test_words_that_may_quote_a_message_are_not_logged(log: Callable[..., list[s
     assert "secret" not in "".join(log())
 
 
-# --- What is loaded----------------------------------------------------------------------------------------------------
-
-
 def test_the_gateway_loads_no_screen_no_table_and_no_metrics() -> None:
     code = "import store.gateway.daemon, sys; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, cwd=ROOT, check=True
     )
     assert not set(done.stdout.split()) & {"polars", "textual", "rich", "selectolax", "prometheus_client", "aiohttp"}
-
-
-# --- systemd ---------------------------------------------------------------------------------------------------------
 
 
 def test_the_service_manager_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -141,9 +132,6 @@ def test_how_often_a_watchdog_wants_to_hear(monkeypatch: pytest.MonkeyPatch) -> 
         assert systemd.watchdog_seconds() == seconds
 
 
-# --- Outages ---------------------------------------------------------------------------------------------------------
-
-
 def test_the_setting_says_what_the_client_is_told() -> None:
     assert answer(Unavailable.PROCESS) is None
     assert answer(Unavailable.TEMPORARY_FAIL) is TEMPORARY and TEMPORARY.code == 451
@@ -162,7 +150,7 @@ async def test_the_administrator_is_told_once_an_outage() -> None:
     outage = Outage(lambda event, **_fields: said.append(event), send, again=0.01, clock=lambda: now)
     outage.failed("The disk is full.", Settings())
     await asyncio.sleep(0.01)
-    assert sent == []  # Nobody to tell.
+    assert sent == []  # nobody to notify
     outage.failed("The disk is full.", SETTINGS)
     while len(sent) < 2:
         await asyncio.sleep(0.001)
@@ -191,10 +179,10 @@ async def test_an_outage_is_over_once_backup_was_well_for_long_enough_not_once_i
         event=lambda action, _detail: recorded.append(action),
         clock=lambda: now,
     )
-    unready = Settings()  # Nobody is told by mail.
+    unready = Settings()  # no notification by mail
     outage.failed("The disk is full.", unready)
     outage.dealt_with("deleted")
-    now = 1000.0  # The next message that needs a copy comes, and gets one; the one after that does not.
+    now = 1000.0  # The next message that needs a copy gets one; the one after that does not.
     outage.succeeded()
     now = 1001.0
     outage.failed("The disk is full.", unready)
@@ -221,7 +209,7 @@ async def test_the_administrator_is_told_when_backup_is_back_and_what_went_witho
         send,
         event=lambda action, detail: recorded.append((action, detail)),
         peace=0.02,
-        clock=lambda: 0.0,  # However long it takes, it is one outage.
+        clock=lambda: 0.0,  # It is one outage, however long it takes.
     )
     for _ in range(30):
         outage.failed("The disk is full.", SETTINGS)
@@ -268,9 +256,6 @@ async def test_the_mail_goes_through_the_relay() -> None:
     assert await send_to_administrator(Settings(relay="nonsense", administrator="a@b.example"), message)
 
 
-# --- Live configuration ----------------------------------------------------------------------------------------------
-
-
 def test_changes_are_taken_up_and_forgeries_refused(any_vault: Vault, gateway: Vault, sql: Callable[..., Any]) -> None:
     said: list[tuple[str, Any]] = []
     live = LivePolicy(lambda event, **fields: said.append((event, fields.get("name"))))
@@ -311,7 +296,7 @@ def test_changes_are_taken_up_and_forgeries_refused(any_vault: Vault, gateway: V
 def test_what_is_changed_while_it_is_read_and_put_back_is_read_again(
     any_vault: Vault, gateway: Vault, sql: Callable[..., Any], again: bool
 ) -> None:
-    """The enrolment is forged between the look at what changed and the look at itself; it is right before and after."""
+    """The enrolment is forged between the look for changes and the read; it is right before and after."""
     [(signature,)] = sql(any_vault, "SELECT signature FROM gateway WHERE id = 2")
     said: list[str] = []
 
@@ -322,7 +307,7 @@ def test_what_is_changed_while_it_is_read_and_put_back_is_read_again(
         said.append(event)
         if event == "configuration taken up" and fields["name"] == "rules" and len(said) > 3:
             set_signature(bytes(64))
-        if event == "configuration refused" and again:  # It is right again before the look is over.
+        if event == "configuration refused" and again:  # It is right again before the look ends.
             set_signature(signature)
 
     live = LivePolicy(say)
@@ -348,7 +333,7 @@ def test_what_was_put_back_while_the_gateway_was_stopped_is_refused(
 
     def started() -> LivePolicy:
         live = LivePolicy(lambda event, **_fields: said.append(event), SeenVersions(tmp_path / "seen"))
-        configuration._seen.pop(gateway, None)  # Another process would know nothing.
+        configuration._seen.pop(gateway, None)  # Another process would not know it.
         live.refresh(gateway)
         return live
 

@@ -1,4 +1,4 @@
-"""Where attachments are taken off because of a virus, what is left is scanned again before it goes on."""
+"""If attachments are removed because of a virus, the rest is scanned again before it is passed on."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Searcher:
 
 
 class GoesDown(Searcher):
-    """One that answers once."""
+    """A scanner that answers once."""
 
     async def scan(self, incoming: Incoming) -> EngineResult:
         result = await super().scan(incoming)
@@ -114,7 +114,7 @@ async def test_what_could_not_be_scanned_again_does_not_go_on(vault: Vault, pool
 
 
 async def test_what_the_rule_lets_pass_is_not_asked_about_again(vault: Vault, pool: ThreadPoolExecutor) -> None:
-    """The attachment goes for its name; the virus in the text is what the rule skips."""
+    """The attachment is removed for its name; the rule skips the virus in the text."""
     gateway = intake(vault, pool, Searcher(), Action.SKIP, ContentPolicy(banned_names=("*.exe",)))
     outcome = await gateway.filter(message(VIRUS))
     assert isinstance(outcome, Accept)

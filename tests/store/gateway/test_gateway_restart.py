@@ -1,4 +1,4 @@
-"""A gateway that is killed: it is known at once on this machine, and the next process takes back what it held."""
+"""A killed gateway: its end is known at once on this machine, and the next process takes back what it held."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def until(what: Callable[[], bool], seconds: float = 60) -> None:
 
 @contextmanager
 def gateway(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """The daemon as a process of its own; killed at the end."""
+    """Start the daemon as its own process; kill it at the end."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MAILHOLD_")}
     words = [sys.executable, "-m", "tui", "gateway", "--config", str(folder / "mailhold.toml")]
     with (folder / "log").open("ab") as log:
@@ -63,7 +63,7 @@ def test_a_killed_gateway_is_gone_at_once_and_takes_its_leases_back(any_vault: V
         with vault.reading():
             return int(run(vault.db, "SELECT lease_token FROM delivery").fetchone()[0])
 
-    with socket.create_server(("127.0.0.1", 0)) as relay:  # It takes connections, and never says a word.
+    with socket.create_server(("127.0.0.1", 0)) as relay:  # A relay that accepts connections and never answers.
         change_settings(vault, Settings(relay=f"smtp://127.0.0.1:{relay.getsockname()[1]}"))
         vault.put(b"Subject: x\r\n\r\nbody\r\n", CopyRecord(envelope_recipients=("b@y.example",)))
         with gateway(tmp_path) as first:

@@ -1,4 +1,4 @@
-"""What a gateway seals with a copy of its sender and of what scanners said, and how it counts what it lets through."""
+"""What a gateway seals with a copy about its sender and the scanners' results, and how it counts passed mail."""
 
 from __future__ import annotations
 
@@ -80,20 +80,20 @@ class Side:
         return await self.intake.filter(incoming)
 
     async def keeps(self, from_: str = ANNA, **more: object) -> CopyRecord:
-        """The record of a message that is spam."""
+        """Return the record of a spam message."""
         self.scanner.status = Status.SPAM
         assert await self.takes(from_, **more) != Accept()  # type: ignore[arg-type]
         self.scanner.status = Status.CLEAN
         return self.newest()
 
     def newest(self) -> CopyRecord:
-        """The record of the newest copy, as an operator reads it."""
+        """Return the record of the newest copy, as an operator reads it."""
         return self.operator.newest(1)[0].record
 
 
 @pytest.fixture
 def sides(any_vault: Vault, tmp_path: Path) -> Iterator[list[Side]]:
-    """Two gateways of one store."""
+    """Open two gateways of one store."""
     made = []
     for name in ("mx1", "mx2"):
         enroll(any_vault, name, tmp_path / name)
@@ -138,7 +138,7 @@ async def test_authenticated_mail_is_counted_apart(sides: list[Side]) -> None:
 async def test_who_only_keeps_takes_a_new_key_up(sides: list[Side], any_vault: Vault, tmp_path: Path) -> None:
     side = sides[0]
     await side.keeps()
-    side.knowing.flush()  # The first looks for what is to be removed, and knows the key by that.
+    side.knowing.flush()  # flushing looks for expired rows and so caches the key
     enroll(any_vault, "mx3", tmp_path / "mx3")
     revoke(any_vault, "mx3", operator="olga")
     await sides[1].takes()
@@ -218,7 +218,7 @@ async def test_what_cannot_be_written_is_counted_later(sides: list[Side], monkey
     assert (await side.keeps()).known == KnownSender(0, 2, 0, 2, 0)
     monkeypatch.setattr(Known, "add", before)
     side.opened = None
-    side.knowing.flush()  # There is no store to write to.
+    side.knowing.flush()  # The store is not writable.
     side.knowing.flush(side.vault)
     [count] = Known(side.vault).counts([(SENDER, ANNA)], module._today())
     assert count.other == 2
@@ -239,7 +239,7 @@ async def test_a_write_that_is_cut_short_leaves_whole_counters(
 
     def killed(count: rows.Count) -> int:
         made.append(1)
-        if len(made) == 6:  # In the midst of the third transaction.
+        if len(made) == 6:  # During the third transaction.
             raise KeyboardInterrupt
         return fades(count)
 

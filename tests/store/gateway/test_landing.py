@@ -1,4 +1,4 @@
-"""What threads come to reaches those who wait in the event loop, and one call into the loop may bring many."""
+"""Results of threads reach the waiters in the event loop, and one call into the loop may bring many."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ async def test_one_call_into_the_loop_brings_all_that_came_meanwhile(monkeypatch
     first = [landing.future() for _ in range(50)]
     thread = threading.Thread(target=lambda: [landing.land(each, 1) for each in first])
     thread.start()
-    thread.join()  # The loop is kept busy all the while.
+    thread.join()  # The loop is kept busy throughout.
     assert sum(await asyncio.gather(*first)) == 50 and len(calls) == 1
     last = landing.future()
     landing.land(last, 2)

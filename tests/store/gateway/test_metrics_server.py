@@ -1,4 +1,4 @@
-"""Metrics over HTTP: one page, clients that say nothing, and whatever breaks it while mail goes on."""
+"""Metrics over HTTP: one page, silent clients, and failures that do not stop mail."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ async def serving(page: Callable[[], bytes] = lambda: b"page\n", said: list[Any]
 
 
 async def ask(port: int, request: bytes = GET) -> tuple[int, dict[str, str], bytes]:
-    """The code, the header fields and the body of what is answered; code 0 where nothing is."""
+    """Return the code, header fields and body of the answer; code 0 if there is none."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         writer.write(request)
@@ -104,7 +104,7 @@ async def test_there_is_one_page_and_it_can_only_be_read(request_line: str, code
 
 
 async def test_clients_that_say_nothing_keep_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As many as there may be at once are half open, and more come: each scrape is answered all the same."""
+    """The maximum of half-open connections is reached and more come: each scrape is still answered."""
     monkeypatch.setattr(metrics_server, "REQUEST_SECONDS", 600.0)
     async with serving() as port:
         half = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3 * MOST)]
@@ -112,7 +112,7 @@ async def test_clients_that_say_nothing_keep_nobody_waiting(monkeypatch: pytest.
             writer.write(b"GET /metr")
         for _ in range(3):
             assert (await ask(port))[2] == b"page\n"
-        # The oldest made room, and no more than there may be are open.
+        # The oldest one was closed, and no more than the maximum are open.
         assert await half[0][0].read() == b""
         for _, writer in half:
             writer.close()

@@ -1,4 +1,4 @@
-"""What gateways said to be wrong, from the trail: each thing once, until it is over or the gateway stops."""
+"""Problems that gateways reported, from the trail: each once, until it is over or the gateway stops."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What lies beside a store is as open as the store: to its group where that is meant, and to nobody else."""
+"""Files next to a store have its permissions: open to its group if intended, and to nobody else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two threads that decode a type for the first time at once do not end the process."""
+"""Two threads that decode a type for the first time at once do not crash the process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is logged in, as the system knows it."""
+"""The logged-in user as known to the system."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that only their owner may read: made, replaced, judged and read."""
+"""Files that only their owner may read: made, replaced, checked and read."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_who_may_read_it_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         assert told in exposed and bool(told) == bool(exposed)
     path.chmod(0o600)
     if os.geteuid() == 0:
-        # Root reads anybody's file; another user only its own and root's.
+        # Root reads anybody's file; another user only their own and root's.
         monkeypatch.setattr(secret_files.os, "geteuid", lambda: 12345)
         assert read_secret(path, 1, 1).exposed == ""
         os.chown(path, 54321, -1)

@@ -1,4 +1,4 @@
-"""A sealed frame is opened within its size, whatever its header claims and its blocks hold."""
+"""A sealed frame is unpacked within its size, whatever its header claims and its blocks hold."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def _frame(content: bytes, **options: int) -> bytes:
 
 
 def _bomb(megabytes: int, **options: int) -> bytes:
-    """A frame of zero bytes, with no content size in its header: 9.6 kB for 300 MiB."""
+    """Make a frame of zero bytes, with no content size in its header: 9.6 kB for 300 MiB."""
     compressor = ZstdCompressor(options={P.compression_level: 1, **{P[name]: one for name, one in options.items()}})
     pieces = [compressor.compress(bytes(1 << 20)) for _ in range(megabytes)]
     return b"".join([*pieces, compressor.flush()])
 
 
 def _claiming(frame: bytes, size: int) -> bytes:
-    """A frame without a content size, under a header that claims `size`."""
+    """Make a frame without a content size, under a header that claims `size`."""
     assert frame[4] & 0xE3 == 0
     return frame[:4] + bytes([frame[4] | 0xC0]) + frame[5:6] + size.to_bytes(8, "little") + frame[6:]
 
@@ -137,7 +137,7 @@ def test_the_window_of_a_header(descriptor: int, window: int) -> None:
 @pytest.mark.parametrize(("given_out", "ends"), [(1, True), (0, False), (-1, True)])
 def test_it_does_not_rely_on_the_librarys_care(given_out: int, ends: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     class Careless:
-        """Gives out other than what the header says, and as much as it is let."""
+        """A decompressor that returns other data than the header says, up to its limit."""
 
         eof, unused_data = ends, b""
 
@@ -163,7 +163,7 @@ def test_a_damaged_frame_is_refused_or_as_long_as_it_should_be(at: int, flip: in
     assert len(content) == len(_TEXT)
 
 
-# Room for the interpreter and 48 MiB more: what a bomb of 300 MiB cannot be unpacked in.
+# The interpreter and 48 MiB more: too little to unpack a bomb of 300 MiB.
 _IN_LITTLE_MEMORY = """
 import resource, sys
 from store.helpers.zstd import ZstdError, decompressed

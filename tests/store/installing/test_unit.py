@@ -1,4 +1,4 @@
-"""A unit that is there already is compared by what the gateway needs; what it lacks comes as a drop-in."""
+"""An existing unit is compared with what the gateway needs; missing lines are added by a drop-in."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ PACKAGED = unit().replace("SupplementaryGroups=postfix\n", "")
 
 @pytest.fixture(autouse=True)
 def running_program(monkeypatch: pytest.MonkeyPatch) -> None:
-    # The program that the unit starts is there on any machine.
+    # A program that exists on any machine.
     monkeypatch.setattr("store.installing.texts.program", lambda: sys.executable)
 
 
 def machine(tmp_path: Path, packaged: str = "", *, store: str = "/var/lib/mailhold/mail.store") -> Places:
-    """The places below `tmp_path`, where a package has put a unit whose program and configuration are those there."""
+    """Make the places below `tmp_path`, with a package's unit, its program and configuration."""
     places = Places(Wanted(root=tmp_path, store=store, name="mx1", mta="none"))
     if packaged:
         path = tmp_path / "usr/lib/systemd/system" / UNIT
@@ -77,7 +77,7 @@ def test_an_administrators_drop_in_counts(tmp_path: Path) -> None:
     (folder / "override.conf").write_text(f"[Service]\nExecStart=\nExecStart={sys.executable} gateway --config=/else\n")
     assert "its gateway reads /else" in unit_file(places).look().note
     assert len(service(places)["ExecStart"]) == 1
-    # In /etc a file of the same name stands for the package's.
+    # A file of the same name in /etc replaces the package's unit.
     packaged = tmp_path / "usr/lib/systemd/system" / f"{UNIT}.d"
     packaged.mkdir()
     (packaged / "override.conf").write_text("[Service]\nUser=other\n")
@@ -115,7 +115,7 @@ def test_a_store_elsewhere_is_opened_to_the_unit_by_a_drop_in(tmp_path: Path, st
     assert step.look().state is State.THERE
     written = tmp_path / "etc/systemd/system" / f"{UNIT}.d/mailhold-setup.conf"
     assert written.read_text().splitlines()[1:] == ["[Service]", *lines]
-    # Once more: it is there, and stays.
+    # Again: it exists, and stays.
     again = drop_in(machine(tmp_path, store=store))
     assert again is not None and again.look().state is State.THERE
 
@@ -123,7 +123,7 @@ def test_a_store_elsewhere_is_opened_to_the_unit_by_a_drop_in(tmp_path: Path, st
 def test_a_folder_that_the_unit_opens_already_is_enough(tmp_path: Path) -> None:
     opened = PACKAGED.replace("[Install]", 'ReadWritePaths="/srv" /other\n[Install]')
     assert drop_in(machine(tmp_path, opened, store="/srv/mail/mail.store")) is None
-    # Without ProtectSystem=strict everything is open.
+    # Without ProtectSystem=strict every folder is writable.
     assert drop_in(machine(tmp_path, PACKAGED.replace("=strict", "=full"), store="/srv/mail/mail.store")) is None
     closed = PACKAGED.replace("[Install]", "ReadWritePaths=/srv\nReadWritePaths=\n[Install]")
     assert drop_in(machine(tmp_path, closed, store="/srv/mail/mail.store")) is not None
@@ -149,5 +149,5 @@ def test_another_store_than_the_gateways_is_refused(tmp_path: Path) -> None:
         Places(Wanted(root=tmp_path, store="/srv/other.store"))
     with pytest.raises(UsageError, match="--store names another"):
         Places(Wanted(root=tmp_path, store="postgresql://h/db"))
-    # Two names of one file are one store, and it keeps the name that the gateway has for it.
+    # Two names of one file are one store; it keeps the name that the gateway uses.
     assert Places(Wanted(root=tmp_path, store=f"{tmp_path}/link/s")).store == f"{tmp_path}/real/s"
