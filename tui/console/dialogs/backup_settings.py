@@ -27,7 +27,7 @@ _EXPLAINED = {
     Unavailable.TEMPORARY_FAIL: "The sender is told that Backup is temporarily unavailable, and tries again later.",
     Unavailable.REJECT: "Messages are rejected when Backup is unavailable.",
 }
-#: The text fields in the order shown: the setting's name, which is the field's id, and its label.
+#: Text fields in display order: the setting's name (also the field's id) and its label.
 _FIELDS = {
     "max_size": "Backup maximum size",
     "notify_below": "Free space threshold to notify about",
@@ -43,9 +43,9 @@ _SIZES = ("max_size", "notify_below")
 
 
 class BackupSettingsDialog(Dialog["Settings"]):
-    """Edits the settings; answers the new ones, or None. Writing them is the caller's work.
+    """Edits the settings; returns the new ones, or None. The caller writes them.
 
-    `used_bytes` is what Backup takes up now: a maximum below it is warned about, because the oldest copies would go.
+    `used_bytes`: bytes that Backup uses now. A smaller maximum is warned about, since it deletes the oldest copies.
     """
 
     DEFAULT_CSS = """
@@ -111,7 +111,7 @@ class BackupSettingsDialog(Dialog["Settings"]):
         return unmasked(text, self.settings.relay) if name == "relay" else text
 
     def _parse(self, settings: Settings, name: str) -> tuple[Settings, str]:
-        """Apply the field `name` to `settings`; return a warning or "". Raises `SettingError`."""
+        """Return `settings` with the value of the field `name`, and a warning or "". Raises `SettingError`."""
         parsed, warning = parse_setting(settings, name, self._value(name), unit=MIB)
         warnings = [warning] if warning else []
         if name == "max_size" and parsed.max_size < self.used_bytes:
@@ -120,7 +120,9 @@ class BackupSettingsDialog(Dialog["Settings"]):
         return parsed, " ".join(warnings)
 
     def _beside(self, name: str) -> Settings:
-        """Return the settings to judge a field beside. A conflict of the two sizes is shown at the threshold."""
+        """Return the settings to check a field against. If the two sizes conflict, only
+        the threshold shows the error.
+        """
         if name == "max_size":
             return msgspec.structs.replace(self.settings, notify_below=0)
         if name == "notify_below":
@@ -131,9 +133,9 @@ class BackupSettingsDialog(Dialog["Settings"]):
         return self.settings
 
     def _judge(self, name: str, *, quiet: bool = False) -> bool:
-        """Say under the field what is wrong with it; False where it cannot be used. `quiet` keeps errors back.
+        """Show under a field what is wrong with it; return False if it cannot be used. `quiet` hides errors.
 
-        Beside a size that was written with a unit stands what it is in MB.
+        A size typed with a unit is also shown in MB.
         """
         try:
             parsed, warning = self._parse(self._beside(name), name)

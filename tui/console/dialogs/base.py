@@ -1,8 +1,8 @@
-"""What every dialog shares: one frame, a body that scrolls, buttons that never do, and the keys.
+"""The base of all dialogs: a frame, a body that scrolls, buttons that do not, and common keys.
 
-A dialog is a `ModalScreen` that returns one value and never touches the store. Esc answers `None` (or what `cancelled`
-says), Enter in a field accepts, Tab and the arrows walk the controls, Enter or Space presses a button. No letter does
-anything but be typed into a field: a window that is not the one a user takes it for must be safe to type into.
+A dialog is a `ModalScreen` that returns one value and never accesses the store. Esc returns None (or the value of
+`cancelled`), Enter in a field accepts, Tab and the arrows move between controls, Enter or Space presses a button.
+Letters only type into fields, so that typing is safe even in a dialog that the user did not expect.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Answer = TypeVar("Answer")
 
 
 class DialogBody(VerticalScroll, can_focus=False, inherit_bindings=False):
-    """The part of a dialog that scrolls where the terminal is too low for it."""
+    """The part of a dialog that scrolls if the terminal is too low."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("pageup", "page_up", "Scroll up", show=False),
@@ -37,34 +37,34 @@ class DialogBody(VerticalScroll, can_focus=False, inherit_bindings=False):
     ]
 
     def on_resize(self) -> None:
-        """Keep the control with the focus in sight where an error or a lower terminal takes lines away."""
+        """Keep the focused control visible when an error line or a lower terminal takes lines away."""
         focused = self.screen.focused
         if focused is not None and self in focused.ancestors:
             self.scroll_to_widget(focused, animate=False)
 
 
 class BelowBody(Static):
-    """What stands between body and buttons, and never scrolls.
+    """A text between body and buttons that never scrolls.
 
-    Its dialog learns how many lines it takes, once it is laid out.
+    It tells its dialog when its height has changed.
     """
 
     class Resized(Message):
-        """It takes another number of lines."""
+        """The height of the widget changed."""
 
     def on_resize(self) -> None:
         self.post_message(self.Resized())
 
 
 class DialogError(BelowBody):
-    """What stands in the way of an answer."""
+    """The line that says why the input cannot be accepted."""
 
 
 class Dialog(ModalScreen[Answer], Generic[Answer]):
-    """A framed window over the console. Subclasses fill `body()` and `buttons()` and answer through `accept()`.
+    """A framed window over the console. Subclasses fill `body()` and `buttons()` and return their value in `accept()`.
 
-    The frame's lower edge names the keys that work where the focus is. A window that `acts` counts nothing that was
-    pressed before it was seen; `tui.console.keys.type_ahead` holds it back.
+    The lower edge of the frame lists the keys of the focused control. A window that `acts` ignores input until the user
+    has seen it (`tui.console.keys.type_ahead`).
     """
 
     DEFAULT_CSS = """
@@ -92,14 +92,14 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
         Binding("up", "app.focus_previous", "Previous", show=False),
     ]
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (76, "-roomy")]  # noqa: RUF012 - an instance's, as Textual declares it
-    #: Textual would give it to the first control until the window is whole: that may be the verb.
+    #: None: by default Textual focuses the first control until `on_mount`, and that may be the button that acts.
     AUTO_FOCUS = ""
     heading: ClassVar[str] = ""
-    #: True where the answer deletes, delivers, saves or changes something, or where the window comes by itself.
+    #: True if the answer deletes, delivers, saves or changes something, or if the window opens by itself.
     acts: ClassVar[bool] = True
-    #: What Esc does, in a word.
+    #: The word for Esc in the frame.
     esc_word: ClassVar[str] = "cancel"
-    #: The control that has focus when the dialog opens.
+    #: Selector of the control that is focused when the dialog opens; "": the first one.
     first_focus: str = ""
 
     def __init__(self) -> None:
@@ -111,20 +111,22 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
         raise NotImplementedError
 
     def below_body(self) -> Iterable[BelowBody]:
-        """Yield what stands below the body and does not scroll."""
+        """Yield the widgets below the body, which do not scroll."""
         return ()
 
     def buttons(self) -> Iterable[PushButton]:
-        """Yield the buttons, left to right. One with the id ``cancel`` answers like Esc, ``ok`` accepts."""
+        """Yield the buttons, left to right. The one with id ``cancel`` works like Esc,
+        the one with id ``ok`` accepts.
+        """
         yield PushButton("OK", id="ok")
         yield PushButton("Cancel", id="cancel")
 
     def accept(self) -> None:
-        """Validate and `dismiss` with the answer, or `complain` and stay."""
+        """Validate the input; `dismiss` with the answer, or `complain` and stay open."""
         raise NotImplementedError
 
     def cancelled(self) -> Answer | None:
-        """Return the answer when the user gives up."""
+        """Return the answer for a cancelled dialog."""
         return None
 
     def compose(self) -> ComposeResult:
@@ -146,7 +148,7 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
         self.watch(self.query_one(DialogBody), "show_vertical_scrollbar", self._show_keys_later, init=False)
 
     def opened(self) -> None:
-        """Act once the dialog is mounted and its first control has focus. A hook."""
+        """Run code once the dialog is mounted and its first control is focused. A hook."""
 
     def on_resize(self) -> None:
         self._bound_body()
@@ -164,11 +166,11 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
         self._show_keys()
 
     def _show_keys_later(self) -> None:
-        """Whether the body scrolls is known once it is laid out, which may be after the window was."""
+        """Update the keys after the layout: only then is it known whether the body scrolls."""
         self.call_after_refresh(self._show_keys)
 
     def _show_keys(self) -> None:
-        """Name the keys that work where the focus is, on the frame's lower edge: Enter and Esc, and what has room."""
+        """List the focused control's keys on the frame's lower edge: always Enter and Esc, others if there is room."""
         frame = self.query_one("#dialog")
         words = [*self._keys_here(), f"Esc {self.esc_word}"]
         while len(words) > 2 and len(" · ".join(words)) > frame.outer_size.width - 6:
@@ -176,7 +178,7 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
         frame.border_subtitle = " · ".join(words)
 
     def _keys_here(self) -> Iterable[str]:
-        """Yield the keys of the focused control, then the way to the next one; last, Enter's."""
+        """Yield the focused control's keys, then the way to the next control, then Enter's."""
         focused = self.focused
         words = list(getattr(focused, "key_words", ()))
         enter = [word for word in words if word.startswith("Enter")]
@@ -203,7 +205,9 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
         self._bound_body()
 
     def complain(self, text: str, focus: str = "") -> None:
-        """Show `text` above the buttons as what stands in the way ("" clears it), and focus the control to mend."""
+        """Show `text` above the buttons as the reason why the input is not accepted (""
+        clears it), and focus a control.
+        """
         error = self.query_one(DialogError)
         error.update(safe(text))
         error.display = bool(text)

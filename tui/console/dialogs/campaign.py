@@ -1,4 +1,4 @@
-"""The small windows that ask for the name of a campaign, or for a note on it."""
+"""The windows that ask for a campaign's name, or for a note on it."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from tui.console.widgets.controls import Field, PushButton
 
 
 class CampaignTextDialog(Dialog[str]):
-    """Asks for a text of at most `limit` characters about a campaign; "" takes what is said of it away.
+    """Asks for a text of at most `limit` characters; "" removes the campaign's present text.
 
-    `about` is the campaign, `warning` what can go wrong ("": nothing); both safe to show.
+    `about` names the campaign, `warning` is a warning or "". Both are safe to show.
     """
 
     first_focus = "#text"

@@ -1,4 +1,4 @@
-"""What a window says of the copies that it asks about, so that nobody answers for others than they think of."""
+"""The lines that say which copies a window is about, so that users notice a wrong choice."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _LONGEST = 300
 
 @dataclass(frozen=True)
 class Summary:
-    """Of one copy its sender and subject (NOT safe for a terminal); of several when the first and last were placed.
+    """The chosen copies: sender and subject of a single one (NOT safe for a terminal), times of placement of several.
 
-    `envelope` is the envelope's sender where it is of another organisation. Times are Unix ms, shown in `zone`; 0 where
-    they are not known. `gone` copies were marked too, until others deleted them.
+    `envelope`: the envelope sender, if of another organisation than `sender`. `oldest` and `newest` are Unix ms, shown
+    in `zone`; 0 is unknown. `gone`: number of further marked copies that others deleted.
     """
 
     zone: tzinfo
@@ -33,7 +33,7 @@ class Summary:
     gone: int = 0
 
     def lines(self) -> Iterable[Static]:
-        """Return the lines of a window."""
+        """Yield the lines for a window."""
         texts = []
         if self.sender or self.subject:
             texts.append(f"From {safe(self.sender, max_len=_LONGEST)}")

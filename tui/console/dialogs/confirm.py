@@ -1,4 +1,4 @@
-"""A question with one verb: the button that does it, and Cancel, which has focus where there is no way back."""
+"""A question with two buttons: the verb, and Cancel, which is focused if the act cannot be undone."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from tui.console.widgets.typed_count import TypedCount
 
 
 class ConfirmDialog(Dialog[bool]):
-    """Asks before something is done. Answers True only where the verb's button was pressed.
+    """Asks before an act. Returns True only if the verb's button was pressed.
 
-    `question` names the verb and the count; `warning` says what can go wrong; `refuse` names the other button.
-    None is markup, nor may hold text of a message that did not pass `tui.terminal.safe`. `typed` is a number that must
-    be typed (0: none), with `typed_verb` for what is then done: for what has no way back. `ready` gives the verb's
-    button the focus instead of Cancel: for what has one. `summary` says which copies it is about.
+    `question` names the act and the count, `warning` the risk; `refuse` is the label of the other button. These texts
+    are no markup and must be safe (`tui.terminal.safe`). `typed`: a number that must be typed first (0: none), for
+    irreversible acts; `typed_verb` completes the prompt for it. `ready` focuses the verb's button instead of Cancel,
+    for acts that can be undone. `summary` says which copies are concerned.
     """
 
     DEFAULT_CSS = """

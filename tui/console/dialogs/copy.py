@@ -1,4 +1,4 @@
-"""The window that asks what of a copy goes to the clipboard."""
+"""The window that asks which field of a copy goes to the clipboard."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _LONGEST = 2_000
 
 
 class CopyDialog(PickDialog[str]):
-    """Answers the picked field's text, made safe: a clipboard is pasted into terminals too."""
+    """Returns the chosen field's text, made safe: clipboards are pasted into terminals too."""
 
     heading = "Copy to the clipboard"
     acts = False

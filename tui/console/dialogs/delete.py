@@ -10,10 +10,10 @@ from tui.terminal.words import copies, counted
 class DeleteDialog(ConfirmDialog):
     """Asks whether to delete `count` message copies.
 
-    `kept` says how long the bin keeps them, in words: ``until 2 Dec``. One Enter is enough then. Without ("") there is
-    no bin, and that number must be typed. `outside` of them are marked but not shown by the filter; `live` of them wait
-    for delivery and will be kept. `odd` of them do not fit the campaign that they are in, `known` are of a sender who
-    is known. `summary` says which those to delete are.
+    `kept` says how long the bin keeps them: ``until 2 Dec``; then one Enter confirms. "" means that there is no bin;
+    then the number must be typed. `outside`: marked copies that the filter does not show; `live`: copies that wait for
+    delivery and are kept; `odd`: copies that are odd in their campaign; `known`: copies of known senders. `summary`
+    says which copies are concerned.
     """
 
     def __init__(
@@ -53,13 +53,13 @@ class DeleteDialog(ConfirmDialog):
 
 
 def _doubt(odd: int, known: int) -> str:
-    """Say what speaks against deleting a copy."""
+    """Return a sentence with the reasons to doubt the deletion of a single copy."""
     said = ["it is odd in its campaign"] * bool(odd) + ["its sender is known"] * bool(known)
     return f"{' and '.join(said).capitalize()}."
 
 
 def _fate(count: int, kept: str) -> str:
-    """Say what becomes of copies that are deleted."""
+    """Return a sentence that says whether the copies can be brought back."""
     if not kept:
         return "What is deleted cannot be brought back."
     goes, it = ("It goes", "it") if count == 1 else ("They go", "them")

@@ -1,4 +1,4 @@
-"""The Delete message(s) window of campaigns: it says what was checked, and its numbers add up."""
+"""The Delete message(s) window for campaigns: it lists the checks, and its numbers add up."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from store.clearing.checked import Checked
 
 _STYLES = {AGAINST: "$text-warning"}
-#: Cells of what was checked, and of its number.
+#: Widths (cells) of the columns for a check and for its number.
 _WHAT, _NUMBER = 28, 10
 
 
 class CheckList(Static):
-    """Lines of what was checked, in columns; what is behind a number stands below it where the window is narrow."""
+    """The checks, in columns. In a narrow window the details of a check are on a line below it."""
 
     DEFAULT_CSS = """
     CheckList { height: auto; width: 1fr; }
@@ -58,11 +58,11 @@ def _line(line: Line, *, wide: bool) -> str:
 
 
 class DeleteCampaignsDialog(Dialog[bool | Loosest]):
-    """Asks whether to delete the copies of campaigns, and says what was checked of them.
+    """Asks whether to delete the copies of campaigns, and lists the checks.
 
-    `kept` says how long the bin keeps them, in words: ``until 2 Dec``. One Enter is enough then. Without ("") there is
-    no bin, and their number must be typed. Answers True only where the button was pressed, and where `]` was, the copy
-    that fits its campaign worst: nothing was decided then. `operator` is who asks.
+    `kept` says how long the bin keeps them: ``until 2 Dec``; then one Enter confirms. "" means that there is no bin;
+    then the number must be typed. Returns True if the button was pressed; if `]` was pressed, the copy that fits worst,
+    to be shown instead of deleting. `operator` is the asking operator.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -29,19 +29,18 @@ if TYPE_CHECKING:
     from store.delivery.queue import Recipient
     from store.mail.outcome import Delivered
 
-#: To more addresses than this only with the number of copies typed: nothing brings back what was sent.
+#: With more addresses, the number of copies must be typed: a delivery cannot be undone.
 MANY = 100
-#: Problems that never scroll out of sight.
+#: Number of problems that stay visible below the scrolling part.
 _IN_SIGHT = 3
 
 
 @dataclass(frozen=True)
 class DeliverChoice:
-    """What the Deliver message window answers: to whom, and who of the original recipients is left out.
+    """The answer of the Deliver message window: recipients, and the original recipients left out.
 
-    `outsiders` are header addresses outside the local domains that were chosen all the same; `again` are those who hold
-    the message already and were chosen to get it a second time. `lookalikes`: copies whose sender only looks like
-    another go as well.
+    `outsiders`: header addresses outside the local domains that the user ticked; `again`: addresses that get the
+    message a second time; `lookalikes`: also deliver copies with a look-alike sender.
     """
 
     original: bool
@@ -53,7 +52,7 @@ class DeliverChoice:
 
 
 def choice_of(chosen: DeliverChoice) -> Choice:
-    """Convert the window's answer for a release: the header's addresses count, as the window lists them."""
+    """Convert the window's answer for a release. Header addresses are allowed, since the window lists them."""
     return Choice(
         chosen.original,
         chosen.additional,
@@ -66,33 +65,33 @@ def choice_of(chosen: DeliverChoice) -> Choice:
 
 
 class Check(Protocol):
-    """Finds out what a choice would do, behind the window."""
+    """Finds out what a choice would do, while the window is open."""
 
     @property
     def lookalikes(self) -> int:
-        """How many of the copies have a sender who only looks like another, as far as that is known."""
+        """Return the number of copies with a look-alike sender found so far."""
 
     def begin(self, show: Callable[[Sequence[Said]], None]) -> None:
-        """Start; `show` gets what is known whenever that changes."""
+        """Start. `show` is called with the sentences whenever they change."""
 
     def look(self, choice: Choice | None) -> None:
-        """Look at what a choice would do; None: nobody was chosen yet."""
+        """Find out what a choice would do. None: no recipients are chosen yet."""
 
     def ask(self) -> None:
-        """Have the relay asked anew."""
+        """Ask the relay again."""
 
     def close(self) -> None:
-        """Note that the window was answered."""
+        """Stop: the window was answered."""
 
 
 class DeliverDialog(Dialog[DeliverChoice]):
-    """Asks to whom `copies` message copies shall be delivered; None where the user gives up.
+    """Asks for the recipients of `copies` message copies. Returns None if cancelled.
 
-    `recipients` are the distinct original recipients of all of them, `address_count` their number where the list is
-    not complete; `unticked`, `outsiders`, `held` and `left_out` are as `addressing.Addressed` has them, and
-    `local_domains` says whether any are set. `dangerous` of the copies are infected or probably infected: refused
-    unless `infected_allowed`. `released` counts what became of earlier releases of them; `outside` are marked but not
-    shown by the filter; `fitting` fit a campaign, `odd` are odd in one; `summary` says which they are. `check` finds
+    `recipients` are the distinct original recipients of all copies, `address_count` their number if the list is not
+    complete. `unticked`, `outsiders`, `held` and `left_out` are those of `addressing.Addressed`; `local_domains`:
+    whether any are set. Numbers of copies: `dangerous` are infected or probably infected, and refused unless
+    `infected_allowed`; `outside` are marked but not shown by the filter; `fitting` fit a campaign, `odd` are odd in
+    one. `released` counts the outcomes of earlier releases. `summary` says which copies are concerned. `check` finds
     out what the delivery would do.
     """
 
@@ -156,7 +155,7 @@ class DeliverDialog(Dialog[DeliverChoice]):
 
     @property
     def all_refused(self) -> bool:
-        """True where every copy is infected and the setting does not allow it: there is nothing to deliver."""
+        """True if all copies are infected and the settings do not allow to deliver such."""
         return not self.infected_allowed and self.dangerous >= self.copies
 
     def body(self) -> Iterable[Widget]:
@@ -243,7 +242,7 @@ class DeliverDialog(Dialog[DeliverChoice]):
             self.check.close()
 
     def _say(self, said: Sequence[Said]) -> None:
-        """Show what the delivery would do: how many copies go to whom, and problems, where they are always in sight."""
+        """Show what the delivery would do. Recipient counts and the first problems are below the scrolling part."""
         problems = [each for each in said if each.problem]
         whom = [each for each in said if each.whom and not each.problem]
         rest = [each for each in said if not each.problem and not each.whom]
@@ -268,21 +267,23 @@ class DeliverDialog(Dialog[DeliverChoice]):
         return frozenset(self.query_one(RecipientList).left_out) if self.recipients else frozenset()
 
     def _additional(self) -> tuple[str, ...]:
-        """Return the chosen additional addresses. Raises `AddressError`."""
+        """Return the additional addresses, if their box is ticked. Raises `AddressError`."""
         text = self.query_one("#addresses", Field).value
         if not self.query_one("#additional", CheckBox).value or not text.strip():
             return ()
         return tuple(dict.fromkeys(parse_addresses(text)))
 
     def _twice(self) -> frozenset[str]:
-        """Return the addresses that get the message a second time: ticked, or typed with the box below ticked."""
+        """Return the addresses that get the message a second time: ticked in the list, or
+        typed while `#again` is ticked.
+        """
         left_out = self._left_out()
         listed = [one.address for one in self.recipients if self.original and one.address not in left_out]
         typed = self._typed_held() if self.query_one("#again", CheckBox).value else []
         return frozenset(address for address in (*listed, *typed) if mailbox(address) in self.held)
 
     def _typed_held(self) -> list[str]:
-        """Return the additional addresses that hold the message already; [] while one of them is invalid."""
+        """Return the additional addresses that hold the message already; [] if one of them is invalid."""
         try:
             return [address for address in self._additional() if mailbox(address) in self.held]
         except AddressError:
@@ -310,7 +311,7 @@ class DeliverDialog(Dialog[DeliverChoice]):
         self._look()
 
     def _look(self) -> None:
-        """Have it found out what the choice would do, where that is another one."""
+        """Have the choice checked if it has changed."""
         chosen: DeliverChoice | None = None
         with suppress(AddressError):
             chosen = self._answer(self._additional())
@@ -337,7 +338,7 @@ class DeliverDialog(Dialog[DeliverChoice]):
         self._recount()
 
     def _tick_someone(self) -> None:
-        """Tick the addresses that were ticked at first, if the box above was ticked and none of them is."""
+        """Reset the list if its box was ticked while no address is; if all are unticked by default, say so."""
         if not self.recipients or self.unlisted:
             return
         listed = self.query_one(RecipientList)

@@ -1,4 +1,4 @@
-"""The help: every key there is, made from the key map, those of where the focus is first."""
+"""The help window: all keys by scope, made from the key map; the focused scope comes first."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from tui.console.widgets.controls import PushButton
 from tui.terminal.outcome_words import MEANINGS, SIGNS
 from tui.terminal.widths import cell_len
 
-#: Cells for the keys of an action, and between two columns.
+#: Widths (cells) of the key column and of the gap between two columns.
 _KEYS, _GAP = 14, 2
-#: The window's width with one column and with two, at most; from so wide a terminal there are two.
+#: Greatest window width (cells) with one and with two columns; terminal width from which there are two.
 _ONE, _TWO, _TWO_COLUMNS = 76, 150, 124
-#: What the window's frame, the space in it and the scroll bar take of its width.
+#: Cells that frame, padding and scroll bar take of the window's width.
 _FRAME = 7
 
-#: The signs of the message list.
+#: Signs of the message list, with their meanings.
 _SIGNS = (
     ("●", "marked"),
     ("▲", "infected or probably infected"),
@@ -42,7 +42,7 @@ _SIGNS = (
 
 
 class Entry(NamedTuple):
-    """A line of the help: a key, a sign or a word of the filter, and what it does; `possible`: it would do it now."""
+    """A line of the help: a key, sign or filter word, and its meaning. `possible`: the key would do something now."""
 
     name: str
     text: str
@@ -50,14 +50,14 @@ class Entry(NamedTuple):
 
 
 class Block(NamedTuple):
-    """Entries below a heading."""
+    """A heading and its entries."""
 
     title: str
     entries: list[Entry]
 
 
 class HelpDialog(Dialog[None]):
-    """Lists the keys by where they work; what is not possible now says why. Any of Esc, q, ? and Enter closes it."""
+    """Lists the keys by scope; keys that are not possible now say why. Esc, q, ? or Enter closes it."""
 
     DEFAULT_CSS = """
     HelpDialog {
@@ -98,7 +98,7 @@ class HelpDialog(Dialog[None]):
         self.query_one("#text", Static).update(Content("\n").join(lines))
 
     def blocks(self) -> list[Block]:
-        """All that the help says, what works where the focus is first."""
+        """Return the help's blocks, that of the focused scope first."""
         blocks = [self._block(scope) for scope in sorted(Scope, key=lambda one: one is not self.scope_first)]
         words = [
             *((f"{name}:", says) for name, says in FIELDS.items()),
@@ -131,7 +131,7 @@ def _plain(pairs: Iterable[tuple[str, str]]) -> list[Entry]:
 
 
 def _entry_lines(entry: Entry, width: int) -> list[Content]:
-    """Write a bold name with its wrapped text beside it; below it if the name is long."""
+    """Write a bold name with its wrapped text beside it, or below it if the name is long."""
     texts = textwrap.wrap(entry.text, max(10, width - _KEYS), break_on_hyphens=False) or [""]
     if cell_len(entry.name) < _KEYS:
         names = [entry.name.ljust(_KEYS - cell_len(entry.name) + len(entry.name))]
@@ -146,9 +146,9 @@ def _entry_lines(entry: Entry, width: int) -> list[Content]:
 
 
 def help_columns(blocks: Sequence[Block], width: int, count: int) -> list[tuple[int, list[Content]]]:
-    """Lay the blocks out in one or two columns of about the same height that fit `width` cells, in order.
+    """Lay out the blocks, in order, in `count` columns of about equal height that together fit `width` cells.
 
-    A column is its width and its lines, none of which is longer.
+    Returns each column's width and its lines, none of which is longer.
     """
     cells = width if count == 1 else (width - _GAP) // 2
     drawn = []
@@ -165,7 +165,7 @@ def help_columns(blocks: Sequence[Block], width: int, count: int) -> list[tuple[
 
 
 def side_by_side(columns: Sequence[tuple[int, list[Content]]]) -> list[Content]:
-    """Columns as lines."""
+    """Join the columns into lines."""
     lines = []
     for row in zip_longest(*(lines for _, lines in columns), fillvalue=Content("")):
         line = row[-1]

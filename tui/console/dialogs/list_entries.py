@@ -1,4 +1,4 @@
-"""The windows of the Address lists: add entries to a list, and find some."""
+"""The windows of the Address lists: adding entries, and finding entries."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _EXPLAINED = {
 
 
 class NewEntries(NamedTuple):
-    """What is to be added: to the list `color` of `user` ("" = the organisation)."""
+    """Entries to add to the list `color` of `user` ("" is the organisation)."""
 
     color: str
     user: str
@@ -30,7 +30,7 @@ class NewEntries(NamedTuple):
 
 
 class AddEntriesDialog(Dialog[NewEntries]):
-    """Asks which entries go into which list; answers them checked, or None."""
+    """Asks for entries and a list; returns them checked, or None."""
 
     DEFAULT_CSS = """
     AddEntriesDialog {
@@ -91,7 +91,7 @@ class AddEntriesDialog(Dialog[NewEntries]):
 
 
 class FindDialog(Dialog[str]):
-    """Asks for the text that entries or users are to have; "" shows all."""
+    """Asks for a text that entries or users must contain; "" shows all."""
 
     heading = "Find in the address lists"
     acts = False

@@ -1,4 +1,4 @@
-"""The window that asks for a query to mark or unmark by, and says while it is typed how many copies it finds."""
+"""The windows that mark or unmark by a query, and show how many copies it finds while it is typed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tui.terminal.words import copies
 
 
 class MarkDialog(Dialog[tuple[MessageFilter, Result]]):
-    """Answers the filter and what it found, or None. The query looks at all of Backup, not only at what is shown."""
+    """Returns the filter and its matches, or None. The query searches all of Backup, not only the listed copies."""
 
     heading = "Mark by query"
     acts = False
@@ -64,7 +64,8 @@ class MarkDialog(Dialog[tuple[MessageFilter, Result]]):
 
         def so_far(result: Result) -> None:
             if result.partial and flt.asks() and self.is_attached:
-                # What this filter asks for is being read: that takes seconds, and nothing found yet means nothing.
+                # The catalogue is still loading what this filter asks for (takes seconds):
+                # the count so far means little.
                 self._say(f"{copies(result.count)} so far, reading…")
                 self.context.shell.background(in_full, done, group="mark-query in full")
             else:
@@ -99,7 +100,7 @@ class MarkDialog(Dialog[tuple[MessageFilter, Result]]):
 
 
 class UnmarkDialog(MarkDialog):
-    """As `MarkDialog`, to take marks off. It opens without marks too: what is typed is meant for it."""
+    """Like `MarkDialog`, but for unmarking. It opens even without marks, so that typed-ahead keys land in it."""
 
     heading = "Unmark by query"
     button = "Unmark"

@@ -1,4 +1,4 @@
-"""The question that opens a store: its passphrase."""
+"""The window that asks for the store's passphrase."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from tui.terminal.safe import safe
 
 
 class PassphraseDialog(Dialog[str]):
-    """Asks for the passphrase of the store at `location`, and answers it, or None where the user gives up.
+    """Asks for the passphrase of the store at `location`; returns it, or None if cancelled. The caller opens the store.
 
-    `error` says why the last one did not open the store. Opening is the caller's work.
+    `error` says why the last passphrase did not open it.
     """
 
     DEFAULT_CSS = """

@@ -1,4 +1,4 @@
-"""A short list to pick one line from, by its letter, by the arrows and Enter, or by a click."""
+"""A short list to pick one line from: by its letter, with arrows and Enter, or by a click."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ V = TypeVar("V")
 
 
 class Pick(NamedTuple, Generic[V]):
-    """A line: the letter that picks it, its label, what stands beside it (safe text), and what picking it answers."""
+    """A line: the letter that picks it, its label, a note beside it (safe text), and the value it stands for."""
 
     letter: str
     label: str
@@ -30,7 +30,7 @@ class Pick(NamedTuple, Generic[V]):
 class PickList(Widget, can_focus=True):
     """The lines of a picker."""
 
-    #: Its keys, in words, for a window"s edge.
+    #: The keys, in words, for the window's edge.
     key_words: ClassVar[tuple[str, ...]] = ("↑↓ move", "Enter pick")
     DEFAULT_CSS = """
     PickList {
@@ -97,7 +97,7 @@ class PickList(Widget, can_focus=True):
 
 
 class PickDialog(Dialog[V], Generic[V]):
-    """A window with lines to pick from; answers the picked line's value, or None."""
+    """A window with lines to pick from; returns the picked line's value, or None."""
 
     DEFAULT_CSS = """
     PickDialog > #dialog { width: 60; }

@@ -1,4 +1,4 @@
-"""What a bulk action did not do, copy by copy, with the reason."""
+"""The window that lists the copies that a bulk act did not process, with the reasons."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def _reasons(failures: Sequence[tuple[int, str]]) -> str:
 
 
 class ReportDialog(Dialog[None]):
-    """Names each copy of `failures` (id, reason) with its reason; `done` copies were `verb` (deleted, saved…).
+    """Lists the copies of `failures` (id, reason); `done` copies were `verb` (deleted, saved…).
 
-    `beside` are copies, among those done, that went to fewer addresses than were chosen, and why.
+    `beside`: copies among those done that went to fewer addresses than chosen, with the reasons.
     """
 
     DEFAULT_CSS = """

@@ -20,7 +20,7 @@ from tui.console.widgets.controls import CheckBox, Choice, Field
 from tui.console.widgets.cycle import Cycle
 from tui.terminal.safe import safe
 
-#: Text fields: id, label, and what an entry looks like. They are fields of the rule, or of its content filtering.
+#: Text fields: id (an attribute of the rule or of its content filtering), label, and example entries.
 _CONDITIONS = {
     "senders": ("Senders", "all; or example.com, *.example.com"),
     "recipients": ("Recipients", "all; or bob@corp.example"),
@@ -36,14 +36,14 @@ _SHORT_STATUS = {
     Status.SIZE_EXCEEDED: "Size exceeded",
 }
 _DOWN = tuple(IfDown)
-#: Cells of the longest action: all choices are drawn as wide, so that they line up.
+#: Width (cells) of the longest action; all choices are padded to it so that they line up.
 _WIDEST = max(len(action.label) for action in Action)
 
 
 class RuleDialog(Dialog[Rule]):
-    """Edits a rule; answers the changed one, checked, or None. Writing it is the caller's work.
+    """Edits a rule; returns the changed one, checked, or None. The caller writes it.
 
-    `names` are those of the other rules. The rule Default has no conditions to edit, and a new rule has the number 0.
+    `names`: names of the other rules. The rule Default has no conditions to edit; a new rule has the number 0.
     """
 
     DEFAULT_CSS = """
@@ -93,7 +93,9 @@ class RuleDialog(Dialog[Rule]):
         return Horizontal(Static(label, classes="name", markup=False), *controls, classes=f"row {classes}".strip())
 
     def _actions(self, engine: Engine, statuses: list[Status]) -> Iterable[Widget]:
-        """Yield the engine's statuses, each with its action; then what happens if it could not scan."""
+        """Yield a row for each status of the engine with its action, and one for the case
+        that the engine could not scan.
+        """
         label = "Black list" if engine is Engine.BLACK_LIST else engine.label
         for status in statuses:
             possible = actions_for(engine, status)
@@ -121,7 +123,9 @@ class RuleDialog(Dialog[Rule]):
         return self.query_one(f"#{name}", Field).value.strip()
 
     def _entries(self, name: str) -> tuple[str, ...]:
-        """Return a field's entries; an untouched field keeps what it cannot show (a comma within an entry)."""
+        """Return a field's entries. If its text is unchanged, return them as they
+        were: an entry may contain a comma.
+        """
         holder = self.rule.content if name in _CONTENT else self.rule
         before: tuple[str, ...] = getattr(holder, name) or ()
         text = self._text(name)

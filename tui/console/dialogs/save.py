@@ -1,4 +1,4 @@
-"""The window that asks where to save message copies."""
+"""The window that asks for the folder to save message copies in."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tui.terminal.words import copies, counted
 
 
 class FolderSuggester(Suggester):
-    """Completes a folder's path from the file system, shell-like: the first folder that begins with what is typed."""
+    """Completes a folder's path like a shell: the first folder that begins with the typed text."""
 
     def __init__(self) -> None:
         super().__init__(use_cache=False, case_sensitive=True)
@@ -33,7 +33,9 @@ class FolderSuggester(Suggester):
 
 
 def _folders(folder: str, part: str) -> list[str]:
-    """List the folders in `folder` whose names begin with `part`, sorted; hidden ones only if `part` begins so."""
+    """List the folders in `folder` whose names begin with `part`, sorted. Hidden ones
+    only if `part` begins with a dot.
+    """
     try:
         with os.scandir(Path(folder).expanduser()) as entries:
             names = [entry.name for entry in entries if entry.name.startswith(part) and entry.is_dir()]
@@ -43,7 +45,7 @@ def _folders(folder: str, part: str) -> list[str]:
 
 
 def writable_folder(text: str) -> Path:
-    """Resolve the folder that `text` names. Raises `SaveError` if it is none or cannot be written to."""
+    """Resolve the folder that `text` names. Raises `SaveError` if it is not a folder or not writable."""
     if not text.strip() or "\0" in text:
         raise SaveError("No folder is given. Enter the folder to save to.")
     try:
@@ -60,10 +62,10 @@ def writable_folder(text: str) -> Path:
 
 
 class SaveDialog(Dialog[Path]):
-    """Asks for the folder to save `count` copies to, and answers it, or None.
+    """Asks for the folder to save `count` copies to; returns it, or None.
 
-    `dangerous` of them are infected or probably infected, which is warned about; `outside` are marked but not shown;
-    `summary` says which they are.
+    `dangerous` copies are infected or probably infected, which is warned about; `outside` are marked but not shown by
+    the filter; `summary` says which copies are concerned.
     """
 
     heading = "Save message"

@@ -1,4 +1,4 @@
-"""The window that asks under which name a filter is kept."""
+"""The window that asks for the name under which a filter is saved."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SHARED = "All who open the store see it."
 
 
 class SaveFilterDialog(Dialog[str]):
-    """Answers the name, as it is kept, or None."""
+    """Returns the name, normalised, or None."""
 
     heading = "Save filter"
     first_focus = "#name"

@@ -1,4 +1,4 @@
-"""The Search filter window: the spec's fields, in step with the filter line through one MessageFilter."""
+"""The Search filter window: the spec's fields, which edit the same MessageFilter as the filter line."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from tui.console.widgets.controls import CheckBox, Field, PushButton
 from tui.terminal.cells import zone_name
 from tui.terminal.safe import safe
 
-#: The window's text fields: the filter's field, and the label.
+#: Text fields: the filter's attribute, and the label.
 _TEXTS = {"from_": "From", "to": "To", "subject": "Subject", "message_id": "Message-ID"}
-#: In the spec's order.
+#: Engines in the spec's order.
 _ENGINES = (Engine.ANTI_SPAM, Engine.ANTI_VIRUS, Engine.CONTENT, Engine.ANTI_PHISHING, Engine.BLACK_LIST)
 _MOST_KB = 2**40
 
 
 class DropDown(Select[Any], inherit_css=False):
-    """A list of which one line is chosen, one line high until it is opened."""
+    """A list to choose one line from; one line high until it is opened."""
 
-    #: Its keys, in words, for a window"s edge.
+    #: The keys, in words, for the window's edge.
     key_words: ClassVar[tuple[str, ...]] = ("Enter choose",)
     DEFAULT_CSS = """
     DropDown {
@@ -60,10 +60,10 @@ class DropDown(Select[Any], inherit_css=False):
 
 
 class SearchFilterDialog(Dialog[MessageFilter]):
-    """Edits a filter and answers the new one, or None.
+    """Edits a filter; returns the new one, or None.
 
-    `rules` are the rule ids there are, with their names; times are in `tz`. What the window has no field for (bare
-    words, negated terms, statuses, alternatives) is named below the fields and kept.
+    `rules`: ids and names of the rules; times are in `tz`. Parts of the filter without a field (bare words, negated
+    terms, statuses, alternatives) are listed below the fields and kept.
     """
 
     DEFAULT_CSS = """
@@ -175,7 +175,7 @@ class SearchFilterDialog(Dialog[MessageFilter]):
             self.dismiss(MessageFilter())
 
     def _kept(self) -> MessageFilter:
-        """Return the part of the filter that has no field here."""
+        """Return the part of the filter for which this window has no field."""
         texts = {name: _rest(getattr(self.filter, name)) for name in _TEXTS}
         without = {"rule_ids": (), "period": None, "since": None, "until": None, "size_min": None, "size_max": None}
         return msgspec.structs.replace(self.filter, engines=frozenset(), **without, **texts)
@@ -229,12 +229,12 @@ class SearchFilterDialog(Dialog[MessageFilter]):
 
 
 def _shown_text(terms: Sequence[Term]) -> str:
-    """Return the term that a field shows: the first that is not negated."""
+    """Return the term that a field shows: the first that is not negated, or ""."""
     return next((safe(term.text) for term in terms if not term.negated), "")
 
 
 def _with_text(terms: tuple[Term, ...], text: str) -> tuple[Term, ...]:
-    """Replace the term that the field shows by the edited one."""
+    """Replace the term that the field shows by the edited text."""
     if text == _shown_text(terms):
         return terms
     edited = (Term(text.strip()),) if text.strip() else ()

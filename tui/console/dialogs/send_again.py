@@ -19,16 +19,16 @@ from tui.terminal.words import addresses, counted
 if TYPE_CHECKING:
     from store.delivery.queue import Delivery, RetryPlan
 
-#: No more recipients are listed; the rest are counted.
+#: Most recipients listed; the rest are counted.
 _LISTED = 200
 _WIDTH = 68
 
 
 class SendAgainDialog(ConfirmDialog):
-    """Says to whom a delivery goes if it is sent again, what is known of its last attempt, and what may arrive twice.
+    """Shows who gets a delivery if it is sent again, the state of the last attempt, and who may get it twice.
 
-    `plan` is what sending again would do now: whom another delivery of the copy serves is left out, and named with the
-    reason. `subject` is safe text. One that is `held` is sent now, for the first time.
+    `plan` is the plan of sending again: recipients served by another delivery of the copy are left out, and listed with
+    the reason. `subject` is safe text. `held`: the delivery waits for its first attempt and is sent now.
     """
 
     DEFAULT_CSS = """

@@ -17,7 +17,7 @@ _LINES = {
 
 
 class SortDialog(PickDialog[SortKey]):
-    """Answers the column's sort key; picking the one that is sorted by turns its order round."""
+    """Returns the sort key of the chosen column. Choosing the present one reverses the order."""
 
     heading = "Sort"
     acts = False

@@ -1,4 +1,4 @@
-"""The window that names the last act and asks before it is taken back, and the one that says what did not come back."""
+"""The window that asks before the last act is undone, and the window that says what could not be undone."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tui.terminal.times import full_time
 if TYPE_CHECKING:
     from store.undoing.plans import Plan, Told
 
-#: No more of what is done, nor of what is not, is listed; the rest are counted.
+#: Most lines listed of what is done, and of what is not; the rest are counted.
 _LISTED = 200
 
 
@@ -29,9 +29,9 @@ def _listed(texts: Sequence[str], sign: str) -> str:
 
 
 class UndoDialog(Dialog[bool]):
-    """Says what an operator did last, when, what taking it back (or doing it again) does, and what it does not.
+    """Shows the operator's last act, its time, and what undoing (or redoing) it changes and cannot change.
 
-    Answers True only where the button was pressed, which has the focus: the act can be done again.
+    Returns True only if the button was pressed. The button is focused: the act can be done again.
     """
 
     DEFAULT_CSS = """
@@ -71,7 +71,7 @@ class UndoDialog(Dialog[bool]):
 
 
 class UndoneDialog(Dialog[None]):
-    """Says what was taken back (or done again), and what was not and why, where that is not as it was told before."""
+    """Says what was undone (or redone), and what was not and why. Shown if this differs from what was announced."""
 
     DEFAULT_CSS = """
     UndoneDialog { #does, #does-not { height: auto; } }

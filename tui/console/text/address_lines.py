@@ -1,4 +1,4 @@
-"""What the Address lists section shows, as lines that are made when they are drawn: lists can be long."""
+"""The lines of the Address lists section. They are made when drawn, since lists can be long."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _COLOR = 7
 
 
 class Entry(NamedTuple):
-    """One entry of one list. `user` is "" for the organisation's. Text is NOT safe for a terminal."""
+    """An entry of a list. `user` is "" for the organisation. The text is NOT safe for a terminal."""
 
     color: str
     user: str
@@ -22,12 +22,12 @@ class Entry(NamedTuple):
 
     @property
     def owner(self) -> str:
-        """Whose list it is."""
+        """The list's owner."""
         return self.user or "organisation"
 
 
 def entries_of(lists: AddressLists, find: str = "") -> list[Entry]:
-    """All entries: the organisation's first, then user by user, black before white; only those that hold `find`."""
+    """Return the entries that contain `find`: the organisation's first, then by user; black before white."""
     wanted = find.casefold()
     return [
         Entry(color, user, text)
@@ -38,7 +38,7 @@ def entries_of(lists: AddressLists, find: str = "") -> list[Entry]:
 
 
 def summary(lists: AddressLists, shown: int, find: str) -> str:
-    """`12 black · 3 white · 2 users`, and with a search how many of them are shown."""
+    """Write `12 black · 3 white · 2 users`; during a search also how many entries are shown."""
     black = len(lists.black) + sum(map(len, lists.user_black.values()))
     white = len(lists.white) + sum(map(len, lists.user_white.values()))
     text = " · ".join((f"{black:,} black", f"{white:,} white", counted(len(lists.users), "user", "users")))
@@ -46,13 +46,13 @@ def summary(lists: AddressLists, shown: int, find: str) -> str:
 
 
 def heading(width: int) -> str:
-    """Write the names of the columns."""
+    """Write the column headings."""
     entry, owner = _columns(width)
     return f"{fit('List', _COLOR)}{fit('Sender', entry)}  {fit('For mail to', owner)}".rstrip()
 
 
 class EntryLines(Sequence[Line]):
-    """The entries as lines of a width."""
+    """The lines of the entries, for a width."""
 
     def __init__(self, entries: Sequence[Entry], width: int) -> None:
         self._entries = entries
@@ -80,7 +80,7 @@ class EntryLines(Sequence[Line]):
 
 
 def _columns(width: int) -> tuple[int, int]:
-    """Cells of the entry and of its owner."""
+    """Return the widths (cells) of the columns for the entry and its owner."""
     room = max(24, width - _COLOR - 2)
     entry = min(max(12, room * 3 // 5), 44)
     return entry, min(room - entry, 60)

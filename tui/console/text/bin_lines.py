@@ -1,4 +1,4 @@
-"""What the bin's page shows of acts, as lines. Pure functions for a worker thread."""
+"""The lines of the Bin page. Pure functions for a worker thread."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from store.terms.records import Row
     from store.vault.bin import BinAct
 
-#: From this width on (cells) a line says what was done, when to the minute, and sizes in full; from the other one on
-#: also how long a promise will last.
+#: From the first width (cells) on, a line has the act, the time to the minute and full sizes; from the second on
+#: also how long a promise lasts.
 _ROOMY, _WIDE = 72, 104
 _LABELS = 13
 _UNVERIFIED = (
@@ -31,7 +31,7 @@ _UNVERIFIED = (
 
 
 class Held(NamedTuple):
-    """An act that has copies in the bin, and what the promise to keep them is worth."""
+    """An act that has copies in the bin, and the promise to keep them."""
 
     act: BinAct
     promise: Promise
@@ -48,7 +48,9 @@ class _Columns(NamedTuple):
 
 
 def _columns(width: int) -> _Columns:
-    """Cells of the columns (0: there is none), with two between each; all of them take `width`."""
+    """Return the widths of the columns in cells (0: left out); with two cells between
+    columns they add up to `width`.
+    """
     if width < _ROOMY:
         return _Columns(0, 6, 8, 7, 7, 6, max(6, width - 44))
     until = 24 if width >= _WIDE else 6
@@ -58,13 +60,13 @@ def _columns(width: int) -> _Columns:
 
 
 def summary(usage: Usage) -> str:
-    """``1,204 copies in the bin · 32 MB · share 750 MB``."""
+    """Write ``1,204 copies in the bin · 32 MB · share 750 MB``."""
     parts = [f"{copies(usage.binned)} in the bin", format_size(usage.binned_bytes)]
     return " · ".join([*parts, f"share {format_size(usage.bin_bytes)}"] if usage.max_bytes else parts)
 
 
 def heading(width: int) -> str:
-    """Write the names of the columns."""
+    """Write the column headings."""
     cells = _columns(width)
     names = [
         (fit("What", cells.what), cells.what),
@@ -79,9 +81,8 @@ def heading(width: int) -> str:
 
 
 def act_line(held: Held, now: int, zone: tzinfo, width: int) -> Line:
-    """One act in one line: what was done, when, by whom, on how many copies, how large, until when, and how it stands.
-
-    The number and the size are those of the copies that are in the bin.
+    """Write an act on one line: what, when, by whom, number and size of its copies in the
+    bin, until when, and their state.
     """
     act, cells = held.act, _columns(width)
     verified = bool(act.at)
@@ -105,7 +106,7 @@ def _kind(held: Held, now: int) -> str:
 
 
 def _until(held: Held, now: int, zone: tzinfo, *, brief: bool) -> str:
-    """``2 Dec, or ~30 hours``; brief ``2 Dec``, or ``~30 h`` where that is less."""
+    """Write ``2 Dec, or ~30 hours``; if `brief`, ``2 Dec``, or ``~30 h`` if there is an estimate."""
     until, lasts = held.promise
     if not until:
         return "?"
@@ -120,9 +121,7 @@ def _until(held: Held, now: int, zone: tzinfo, *, brief: bool) -> str:
 
 
 def deleted_by(act: BinAct, zone: tzinfo) -> str:
-    """Write ``deleted by ada on 24 Nov 2026 07:41``, safe; ``deleted by nobody knows whom`` if the act is not
-    verified.
-    """
+    """Write ``deleted by ada on 24 Nov 2026 07:41``, safe to show; another text if the act does not verify."""
     if not act.at:
         return "deleted by nobody knows whom"
     by = f" by {safe(act.operator, max_len=60)}" if act.operator else ""
@@ -130,7 +129,7 @@ def deleted_by(act: BinAct, zone: tzinfo) -> str:
 
 
 def detail_lines(held: Held, rows: Sequence[Row] | None, now: int, zone: tzinfo, width: int) -> list[Line]:
-    """One act in full, with the first of its copies (`rows`; None: not read yet)."""
+    """Write an act in full, with its first copies (`rows`; None: not read yet)."""
     act, labels = held.act, _LABELS
     by = f" by {safe(act.operator)}" if act.operator else ""
     when = full_time(act.at, zone)
@@ -162,7 +161,7 @@ def detail_lines(held: Held, rows: Sequence[Row] | None, now: int, zone: tzinfo,
 
 
 def _copy_line(row: Row, now: int, zone: tzinfo, width: int) -> Line:
-    """Write a copy on one line: when it was placed in Backup, its sender and its subject."""
+    """Write a copy on one line: when it was placed in Backup, sender, subject."""
     when = placed(row.stored_at, now, zone, 12)
     sender = max(12, min(32, (width - 16) // 3))
     return (

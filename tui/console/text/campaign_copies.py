@@ -1,6 +1,6 @@
-"""The copies of a campaign as lines: the odd ones first with what they differ in, a rule, then the rest.
+"""The lines of a campaign's copies: the odd ones with the reasons, a rule, then the others.
 
-The rest is sorted by how well it fits, least first. A line is made when it is drawn, however many there are.
+The others are sorted by fit, lowest first. A line is made when it is drawn.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from store.terms.records import Row
 
 _GRAVITY = {reason: place for place, reason in enumerate(Reason)}
-#: From this width on (cells) a line has the time in full.
+#: Width (cells) from which a line has the time in full.
 _WIDE = 92
 
 
 class CopyOrder(NamedTuple):
-    """The copies of a campaign in the order in which they are shown: `odd` of them first.
+    """The ids of a campaign's copies in display order: first `odd` odd ones, then the others.
 
-    `reasons` of the odd ones, `fits` (0 to 100 %) of the others, by id.
+    `reasons` of the odd ones and `fits` (0 to 100 %) of the others, by id.
     """
 
     ids: list[int]
@@ -39,29 +39,29 @@ class CopyOrder(NamedTuple):
     fits: Mapping[int, int]
 
     def copy_at(self, line: int) -> int | None:
-        """Return the copy of a line; None for the rule, and beyond the end."""
+        """Return the id of the copy on a line; None for the rule, and beyond the end."""
         if 0 <= line < self.odd:
             return self.ids[line]
         place = line - self.rule
         return self.ids[place] if self.odd <= place < len(self.ids) else None
 
     def line_of(self, place: int) -> int:
-        """Return the line of the copy at a place."""
+        """Return the line of the copy at an index of `ids`."""
         return place if place < self.odd else place + self.rule
 
     @property
     def rule(self) -> int:
-        """1 where a rule stands between odd ones and the rest."""
+        """Number of rules (0 or 1) between odd copies and others."""
         return int(0 < self.odd < len(self.ids))
 
     @property
     def lines(self) -> int:
-        """How many lines there are."""
+        """Number of lines."""
         return len(self.ids) + self.rule
 
 
 def order_of(campaign: Campaign) -> CopyOrder:
-    """All copies of a campaign: the odd ones, the gravest first, then the rest, least alike first."""
+    """Return all copies of a campaign: odd ones first, by gravity; then the others, lowest fit first."""
     odd = sorted(campaign.odd, key=lambda each: (_GRAVITY[each.reasons[0]] if each.reasons else 99, each.copy))
     fits = dict(zip(campaign.copies, campaign.fits, strict=True))
     rest = sorted(fits, key=lambda copy: (fits[copy], copy))
@@ -69,14 +69,14 @@ def order_of(campaign: Campaign) -> CopyOrder:
 
 
 def among(order: CopyOrder, there: Container[int]) -> CopyOrder:
-    """Reduce the order to those copies."""
+    """Reduce the order to the copies in `there`."""
     odd = [copy for copy in order.ids[: order.odd] if copy in there]
     rest = [copy for copy in order.ids[order.odd :] if copy in there]
     return order._replace(ids=[*odd, *rest], odd=len(odd))
 
 
 class CopyLines(Sequence[Line]):
-    """The lines of an order. `row` answers what is known of the copy at a place, None until it is read."""
+    """The lines of an order. `row` returns the row of the copy at an index of `ids`, None until it is read."""
 
     def __init__(
         self,
@@ -135,7 +135,7 @@ class CopyLines(Sequence[Line]):
 
 
 def head_words(order: CopyOrder, marked: int) -> str:
-    """``● 3 of 4,696 copies, 2 odd``."""
+    """Write ``● 3 of 4,696 copies, 2 odd``."""
     total = copies(len(order.ids))
     parts = [f"● {marked:,} of {total}" if marked else total]
     parts += [counted(order.odd, "odd one first", "odd ones first")] if order.odd else []

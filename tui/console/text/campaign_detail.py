@@ -1,6 +1,6 @@
-"""A campaign in full, as lines: why its copies belong together, as figures, and what speaks against it.
+"""The lines of a campaign in full: figures on why its copies belong together, and what speaks against it.
 
-Pure functions for a worker thread. All text of messages is made safe here.
+Pure functions for a worker thread. They make all text from messages safe.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ if TYPE_CHECKING:
 
 _LABELS = 9
 _BAR = 10
-#: A copy that fits worse (in %) is told of, and a key that so great a part of its copies lies outside speaks against.
+#: A fit (%) below the first is reported; a key speaks against a campaign if outside copies
+#: exceed this share of inside ones.
 _LOOSE, _OUTSIDE = 75, 0.05
 _FINE = bytes(range(_LOOSE, 256))
-#: Characters of a key's text that are shown, and letters that are listed.
+#: Characters shown of a key's text; letters listed.
 _TEXT, _LETTERS = 60, 40
 _NUMBERS = re.compile(r"\d+")
 
 
 class CampaignFacts(NamedTuple):
-    """What is found out about a campaign's senders and deliveries.
+    """Facts about a campaign's senders and deliveries.
 
-    Of `senders` distinct addresses so many were `written_to` from here, and of so many mail was `let_through` before,
-    of those that were `looked_up` (0: all);
-    `delivered` copies reached a mailbox, or may have. `letters`: shapes of subjects (NOT safe) with how many copies
-    have each, the most frequent first.
+    Of `senders` distinct addresses, `looked_up` were looked up (0: all). Of these, mail was `written_to` so many from
+    here and `let_through` from so many. `delivered`: copies that reached or may have reached a mailbox. `letters`:
+    shapes of subjects (NOT safe) with the number of copies, most frequent first.
     """
 
     senders: int
@@ -67,7 +67,7 @@ def letters_of(subjects: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
 
 
 def overview_lines(row: CampaignRow, facts: CampaignFacts | None, now: int, zone: tzinfo, width: int) -> list[Line]:
-    """Write a campaign under the cursor: each strand's best key, what speaks against, what nobody would guess."""
+    """Write the campaign at the cursor: the best key of each strand, what speaks against it, and facts."""
     campaign = row.campaign
     return [
         *_head(row, now, zone, width),
@@ -78,7 +78,7 @@ def overview_lines(row: CampaignRow, facts: CampaignFacts | None, now: int, zone
 
 
 def campaign_lines(row: CampaignRow, facts: CampaignFacts | None, now: int, zone: tzinfo, width: int) -> list[Line]:
-    """Write an opened campaign: the same with all keys that are told, and the letters in it."""
+    """Write an open campaign: like `overview_lines`, with all its evidence and its letters."""
     campaign = row.campaign
     lines = [
         *_head(row, now, zone, width),
@@ -133,7 +133,7 @@ def _head(row: CampaignRow, now: int, zone: tzinfo, width: int) -> list[Line]:
 
 
 def _facts(facts: CampaignFacts | None, width: int) -> list[Line]:
-    """``Nobody here wrote to one of its 4,485 senders; none of it was delivered.``, or what was."""
+    """Write ``Nobody here wrote to one of its 4,485 senders; none of it was delivered.``, or the risks found."""
     if facts is None:
         return [(Span(f"{'Senders':<{_LABELS}}  ", "label"), Span("…", "muted"))]
     said = []
@@ -157,7 +157,7 @@ def _facts(facts: CampaignFacts | None, width: int) -> list[Line]:
 
 
 def _whom(facts: CampaignFacts) -> str:
-    """``its 4,485 senders``, or ``3,000 of its 41,012 senders``."""
+    """Write ``its 4,485 senders``, or ``3,000 of its 41,012 senders`` if not all were looked up."""
     some = f"{facts.looked_up:,} of " if 0 < facts.looked_up < facts.senders else ""
     return f"{some}its {facts.senders:,} senders"
 
@@ -176,7 +176,7 @@ def _evidence(campaign: Campaign, width: int, *, each: int) -> list[Line]:
 
 
 def _why(campaign: Campaign, label: str, why: Why, size: int, width: int) -> Line:
-    """``Content   ██████████ 100 %  1,735 inside, 0 outside  sentence "…"``."""
+    """Write ``Content   ██████████ 100 %  1,735 in, 0 out  sentence "…"``."""
     share = why.inside / size
     figures = f"{why.inside:,} in, {why.outside:,} out"
     spans = [Span(f"{label:<{_LABELS}}  ", "label"), Span(f"{bar(share, _BAR)} ", "accent"), Span(f"{share:>4.0%}  ")]
@@ -196,7 +196,7 @@ def _against(row: CampaignRow, width: int) -> list[Line]:
 
 
 def against(row: CampaignRow) -> Iterator[tuple[str, str]]:
-    """Yield what speaks against acting on a campaign, each with its kind."""
+    """Yield each reason against acting on a campaign, with its kind of span."""
     campaign, summary = row.campaign, row.summary
     if campaign.rank is Rank.CAREFUL:
         yield "▲ many of its copies answer messages, or came through mailing lists: look at more of them", "risk"
@@ -208,7 +208,7 @@ def against(row: CampaignRow) -> Iterator[tuple[str, str]]:
         yield f"{counted(summary.odd, 'odd copy', 'odd copies')}, in no act: {told}", "risk"
     if campaign.seed.outside > _OUTSIDE * max(campaign.seed.inside, 1):
         yield f"its seed is in {copies(campaign.seed.outside)} outside as well", "risk"
-    if loose := campaign.fits.translate(None, _FINE):  # A campaign may have a million copies: no loop over them.
+    if loose := campaign.fits.translate(None, _FINE):  # not a loop: a campaign may have a million copies
         yield f"{copies(len(loose))} of it fit at less than {_LOOSE} %, the least at {min(loose)} %", "text"
     others = [(engine, status, count) for engine, status, count in summary.verdicts[1:] if status is not None]
     if others:
@@ -217,7 +217,7 @@ def against(row: CampaignRow) -> Iterator[tuple[str, str]]:
 
 
 def sender_lines(row: SenderRow, zone: tzinfo, width: int) -> list[Line]:
-    """Write a sender of copies that are in no campaign, under the cursor."""
+    """Write the sender at the cursor, whose copies are in no campaign."""
     sender = row.sender
     lines = block(sender.address or "(no sender)", width, "strong")
     held, kind = held_by(sender.verdicts, 20)
@@ -234,7 +234,7 @@ def sender_lines(row: SenderRow, zone: tzinfo, width: int) -> list[Line]:
 
 
 def divider_lines(row: DividerRow, width: int) -> list[Line]:
-    """Write what stands below the rule."""
+    """Write the explanation for the divider."""
     text = (
         f"{copies(row.copies)} of {counted(row.senders, 'sender', 'senders')} are in no campaign that an act is "
         "offered for: the good mail is among them. Senders of whom something is known come first; Enter lists the "

@@ -18,16 +18,16 @@ from tui.terminal.words import copies, counted
 if TYPE_CHECKING:
     from store.catalogue.summary import Summary, VerdictCounts
 
-#: From these widths on (cells) a line has recipients and a rate; times in full; an owner; a wide status.
+#: Widths (cells) from which a line has: recipients and rate; full times and an owner; a wide status.
 _ROOMY, _WIDE, _FULL = 66, 92, 110
-#: How far the work is: the sign and the kind of its span.
+#: State of the work: sign and kind of span.
 STATES = {State.NEW: ("○", "accent"), State.OPEN: ("◐", "accent"), State.DONE: ("✓", "muted")}
 NOTHING = "–"
 _HOUR_MINUTES = 60
 
 
 class _Columns(NamedTuple):
-    """Cells of the columns (0: there is none)."""
+    """Widths of the columns in cells (0: left out)."""
 
     to: int
     held: int
@@ -41,13 +41,13 @@ def _columns(width: int) -> _Columns:
     to, rate = (6, 6) if width >= _ROOMY else (0, 0)
     since, owner = (12, 10) if width >= _WIDE else (6, 0)
     held = 18 if width >= _FULL else 14 if width >= _WIDE else 10
-    # Mark, state, copies and odd ones take 19 cells with what is behind each.
+    # mark, state, copies and odd copies take 19 cells, gaps included
     taken = 19 + (to + 2 if to else 0) + held + 2 + since + 2 + (rate + 2 if rate else 0) + (owner + 2 if owner else 0)
     return _Columns(to, held, max(6, width - taken), since, rate, owner)
 
 
 def heading(width: int) -> str:
-    """Write the names of the columns."""
+    """Write the column headings."""
     cells = _columns(width)
     parts = ["     Copies   Odd"]
     parts += [f"{'To':>{cells.to}}"] if cells.to else []
@@ -58,7 +58,7 @@ def heading(width: int) -> str:
 
 
 def rate_words(last_hour: int) -> str:
-    """How many copies a minute came in the last hour: ``12/m``, ``0.5/m``, or a dash for none."""
+    """Write the copies per minute in the last hour: ``12/m``, ``0.5/m``, or a dash for none."""
     rate = last_hour / _HOUR_MINUTES
     if not last_hour:
         return NOTHING
@@ -66,7 +66,7 @@ def rate_words(last_hour: int) -> str:
 
 
 def held_by(verdicts: VerdictCounts, width: int) -> tuple[str, str]:
-    """Name what holds most of some copies, in so many cells; return also its kind of span."""
+    """Name the most frequent verdict in at most `width` cells; return also its kind of span."""
     if not verdicts:
         return NOTHING, "muted"
     engine, status, _ = verdicts[0]
@@ -81,7 +81,7 @@ def _figures(summary: Summary, cells: _Columns) -> list[Span]:
 
 
 def _number(number: int, width: int) -> str:
-    """Write a count in so many cells, in thousands if it takes more; a dash for none."""
+    """Write a count in `width` cells, in thousands if it is too long; a dash for 0."""
     text = f"{number:,}" if number else NOTHING
     return f"{text if len(text) <= width else f'{number // 1000:,}k':>{width}}"
 
@@ -91,7 +91,7 @@ def _odd_kind(odd: int) -> str:
 
 
 def campaign_line(row: CampaignRow, marked: bool, now: int, zone: tzinfo, width: int) -> Line:
-    """Write a campaign: mark, state, copies, odd ones, recipients, verdict, name, since when, rate now, owner."""
+    """Write a campaign: mark, state, copies, odd copies, recipients, verdict, name, first time, present rate, owner."""
     cells, summary, mark = _columns(width), row.summary, row.campaign.mark
     sign, kind = STATES[mark.state]
     held, its_kind = held_by(summary.verdicts, cells.held)
@@ -114,13 +114,13 @@ def campaign_line(row: CampaignRow, marked: bool, now: int, zone: tzinfo, width:
 
 
 def divider_line(row: DividerRow, width: int) -> Line:
-    """Write the rule above what is in no campaign."""
+    """Write the rule above the senders of copies that are in no campaign."""
     words = f" In no campaign: {copies(row.copies)} of {counted(row.senders, 'sender', 'senders')} "
     return (Span(f"────{words}".ljust(width, "─")[:width], "muted"),)
 
 
 def known_note(row: SenderRow) -> tuple[str, str, str]:
-    """Write what is known of a sender: its sign, the words behind it, and their kind. NOT safe."""
+    """Return sign, words and kind of span for what is known of a sender. NOT safe."""
     words = ["list"] if row.listed else []
     if row.alike:
         return "▲", ", ".join([*words, f"looks like {row.alike}"]), "risk"
@@ -132,7 +132,7 @@ def known_note(row: SenderRow) -> tuple[str, str, str]:
 
 
 def sender_line(row: SenderRow, now: int, zone: tzinfo, width: int) -> Line:
-    """Write a sender of copies that are in no campaign: how many, what is known of it, its newest subject."""
+    """Write a sender of copies that are in no campaign: copies, verdict, what is known of it, newest subject."""
     cells, sender = _columns(width), row.sender
     sign, note, kind = known_note(row)
     held, its_kind = held_by(sender.verdicts, cells.held)
@@ -157,7 +157,7 @@ def sender_line(row: SenderRow, now: int, zone: tzinfo, width: int) -> Line:
 
 
 class ListLines(Sequence[Line]):
-    """A line for each row, made when it is drawn: a mark more is painted at once, however many rows there are."""
+    """The lines of all rows. Each is made when it is drawn, so that a new mark shows at once in any number of rows."""
 
     def __init__(self, rows: Sequence[ListRow], marked: Container[int], now: int, zone: tzinfo, width: int) -> None:
         self._rows = rows

@@ -1,4 +1,6 @@
-"""What the list of campaigns holds, in order: campaigns, related ones behind their elder, and what is in none."""
+"""The rows of the list of campaigns, in order: campaigns, each with its related ones
+below, then senders of other copies.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
     from store.campaigns.standing import Campaign, Standing
     from store.catalogue.summary import Sender, Summary
 
-#: What two campaigns have in common where they are the work of one sender, the most telling first.
+#: What related campaigns have in common if they are the work of one sender; most telling first.
 _TELLING = {
     Kind.KIT: "same kit",
     Kind.FILE: "same file",
@@ -23,12 +25,12 @@ _TELLING = {
     Kind.FILE_NAME: "same file name",
     Kind.COLOURS: "same colours",
 }
-#: A key is a campaign's where at least this part of its copies has it.
+#: Share of a campaign's copies that must have a key for it to count as the campaign's own.
 _ITS_OWN = 0.3
 
 
 class CampaignRow(NamedTuple):
-    """A campaign, what its copies in Backup come to, and what it has in common with its elder: "" where it has none."""
+    """A campaign, the summary of its copies in Backup, and what it has in common with its elder ("" without one)."""
 
     campaign: Campaign
     summary: Summary
@@ -37,7 +39,7 @@ class CampaignRow(NamedTuple):
 
 
 class DividerRow(NamedTuple):
-    """The rule above what is in no campaign: how many copies of how many senders."""
+    """The rule above the senders of copies that are in no campaign: numbers of these copies and senders."""
 
     copies: int
     senders: int
@@ -46,7 +48,8 @@ class DividerRow(NamedTuple):
 class SenderRow(NamedTuple):
     """A sender of copies that are in no campaign, and what is known of it. All text is NOT safe.
 
-    `written_to` messages went to it from here, `let_through` came from it; its domain looks like `alike`.
+    `written_to`: messages sent to it from here; `let_through`: messages from it let through; `alike`: the
+    domain that its domain looks like.
     """
 
     sender: Sender
@@ -58,7 +61,7 @@ class SenderRow(NamedTuple):
 
     @property
     def known(self) -> bool:
-        """True where it was written to, or let through before."""
+        """True if mail was sent to the sender from here, or let through from it."""
         return bool(self.written_to or self.let_through)
 
 
@@ -66,13 +69,13 @@ ListRow = CampaignRow | DividerRow | SenderRow
 
 
 def name_of(campaign: Campaign) -> str:
-    """Return a campaign's name: the operators', else its title. NOT safe."""
+    """Return a campaign's name: the one an operator gave, else its title, else the text of its evidence. NOT safe."""
     told = (campaign.texts.get(why.key, "") for why in (campaign.seed, *campaign.evidence))
     return campaign.mark.name or campaign.title or next(filter(None, told), f"Campaign {campaign.id}")
 
 
 def telling_keys(campaign: Campaign) -> dict[int, Kind]:
-    """List the keys that a campaign shares with those that are related to it."""
+    """Return the keys by which a campaign can be related to others, with their kinds."""
     size = max(len(campaign.copies), 1)
     found: dict[int, Kind] = {}
     for why in (campaign.seed, *campaign.evidence):
@@ -86,9 +89,9 @@ def telling_keys(campaign: Campaign) -> dict[int, Kind]:
 
 
 def in_order(campaigns: Sequence[Campaign], summaries: Mapping[int, Summary]) -> list[CampaignRow]:
-    """List the campaigns with copies in Backup that acts are offered for, in the order of their acts.
+    """List the campaigns for which an act is offered and that have copies in Backup, in the order of their acts.
 
-    Those that are related come behind the oldest of them.
+    Related campaigns follow their elder.
     """
     shown = [one for one in campaigns if one.rank.offered and _there(summaries.get(one.id))]
     found = elders(shown)
@@ -108,7 +111,7 @@ def in_order(campaigns: Sequence[Campaign], summaries: Mapping[int, Summary]) ->
 
 
 def campaign_of(standing: Standing, copy: int) -> Campaign | None:
-    """Find the campaign in which a copy is, or is odd, without looking at every copy."""
+    """Find the campaign that a copy is in (odd or not) by binary search."""
     for one in standing.campaigns:
         at = bisect_left(one.copies, copy)
         if at < len(one.copies) and one.copies[at] == copy:
@@ -124,9 +127,10 @@ def _there(summary: Summary | None) -> bool:
 
 
 def elders(campaigns: Iterable[Campaign]) -> dict[int, tuple[int, str]]:
-    """Of those that acts are offered for, by id: the oldest with which it shares a telling key, and what that is.
+    """Find each campaign's elder: the oldest campaign with which it shares a telling key.
 
-    Those that are related to no older one are left out.
+    Returns the elder's id and the words for the shared key, by the campaign's id. Campaigns without an elder, or for
+    which no act is offered, are left out.
     """
     by_age = sorted((one for one in campaigns if one.rank.offered), key=lambda one: one.id)
     own = {one.id: telling_keys(one) for one in by_age}

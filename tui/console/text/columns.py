@@ -1,4 +1,4 @@
-"""The columns of the message list, and which of them fit a width."""
+"""The columns of the message list, and the choice of those that fit a width."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from store.terms.verdicts import DANGEROUS, Engine, Status, verdict_label
 
-#: Engines in few cells, as the tree and the list name them.
+#: Short names of engines, for tree and list.
 SHORT_ENGINES = {
     Engine.ANTI_VIRUS: "Anti-Virus",
     Engine.ANTI_SPAM: "Anti-Spam",
@@ -15,7 +15,7 @@ SHORT_ENGINES = {
     Engine.BLACK_LIST: "Black list",
 }
 
-#: Statuses in at most 14 and in at most 10 cells, where their own labels are longer. The longer is taken that fits.
+#: Shorter labels of statuses, in at most 14 and at most 10 cells. The longest label that fits is used.
 SHORT_STATUSES = {
     Status.PROBABLY_INFECTED: ("Prob. infected", "Prob. inf."),
     Status.PROBABLE_SPAM: ("Prob. spam",),
@@ -26,17 +26,17 @@ SHORT_STATUSES = {
     Status.SIZE_EXCEEDED: ("Too large",),
 }
 
-#: In the last cell of From: the envelope's sender is of another organisation.
+#: Sign in the last cell of From: the envelope sender is of another organisation.
 DIFFERS = "≠"
 
-#: Statuses that threaten whoever opens the message by what it asks of them.
+#: Statuses that endanger users through what the message asks them to do or open.
 RISKY = frozenset({Status.PHISHING, Status.MALICIOUS_LINK, Status.ENCRYPTED, Status.CORRUPTED})
-#: Statuses that a rule of the house gave.
+#: Statuses given by a rule of the organisation.
 POLICY = frozenset({Status.BANNED_FILE_NAME, Status.BANNED_FILE_FORMAT, Status.SIZE_EXCEEDED})
 
 
 def severity(status: Status | None) -> str:
-    """``danger``, ``risk``, ``policy`` or ``bulk``: what the colour of a status says."""
+    """Return what a status's colour stands for: ``danger``, ``risk``, ``policy`` or ``bulk``."""
     if status in DANGEROUS:
         return "danger"
     if status in RISKY:
@@ -45,13 +45,13 @@ def severity(status: Status | None) -> str:
 
 
 def status_label(status: Status, width: int, engine: Engine | None = None) -> str:
-    """Fit a status into so many cells, with its own label if possible. `engine` gave it, if no column says so."""
+    """Return a status's label in at most `width` cells. Pass its `engine` if no column names that."""
     labels = (verdict_label(engine, status), *SHORT_STATUSES.get(status, ()))
     return next((label for label in labels if len(label) <= width), labels[-1])
 
 
 class Column(NamedTuple):
-    """A column at its place: `x` and `width` in cells, `sort` the name of the sort key that a click on it takes."""
+    """A column: `x` and `width` in cells; `sort` is the sort key that a click on it sets."""
 
     name: str
     title: str
@@ -71,7 +71,7 @@ class _Want(NamedTuple):
 
 
 def _wanted(width: int) -> tuple[list[_Want], int]:
-    """Choose the columns for a width, and the cells between them."""
+    """Choose the columns for a width, and the gap between them (cells)."""
     mark = _Want("mark", "", 1)
     outcome = _Want("outcome", "", 1)
     sign = _Want("sign", "", 1)
@@ -96,9 +96,9 @@ def _wanted(width: int) -> tuple[list[_Want], int]:
 
 
 def columns(width: int) -> list[Column]:
-    """Choose the columns that fill `width` cells exactly (32 or more), left to right."""
+    """Return the columns, left to right, that fill `width` cells exactly (at least 32)."""
     wanted, gap = _wanted(width)
-    # A sign belongs to the column right of it, one cell away whatever the gap, and so does the mark.
+    # Marks and signs belong to the column on their right: the gap after them is always one cell.
     gaps = [1 if want.name in ("mark", "outcome", "sign") else gap for want in wanted[:-1]]
     spare = max(0, width - sum(want.width for want in wanted) - sum(gaps))
     shares = sum(want.share for want in wanted)

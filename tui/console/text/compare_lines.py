@@ -1,4 +1,4 @@
-"""Two copies side by side, as lines: their fields, and the keys that they share or do not. For a worker thread."""
+"""The lines of two copies side by side: their fields, and their shared and differing keys. For a worker thread."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
     from store.terms.records import Copy, CopyRecord
 
 _LABELS, _GAP = 15, 2
-#: Lines that a value takes, and keys of a strand that are shown.
+#: Most lines of a value; most keys shown of a strand.
 _LINES, _KEYS = 4, 40
 _STRAND_SHIFT, _KIND_SHIFT = 60, 56
-#: What is carried and where it comes from is short; what is said is shown as subject and sentences.
+#: Display order: payload and origin are short, content (subject and sentences) is long.
 _STRANDS_SHOWN = (Strand.PAYLOAD, Strand.ORIGIN, Strand.CONTENT)
 _COUNTED_ALONE = frozenset((Kind.SUBJECT_PAIR, Kind.WORDS))
 
 
 class Compared(NamedTuple):
-    """A copy, what its keys stand for (folded text, NOT safe), and what it is said to be, safe to show."""
+    """A copy, the texts of its keys (folded, NOT safe), and a label that is safe to show."""
 
     copy: Copy
     keys: Mapping[int, str]
@@ -39,7 +39,7 @@ class Compared(NamedTuple):
 
 
 def compare_lines(one: Compared, other: Compared, zone: tzinfo, width: int) -> list[Line]:
-    """Write the copy `one` at the left and the typical one at the right. What differs is coloured."""
+    """Write the copy `one` on the left and the typical one on the right. Differences are coloured."""
     lines = _row("", one.said, other.said, width, kinds=("strong", "muted"))
     lines.append(EMPTY)
     for label, left, right in _fields(one.copy, other.copy, zone):
@@ -51,7 +51,7 @@ def compare_lines(one: Compared, other: Compared, zone: tzinfo, width: int) -> l
 
 
 def shared_share(one: Mapping[int, str], other: Mapping[int, str]) -> float:
-    """Compute the share of all keys of two copies that both have."""
+    """Return the share of keys that two copies have in common (0 to 1)."""
     return len(one.keys() & other.keys()) / max(len(one.keys() | other.keys()), 1)
 
 
@@ -100,7 +100,7 @@ def _strand(name: str, one: Mapping[int, str], other: Mapping[int, str], width: 
 def _paired(
     left: Sequence[int], right: Sequence[int], one: Mapping[int, str], other: Mapping[int, str]
 ) -> list[tuple[str, str, str]]:
-    """Keys that only one of them has, those of one kind beside each other."""
+    """Return rows of the keys that only one copy has; keys of the same kind share a row."""
     kinds = {key >> _KIND_SHIFT for key in (*left, *right)} - _COUNTED_ALONE
     rows = []
     for kind in sorted(kinds):
@@ -113,7 +113,7 @@ def _paired(
 
 
 def _row(label: str, left: str, right: str, width: int, *, kinds: tuple[str, str]) -> list[Line]:
-    """Write a label and two values in columns, each on some lines. A missing value is a dash."""
+    """Write a label and two values in columns, each on up to `_LINES` lines."""
     room = max(8, (width - _LABELS - 2 * _GAP) // 2)
     lines: list[Line] = []
     for place, (here, there) in enumerate(zip_longest(_pieces(left, room), _pieces(right, room), fillvalue="")):

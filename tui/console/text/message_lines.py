@@ -1,6 +1,6 @@
-"""What the message view shows of a copy, as lines: the fields of the spec, and the message read in other ways.
+"""The lines of the message view: the fields of the spec, and the message's text and header.
 
-Every function is pure and made for a worker thread; all text of the message is made safe here.
+All functions are pure, for a worker thread, and make text from the message safe.
 """
 
 from __future__ import annotations
@@ -27,41 +27,41 @@ if TYPE_CHECKING:
     from store.message.parsed import ParsedMessage
     from store.terms.records import Copy, CopyRecord
 
-#: The engines that the spec lists under Scan Results, in its order.
+#: Engines under Scan Results, in the spec's order.
 SCAN_RESULTS = (Engine.ANTI_SPAM, Engine.ANTI_VIRUS, Engine.CONTENT, Engine.ANTI_PHISHING)
-#: Columns for labels where there is room for the longest, and where there is not.
+#: Width of the label column (cells): for the longest label, and for narrow views.
 _WIDE_LABELS, _NARROW_LABELS = 34, 21
-#: The column of the engines' names under Scan Results.
+#: Width of the engines' names under Scan Results (cells).
 _ENGINE_NAMES = 18
 _NO_STATUS = frozenset({Status.CLEAN, Status.NOT_SCANNED})
 _DOMAIN = re.compile(r"@([^\s<>,;:\"'()\[\]@]{1,255})")
 
-#: Text is wrapped at this many cells at most, however wide the view.
+#: Greatest line width of text (cells), also in wider views.
 _READABLE = 100
 
 Values = list[tuple[str, str]]
 
 
 def status_kind(status: Status | None) -> str:
-    """Return the kind of span in which a status is shown."""
+    """Return the kind of span for a status."""
     if status is None or status in _NO_STATUS:
         return "muted"
     return {"danger": "danger", "risk": "risk"}.get(severity(status), "text")
 
 
 def status_text(status: Status, engine: Engine | None = None) -> str:
-    """Write a status with its severity's sign, so that colour is not needed to tell it.
+    """Write a status with the sign of its severity, so that it can be told without colour.
 
-    `engine` is who gave it, where nothing beside it says so.
+    `engine`: the engine that gave it, if nothing beside it says so.
     """
     sign = {"danger": "▲ ", "risk": "△ "}.get(status_kind(status), "")
     return f"{sign}{verdict_label(engine, status)}"
 
 
 def copy_lines(copy: Copy, zone: tzinfo, width: int, release: Release | None = None) -> list[Line]:
-    """Write the spec's fields of a copy, each under its name there, then what else is known of it.
+    """Write a copy's fields under their names in the spec, then what else is known of it.
 
-    `release` is what became of its releases.
+    `release`: the outcome of its releases.
     """
     record = copy.record
     labels = _WIDE_LABELS if width >= 90 else _NARROW_LABELS
@@ -108,14 +108,14 @@ def copy_lines(copy: Copy, zone: tzinfo, width: int, release: Release | None = N
 
 
 def _other_sender(record: CopyRecord) -> Values:
-    """Write the envelope's sender if it is of another organisation than From."""
+    """Write the envelope sender if it is of another organisation than From."""
     if not sender_differs(record.from_, record.envelope_sender):
         return []
     return [(f"{DIFFERS} Envelope sender: {record.envelope_sender}", "text")]
 
 
 def _bcc(copy: Copy) -> str:
-    """Bcc as the header has it, and the envelope's recipients whom neither To nor Cc names."""
+    """Write the Bcc field and the envelope recipients that are in neither To nor Cc."""
     header = copy.record.bcc
     hidden = [one.address for one in recipients_of(copy) if one.bcc and one.source == ENVELOPE]
     return ", ".join([header] * bool(header) + [address for address in hidden if address not in header])
@@ -144,12 +144,14 @@ def _reason(reason: Verdict | None) -> Values:
 
 
 def _addresses(text: str) -> Values:
-    """Write a field of addresses, and below it every look-alike domain in it, in punycode."""
+    """Write a field of addresses, and below it each domain in it that is not plain ASCII, in punycode."""
     return [(text, "text"), *((f"△ {warning}", "risk") for warning in domain_warnings(text))] if text else []
 
 
 def domain_warnings(text: str, limit: int = 10) -> list[str]:
-    """For each domain after an ``@`` in `text` that is not plain ASCII: its punycode, and what is odd in it."""
+    """Return, for each domain after an ``@`` in `text` that is not plain ASCII, its
+    punycode and what is odd about it.
+    """
     found: dict[str, None] = {}
     for match in _DOMAIN.finditer(text):
         domain = match[1].rstrip(".")
@@ -165,7 +167,7 @@ def domain_warnings(text: str, limit: int = 10) -> list[str]:
 
 
 def text_lines(parsed: ParsedMessage, width: int) -> Sequence[Line]:
-    """Wrap the message's text. Quoted lines are muted; text that a reader would not see is marked."""
+    """Wrap the message's text. Quoted lines are muted; text hidden from readers is marked."""
     width = min(width, _READABLE)
     lines = list(_problem_lines(parsed, width))
     if not parsed.text.strip():
@@ -185,7 +187,7 @@ def text_lines(parsed: ParsedMessage, width: int) -> Sequence[Line]:
 
 
 def _paragraphs(text: str, hidden: Sequence[tuple[int, int]]) -> Iterator[list[Span]]:
-    """Yield the lines of `text`, made safe, as spans; the ranges `hidden` have a kind of their own."""
+    """Yield the lines of `text`, made safe, as spans. The ranges in `hidden` get the kind ``risk``."""
     line: list[Span] = []
     at = 0
     for start, end in [*hidden, (len(text), len(text))]:
@@ -215,7 +217,7 @@ def _problem_lines(parsed: ParsedMessage, width: int) -> Iterator[Line]:
 
 
 def header_lines(parsed: ParsedMessage, width: int) -> list[Line]:
-    """Every header field, decoded, its value wrapped under itself."""
+    """Write all header fields, decoded, long values wrapped below their names."""
     lines: list[Line] = []
     for name, value in parsed.headers:
         shown = safe(name, max_len=60)
@@ -231,5 +233,5 @@ def header_lines(parsed: ParsedMessage, width: int) -> list[Line]:
 
 
 def failure_lines(sentence: str, width: int) -> list[Line]:
-    """Why there is nothing to show."""
+    """Write why there is nothing to show."""
     return block(f"▲ {sentence}", width, "danger")

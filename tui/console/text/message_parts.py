@@ -1,4 +1,4 @@
-"""The parts of a message as lines: its attachments, its links, and its raw source."""
+"""The lines of a message's parts: attachments, links, raw source."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
 
 
 def digest_halves(digest: bytes, room: int) -> list[str]:
-    """Write a digest in hexadecimal, in two even halves if it does not fit."""
+    """Return a hexadecimal digest, in two halves if it does not fit."""
     text = digest.hex()
     return [text] if len(text) <= room else [text[: len(text) // 2], text[len(text) // 2 :]]
 
 
 def full_size(size: int) -> str:
-    """``82.34 KB (84,321 bytes)``."""
+    """Write a size as ``82.34 KB (84,321 bytes)``."""
     shown = format_size(size)
     return shown if size < 1024 else f"{shown} ({size:,} bytes)"
 
 
 def attachment_lines(parsed: ParsedMessage, width: int) -> list[Line]:
-    """Each attachment: name, declared type, type by content, size and SHA-256."""
+    """Write each attachment: name, declared type, type by content, size and SHA-256."""
     if not parsed.attachments:
         return [(Span("The message has no attachments.", "muted"),)]
     lines: list[Line] = []
@@ -65,11 +65,11 @@ def _attachment_notes(attachment: ParsedAttachment) -> list[str]:
     return notes
 
 
-#: Types that say nothing of what is inside, or that there is nothing: they contradict no other.
+#: MIME types that say nothing about the content: they contradict no other type.
 _VAGUE = frozenset(
     {"", "application/octet-stream", "application/x-download", "application/force-download", "application/x-empty"}
 )
-#: Parts of type names that stand for the same kind of content as others of their line.
+#: Substrings of MIME types; entries of one line are treated as the same kind.
 _KINDS = (
     ("/zip", "x-zip", "vnd.openxmlformats", "vnd.oasis", "java-archive"),
     ("gzip", "gtar", "x-tgz"),
@@ -92,7 +92,7 @@ def _types_agree(declared: str, detected: str) -> bool:
 
 
 def link_lines(parsed: ParsedMessage, width: int) -> list[Line]:
-    """Each link: the text shown, against where it really leads, defanged; what is odd about it below."""
+    """Write each link: the text shown, the real target (defanged), and what is odd about it."""
     if not parsed.links:
         return [(Span("The message has no links.", "muted"),)]
     lines: list[Line] = []
@@ -114,23 +114,23 @@ def link_lines(parsed: ParsedMessage, width: int) -> list[Line]:
 
 
 class SourceLines(Sequence[Line]):
-    """The raw bytes as lines, found, decoded and made safe only as they are looked at.
+    """The raw bytes as lines, which are found, decoded and made safe only when drawn.
 
-    Bytes that are no UTF-8 show as ``\\xNN``; a line longer than `CHUNK` bytes is shown in pieces.
+    Bytes that are not UTF-8 are shown as ``\\xNN``; lines longer than `CHUNK` bytes are shown in pieces.
 
-    Of every stretch of up to `CHUNK` bytes the start and the number of its first line are kept, so that ten million
-    empty lines cost no more than as many bytes of text. `width` is in bytes: a line can take more columns.
+    For each stretch of up to `CHUNK` bytes only its offset and first line number are stored, so that ten million empty
+    lines take little memory. `width` is in bytes: a line can take more cells.
     """
 
     CHUNK = 2000
-    #: Columns below which it is not worth finding out how wide the lines are.
+    #: Least value of `width`: the exact width of narrower lines is not needed.
     NARROW = 40
 
     def __init__(self, raw: bytes) -> None:
         self._raw = raw
         self._offsets, self._firsts = array("q"), array("q")
         self._length, self.width = 0, self.NARROW
-        #: The stretch that was looked at last, and where its lines start.
+        #: The stretch used last, and the offsets of its lines.
         self._known: tuple[int, list[int]] = -1, []
         self._index()
 
@@ -151,7 +151,7 @@ class SourceLines(Sequence[Line]):
         self._offsets.append(len(raw))
 
     def _piece_end(self, at: int) -> int:
-        """Where a piece of a long line ends: between characters, and behind the line's end if that is next."""
+        """Return the end of a piece of a long line: between characters, and after the line's end if that follows."""
         raw, at = self._raw, min(len(self._raw), at + self.CHUNK)
         for _ in range(3):
             at += at < len(raw) and raw[at] & 0xC0 == 0x80
@@ -162,7 +162,7 @@ class SourceLines(Sequence[Line]):
         return at
 
     def _widest(self, at: int, end: int, known: int) -> int:
-        """Return the length of the longest line in whole lines, or `known`; looks only every `known` bytes."""
+        """Return the length of the longest line in raw[at:end], at least `known`. Shorter lines are skipped quickly."""
         raw = self._raw
         while at < end:
             found = raw.rfind(b"\n", at, at + known + 1)
@@ -185,7 +185,7 @@ class SourceLines(Sequence[Line]):
         return (Span(safe(line.expandtabs(8))),)
 
     def _place(self, index: int) -> tuple[int, int]:
-        """Where a line starts and ends."""
+        """Return the start and end (bytes) of a line."""
         stretch = bisect_right(self._firsts, index) - 1
         at, end = self._offsets[stretch], self._offsets[stretch + 1]
         known, starts = self._known

@@ -1,7 +1,7 @@
-"""Monitoring, drawn in characters: the space that is used, copies by engine, copies by day. Pure functions.
+"""The lines of Monitoring, drawn in characters: used space, copies by engine, copies by day. Pure functions.
 
-Everything can be read without colour: every bar has its number, and the days are one row of bars an engine, each to its
-own scale, rather than one bar of many colours.
+Everything is readable without colour: each bar has its number, and each engine has its own row of daily bars, with its
+own scale, instead of one stacked bar in several colours.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ _RISING = " ▁▂▃▄▅▆▇█"
 _LABEL = 14
 #: Cells right of the bars, for numbers.
 _NUMBERS = 22
-#: Days that are shown, the most that fit.
+#: Numbers of days that can be shown; the largest that fits is used.
 DAYS = (90, 75, 60, 42, 30, 21, 14)
 
 Days = Sequence[tuple[int, Mapping[Engine | None, int]]]
 
 
 class Facts(NamedTuple):
-    """What Monitoring draws. `days` ends today; `share` is the part of the catalogue that is loaded, 1.0 for all.
+    """The data of Monitoring. `days` ends today; `share` is the loaded part of the catalogue (1.0: all).
 
-    `waiting` deliveries are not finished; `attention` is what to look at in the queue. `damaged` says what is wrong
-    with the settings where they do not verify, and what rotation goes by then.
+    `waiting`: unfinished deliveries; `attention`: deliveries that need attention; `damaged`: what is wrong with the
+    settings and which limits rotation uses meanwhile, None if they verify.
     """
 
     usage: Usage
@@ -58,7 +58,7 @@ class Facts(NamedTuple):
 
 
 def bar(value: float, width: int) -> str:
-    """Draw a bar of `value` (0 to 1) in `width` cells, in eighths of a cell; anything above 0 shows."""
+    """Draw a bar of `value` (0 to 1) in `width` cells, in steps of 1/8 cell. Any value above 0 is visible."""
     eighths = round(max(0.0, min(1.0, value)) * width * 8)
     if value > 0 and not eighths:
         eighths = 1
@@ -67,9 +67,9 @@ def bar(value: float, width: int) -> str:
 
 
 def chart(values: Sequence[int], height: int, cells: int = 1) -> list[str]:
-    """Bars that rise from a base line, `height` rows high, top row first, each `cells` wide, to the greatest value.
+    """Draw vertical bars, `height` rows high (top row first) and `cells` cells wide, scaled to the greatest value.
 
-    Anything above nothing is seen; nothing at all is a dot on the base line.
+    Any value above 0 is visible; 0 is a dot on the base line.
     """
     most = max(values, default=0) or 1
     rows: list[str] = []
@@ -84,7 +84,7 @@ def chart(values: Sequence[int], height: int, cells: int = 1) -> list[str]:
 
 
 def monitoring_lines(facts: Facts, width: int, height: int) -> list[Line]:
-    """All of Monitoring for a view of that size; what does not fit its height scrolls."""
+    """Write all of Monitoring for a view of this size. Lines beyond its height scroll."""
     order = _order(facts.engines)
     space = _space_lines(facts, width)
     engines = _engine_lines(facts, order, width)
@@ -96,7 +96,7 @@ def monitoring_lines(facts: Facts, width: int, height: int) -> list[Line]:
 
 
 def _order(counts: Mapping[Engine | None, int]) -> list[Engine | None]:
-    """Order the engines by copies, the most first; copies without a verdict last, if there are any."""
+    """Sort the engines by copies, most first; None (copies without a verdict) comes last, if there are such."""
     engines: list[Engine | None] = sorted(Engine, key=lambda engine: -counts.get(engine, 0))
     return engines + ([None] if counts.get(None) else [])
 
@@ -149,7 +149,7 @@ def _rest_lines(facts: Facts, width: int) -> list[Line]:
 
 
 def _bin_lines(usage: Usage) -> list[Line]:
-    """Write what the bin holds, and how much of it always stays; [] if it is empty."""
+    """Write how much the bin holds and its share, which rotation leaves alone; [] if it is empty."""
     if not usage.binned:
         return []
     share = f"  share {format_size(usage.bin_bytes)}" if usage.max_bytes else ""
@@ -258,7 +258,7 @@ def _day(ms: int, zone: tzinfo) -> str:
 
 
 def _axis(days: Days, cells: int, zone: tzinfo) -> Line:
-    """Write the first day, one in the middle, and today, under their bars."""
+    """Write the first day, the middle one and today below their bars."""
     if not days:
         return EMPTY
     length = len(days) * cells

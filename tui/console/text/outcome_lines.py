@@ -1,4 +1,7 @@
-"""What the message view says of a copy's releases: one sentence, and every recipient. Pure functions for a worker."""
+"""The message view's lines about a copy's releases: one sentence, and every recipient.
+
+Pure functions for a worker thread.
+"""
 
 from __future__ import annotations
 
@@ -25,26 +28,26 @@ _WORDS = {
     State.CANCELLED: "cancelled for",
 }
 _KINDS = {State.SENT: "text", State.FAILED: "danger", State.UNKNOWN: "risk", State.DEFERRED: "risk"}
-#: Addresses that the sentence names of each state; the others are counted.
+#: Addresses named per state in the sentence; the others are counted.
 _NAMED = 2
 
 
 class Release(NamedTuple):
-    """The last release of a copy that was not called off, and every mailbox that any release of it named."""
+    """A copy's last release that was not called off, and the outcome for each recipient of any release."""
 
     last: LastRelease | None
     recipients: Sequence[RecipientOutcome]
 
     @property
     def outcome(self) -> Delivered:
-        """What all of it comes to."""
+        """The outcome of all releases together."""
         return delivered(each.state for each in self.recipients)
 
 
 def sentence(release: Release, now: int, zone: tzinfo) -> str:
-    """Return who got it when, safe to show: ``✓ Delivered to a@x 24 Nov 07:41; failed for b@x (550 no such user)``.
+    """Write, safe to show, ``✓ Delivered to a@x 24 Nov 07:41; failed for b@x (550 no such user)``.
 
-    "" where nothing was released, or all was called off.
+    "" if the copy was never released, or each release was called off.
     """
     outcome = release.outcome
     if outcome is Delivered.NO:
@@ -54,7 +57,7 @@ def sentence(release: Release, now: int, zone: tzinfo) -> str:
 
 
 def told(recipients: Sequence[RecipientOutcome], now: int, zone: tzinfo) -> str:
-    """Return who stands where, safe to show: ``delivered to a@x 24 Nov 07:41; failed for b@x (550 no such user)``."""
+    """Write, safe to show, ``delivered to a@x 24 Nov 07:41; failed for b@x (550 no such user)``."""
     parts = []
     for state, words in _WORDS.items():
         found = [each for each in recipients if each.state is state]
@@ -67,7 +70,7 @@ def _listed(found: Sequence[RecipientOutcome], now: int, zone: tzinfo) -> str:
     shown, others = found[:_NAMED], len(found) - _NAMED
     items = [_named(each, now, zone) for each in shown]
     if len({item.removeprefix(_address(each)) for each, item in zip(shown, items, strict=True)}) == 1:
-        items = [*map(_address, shown[:-1]), items[-1]]  # What all have in common is said once.
+        items = [*map(_address, shown[:-1]), items[-1]]  # details shared by all are written once
     return ", ".join(items) + (f" and {others:,} more" if others > 0 else "")
 
 
@@ -83,7 +86,7 @@ def _named(each: RecipientOutcome, now: int, zone: tzinfo) -> str:
 
 
 def release_fields(release: Release, zone: tzinfo) -> list[tuple[str, list[tuple[str, str]]]]:
-    """Return labels and values (message text, kind) for the message's fields: the last release, and all recipients."""
+    """Return labels with values (message text, kind) for the fields: the last release, and all recipients."""
     fields: list[tuple[str, list[tuple[str, str]]]] = []
     if release.last is not None:
         by = f" by {release.last.operator}" if release.last.operator else ""

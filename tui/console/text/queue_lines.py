@@ -1,4 +1,4 @@
-"""What the Message queue shows of deliveries, as lines. Pure functions for a worker thread."""
+"""The lines of the Message queue. Pure functions for a worker thread."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tui.terminal.words import addresses, counted
 if TYPE_CHECKING:
     from store.delivery.queue import Delivery
 
-#: The sign and the kind of span of each state; the sign says without colour what the colour says.
+#: Sign and kind of span of each state. The sign tells the states apart without colour.
 SIGNS = {
     State.QUEUED: ("·", "text"),
     State.SENDING: ("→", "accent"),
@@ -34,13 +34,13 @@ _DAMAGED = Span(f"{'▲ damaged':<11}", "danger")
 
 
 def state_span(state: State) -> Span:
-    """``▲ failed``, in eleven cells."""
+    """Write ``▲ failed``, in eleven cells."""
     sign, kind = SIGNS[state]
     return Span(f"{sign} {state.value:<9}", kind)
 
 
 def summary(deliveries: Sequence[Delivery], total_shown_limit: int) -> str:
-    """How the deliveries stand: ``3 waiting · 1 failed · 120 sent``."""
+    """Count the deliveries by state: ``3 waiting · 1 failed · 120 sent``."""
     counts = Counter(delivery.state for delivery in deliveries if not delivery.damage)
     waiting = sum(counts[state] for state in State if state.live)
     damaged = len(deliveries) - counts.total()
@@ -55,7 +55,7 @@ def summary(deliveries: Sequence[Delivery], total_shown_limit: int) -> str:
 
 
 def delivery_line(delivery: Delivery, subject: str, now: int, zone: tzinfo, width: int) -> Line:
-    """One delivery in one line: number, when it was queued, its state, how many of its recipients have it, subject."""
+    """Write a delivery on one line: number, when queued, state, how many of its recipients have it, subject."""
     sent = sum(recipient.state is State.SENT for recipient in delivery.recipients)
     progress = f"{sent} of {len(delivery.recipients)}"
     held = held_words(delivery, now, zone).removeprefix("waits ")
@@ -72,13 +72,13 @@ def delivery_line(delivery: Delivery, subject: str, now: int, zone: tzinfo, widt
 
 
 def held_words(delivery: Delivery, now: int, zone: tzinfo) -> str:
-    """Until when a delivery is held: ``waits until 07:41:20 (12 s)``; "" for one that is not."""
+    """Write until when a delivery is held: ``waits until 07:41:20 (12 s)``; "" if it is not held."""
     until = delivery.held_until(now)
     return waits_until(until, now, zone) if until else ""
 
 
 def next_step(delivery: Delivery, now: int) -> str:
-    """When a delivery that waits is tried again: ``next try in 4 minutes``; "" for one that does not wait."""
+    """Write when a waiting delivery is tried again: ``next try in 4 minutes``; "" if it is not waiting."""
     if delivery.damage:
         return "not sent: cancel it" if delivery.live else ""
     if delivery.state is State.QUEUED and not delivery.attempts:
@@ -105,9 +105,9 @@ def detail_lines(
     gateways: Mapping[int, str] | None = None,
     idle: Mapping[int, str] | None = None,
 ) -> list[Line]:
-    """One delivery in full: each recipient's state and what the server replied; who sends it, by name of `gateways`.
+    """Write a delivery in full: who sends it, and each recipient's state and the server's reply.
 
-    `idle` says of gateways that do not run, for all that is known, what they are instead.
+    `gateways` maps gateway ids to names, `idle` those of gateways that are not running to their state.
     """
     head = f"Delivery {delivery.id} of copy {delivery.copy_id} to {addresses(len(delivery.recipients))}"
     held = held_words(delivery, now, zone)
@@ -139,9 +139,9 @@ def detail_lines(
 
 
 def who_sends(delivery: Delivery, gateways: Mapping[int, str], idle: Mapping[int, str] | None = None) -> str:
-    """Who is to send a delivery that waits: ``the gateway mx1 sends it``; "" for one that does not wait.
+    """Say who sends a waiting delivery: ``the gateway mx1 sends it``; "" if it is not waiting.
 
-    ``the gateway mx1 is to send it, and is not running`` where `idle` says so of it.
+    If `idle` has the gateway: ``the gateway mx1 is to send it, and is not running``.
     """
     if not delivery.live or delivery.damage:
         return ""
@@ -154,14 +154,14 @@ def who_sends(delivery: Delivery, gateways: Mapping[int, str], idle: Mapping[int
 
 
 def _damage(delivery: Delivery) -> str:
-    """Say what is wrong with a delivery, and what to do about it."""
+    """Say what is wrong with a delivery, and what to do."""
     todo = "`c` cancels it, and its copy can be delivered anew." if delivery.live else "Nothing more is sent for it."
     check = "`mailhold check` shows what else does not verify."
     return f"It was tampered with or is damaged: {delivery.damage}. {todo} {check}"
 
 
 def subject_of(subjects: Mapping[int, str], delivery: Delivery) -> str:
-    """Return the subject of the delivered copy, or say that the copy is gone."""
+    """Return the subject of the delivered copy, or a text that the copy was deleted."""
     subject = subjects.get(delivery.copy_id)
     if subject is None:
         return "(the copy was deleted)"

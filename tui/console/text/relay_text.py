@@ -1,4 +1,4 @@
-"""The relay's address as a screen shows it: without its password."""
+"""Shows a relay URL without its password, and puts the password back after editing."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ _PASSWORD = re.compile(r"^([a-z]+://[^:@/]*:)(.*)(@[^@]*)$", re.IGNORECASE | re.
 
 
 def masked(relay: str) -> str:
-    """`relay` with its password, where it has one, replaced by dots."""
+    """Return the URL `relay` with dots in place of its password, if it has one."""
     return _PASSWORD.sub(rf"\g<1>{_MASK}\g<3>", relay)
 
 
 def unmasked(text: str, relay: str) -> str:
-    """Put back what `masked` hid: the password of `relay` for the dots in the edited `text`."""
+    """Return the edited URL `text` with the password of `relay` in place of the dots."""
     known = _PASSWORD.match(relay)
     entered = _PASSWORD.match(text)
     if known and entered and entered[2] == _MASK:

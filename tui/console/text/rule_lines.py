@@ -1,4 +1,4 @@
-"""What the Rules section shows, as lines."""
+"""The lines of the Rules section."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ _LABELS = 19
 
 
 def summary(rules: Sequence[Rule]) -> str:
-    """`4 rules · 1 disabled · the first that matches decides`."""
+    """Write `4 rules · 1 disabled · the first that matches decides`."""
     off = sum(not rule.enabled for rule in rules)
     parts = [counted(len(rules), "rule", "rules")] + ([f"{off:,} disabled"] if off else [])
     return " · ".join([*parts, "the first that matches decides"])
 
 
 def heading(width: int) -> str:
-    """Write the names of the columns."""
+    """Write the column headings."""
     name, whom, rest = _columns(width)
     return f"  {'Rule':>5}  {fit('Name', name)}  {fit('For', whom)}  {fit('Does', rest)}".rstrip()
 
 
 def rule_line(rule: Rule, width: int) -> Line:
-    """One rule in one line: a sign where it is disabled, number, name, for which messages, what it does."""
+    """Write a rule on one line: a sign if it is disabled, number, name, conditions, effects."""
     name, whom, rest = _columns(width)
     kind = "text" if rule.enabled else "muted"
     return (
@@ -41,7 +41,7 @@ def rule_line(rule: Rule, width: int) -> Line:
 
 
 def _columns(width: int) -> tuple[int, int, int]:
-    """Cells of the name, the conditions and the effects; seven for the sign and the number, two between each."""
+    """Return the widths (cells) of name, conditions and effects. Sign and number take seven, gaps two each."""
     room = max(30, width - 7 - 6)
     name = max(10, min(24, room // 4))
     whom = max(10, min(44, (room - name) // 2))
@@ -49,7 +49,7 @@ def _columns(width: int) -> tuple[int, int, int]:
 
 
 def detail_lines(rule: Rule, width: int) -> list[Line]:
-    """One rule in full."""
+    """Write a rule in full."""
     labels = _LABELS if width >= 50 else 14
     state = "" if rule.enabled else "  disabled"
     lines: list[Line] = [(Span(f"Rule {rule.id}  {safe(rule.name)}", "strong"), Span(state, "risk"))]
@@ -75,7 +75,7 @@ def detail_lines(rule: Rule, width: int) -> list[Line]:
 
 
 def _engine(rule: Rule, engine: Engine, width: int, labels: int) -> list[Line]:
-    """Write the rule's action for each status of an engine, and for when the engine is down."""
+    """Write the rule's action for each status of an engine, and for the case that the engine is down."""
     label = "Black list" if engine is Engine.BLACK_LIST else engine.label
     said = [f"{status.label}: {rule.action_for(engine, status).label}" for status in DEFAULT_ACTIONS[engine]]
     if engine in SCANNED and rule.down_for(engine) is IfDown.TEMPORARY_FAIL:
