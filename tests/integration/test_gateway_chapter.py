@@ -67,7 +67,7 @@ within grep -q 'Subject: welcome' /var/mail/anna
 as_anna mailhold list | grep {SUBJECT}
 as_anna mailhold
 as_anna mailhold deliver 1 --original
-as_anna mailhold queue send
+as_anna mailhold queue send 1
 within grep -q 'Subject: {SUBJECT}' /var/mail/anna
 """
 
