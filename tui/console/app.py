@@ -1,4 +1,4 @@
-"""The console's app: it wires the store, the screens and the threads together, and nothing else."""
+"""The console's app: connects the store, the screens and the threads."""
 
 from __future__ import annotations
 
@@ -42,15 +42,15 @@ if TYPE_CHECKING:
 A = TypeVar("A")
 T = TypeVar("T")
 
-#: How often the store is asked whether anything changed, in seconds.
+#: Seconds between two polls of the store.
 POLL = 0.3
 
 
 class MailholdApp(EndsWithTerminal, TypeAheadApp):
-    """The console on an open store. `clock` answers Unix ms; `tz` is the zone times are shown in (the machine's).
+    """The console on an open store. `clock` returns Unix ms; times are shown in `tz` (default: the machine's zone).
 
-    `view` is what to begin with, as a console had it that was locked; with `lockable` this one can be. With `finds`, a
-    process of its own finds campaigns in the background.
+    `view`: what to show first, after the console was locked; `lockable`: it can lock; `finds`: a process of its own
+    finds campaigns in the background.
     """
 
     TITLE = "Mailhold"
@@ -73,7 +73,7 @@ class MailholdApp(EndsWithTerminal, TypeAheadApp):
         Binding("ctrl+q", "quit", "Quit", show=False, priority=True, id="quit"),
         Binding("ctrl+o", "lock", "Lock", show=False, priority=True, id="lock"),
         Binding("ctrl+z", "suspend_process", "Suspend", show=False, priority=True, id="suspend"),
-        # Named here so that Textual adds none of its own, which would open the palette over a window.
+        # Named here so that Textual does not add its own binding, which would open the palette over a window.
         Binding("ctrl+p", "command_palette", "Command palette", show=False, id="palette"),
     ]
     NOTIFICATION_TIMEOUT = 4
@@ -128,7 +128,7 @@ class MailholdApp(EndsWithTerminal, TypeAheadApp):
         self._worker: Any = None
         self._leaving = False
         self._view = view
-        #: What became of the work that was under way at the end, a sentence each.
+        #: What became of work that was unfinished at the end, one sentence each.
         self.account: list[str] = []
         self.main = MainScreen(self.context, self.keys, self.tasks)
         self.lock = Lock(self, self.main, self.stop_delivering, possible=lockable)
@@ -139,7 +139,7 @@ class MailholdApp(EndsWithTerminal, TypeAheadApp):
     def _hand(self, receive: Callable[[Any], None], what: Any) -> None:
         try:
             self.call_later(receive, what)
-        except RuntimeError:  # the console was left while a thread still worked
+        except RuntimeError:  # the console ended while a thread was still working
             pass
 
     def on_mount(self) -> None:
@@ -151,7 +151,7 @@ class MailholdApp(EndsWithTerminal, TypeAheadApp):
         await super().on_event(event)
 
     def _resumed(self, _: object) -> None:
-        """Draw everything again: a shell had the terminal meanwhile."""
+        """Redraw everything: a shell used the terminal meanwhile."""
         for screen in self.screen_stack:
             for widget in screen.walk_children(with_self=True):
                 widget.refresh()
@@ -171,7 +171,7 @@ class MailholdApp(EndsWithTerminal, TypeAheadApp):
             self.notice(self._key_problem, severity="warning")
 
     def end(self) -> None:
-        """Leave the console. What is being sent is brought to its end first, which may take seconds: say so."""
+        """Leave the console. If deliveries are being sent, finish them first, which may take seconds, and say so."""
         if self._worker is None or self._leaving:
             self.exit()
             return
@@ -188,7 +188,7 @@ class MailholdApp(EndsWithTerminal, TypeAheadApp):
         await run_in_thread(self._wind_up, name="console end")
 
     def _wind_up(self) -> None:
-        """Let what runs reach a safe place, and write down how far it came. It may take seconds, so not on the loop."""
+        """Stop running work at safe points, and record how far it came. May take seconds, so it runs in a thread."""
         from store.message.in_child import close_children
 
         if self._finder is not None:
@@ -203,7 +203,7 @@ class MailholdApp(EndsWithTerminal, TypeAheadApp):
         close_children()
 
     def stop_delivering(self) -> None:
-        """Bring what is being sent from here to its end; it may take seconds."""
+        """Finish the deliveries being sent from here; may take seconds."""
         if self._worker is not None:
             self._worker.stop()
 
@@ -227,7 +227,10 @@ class MailholdApp(EndsWithTerminal, TypeAheadApp):
             self._run_worker_if_wanted(facts)
 
     def _run_worker_if_wanted(self, facts: Facts) -> None:
-        """Deliver from here where a relay is set and something waits: a lease keeps two workers off one delivery."""
+        """Start delivering from here if a relay is set and deliveries wait.
+
+        Leases keep two senders from taking the same one.
+        """
         wanted = facts.settings.relay and facts.queue_length and self.vault.read_only is None
         if self._worker is None and wanted:
             from store.delivery.worker_thread import start_worker_thread
@@ -297,7 +300,7 @@ class MailholdApp(EndsWithTerminal, TypeAheadApp):
         self.main.leave()
 
     def idle(self) -> bool:
-        """Return True once the store was looked at and no thread works for the console; tests wait for it."""
+        """Return True once the store was polled and no thread is working; for tests."""
         return self._followed and not self._threads.busy() and not self.tasks.running
 
     def changing(self) -> bool:
@@ -308,7 +311,7 @@ class MailholdApp(EndsWithTerminal, TypeAheadApp):
 
 
 def _finder(vault: Vault) -> Finder | None:
-    """Make what keeps campaigns found; None if the store can only be read."""
+    """Make the background search for campaigns; None if the store is read-only."""
     if vault.read_only is not None:
         return None
     from store.campaigns.finder import Finder
@@ -317,7 +320,7 @@ def _finder(vault: Vault) -> Finder | None:
 
 
 def _settings(vault: Vault) -> Settings:
-    """Read the settings at the start. If they cannot be read, the first poll says so."""
+    """Read the settings at the start. If that fails, the first poll reports it."""
     try:
         return read_settings(vault)
     except MailholdError:
@@ -325,7 +328,7 @@ def _settings(vault: Vault) -> Settings:
 
 
 def _saved(vault: Vault) -> tuple[SavedFilter, ...]:
-    """As `_settings`, the saved filters."""
+    """Read the saved filters at the start. If that fails, the first poll reports it."""
     try:
         return read_saved_filters(vault)
     except MailholdError:

@@ -1,7 +1,8 @@
-"""Short work of the console in threads: the newest request of a group wins; its result comes back to the event loop.
+"""Short work of the console in threads.
 
-A group has one thread, so its work never overlaps; while it is busy only the newest request waits, and the result of
-one that was overtaken is dropped. So a burst of keystrokes costs at most two queries, and a stale answer never shows.
+Only the newest request of a group counts; its result is passed to the event loop. Each group has one thread, so its
+requests never run at the same time. While one runs, older waiting requests are skipped, and the result of a superseded
+request is dropped. So a burst of keystrokes costs at most two queries, and a stale result is never shown.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ class _Request(NamedTuple):
 
 
 class _Group:
-    """One thread and the newest request it has not begun."""
+    """A group's thread and its queue of requests, of which only the newest is run."""
 
     def __init__(self, name: str, hand: Hand) -> None:
         self._hand = hand
@@ -50,7 +51,7 @@ class _Group:
             if request.number == self._newest:
                 try:
                     result = request.work()
-                except Exception as error:  # reaches the user as a notice
+                except Exception as error:  # any error: the user sees it as a notice
                     self._hand(self._deliver, (request, request.on_error, error))
                     continue
                 self._hand(self._deliver, (request, request.on_done, result))
@@ -67,7 +68,9 @@ class _Group:
 
 
 class Background:
-    """The groups. `hand` calls a function with one argument on the event loop, from any thread, and never blocks."""
+    """All groups. `hand(function, argument)` calls a function on the event loop, from
+    any thread and without blocking.
+    """
 
     def __init__(self, hand: Hand) -> None:
         self._hand = hand
@@ -80,23 +83,27 @@ class Background:
         on_error: Callable[[Exception], None],
         group: str,
     ) -> None:
-        """Run `work` in the group's thread; see the module. Called on the event loop's thread."""
+        """Run `work` in the group's thread; then pass its result to `on_done`, or its error to
+        `on_error`, on the event loop.
+
+        Call it on the event loop's thread.
+        """
         if group not in self._groups:
             self._groups[group] = _Group(group, self._hand)
         self._groups[group].start(work, on_done, on_error)
 
     def busy(self, group: str | None = None) -> bool:
-        """Return True while anything of the group (of any group) runs or waits to be handed over."""
+        """Return True while work of the group (None: of any group) runs, or its result is not handed over yet."""
         groups = self._groups.values() if group is None else filter(None, [self._groups.get(group)])
         return any(one.busy for one in groups)
 
     def stop(self) -> None:
-        """Let every thread end when it is done with what it does."""
+        """Let every thread end after its present work."""
         for group in self._groups.values():
             group.stop()
 
     def join(self, timeout: float = 10.0) -> None:
-        """After `stop`: wait up to `timeout` seconds until the threads have ended."""
+        """Wait up to `timeout` seconds until the threads have ended. Call `stop` first."""
         until = time.monotonic() + timeout
         for group in self._groups.values():
             group.thread.join(max(0.0, until - time.monotonic()))

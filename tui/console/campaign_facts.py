@@ -1,4 +1,4 @@
-"""What is found out about one campaign in a worker thread: its senders, its letters, and what was delivered of it."""
+"""The facts about one campaign (its senders, letters and deliveries), read in a worker thread."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
     from store.catalogue.catalogue import Catalogue
     from store.vault.vault import Vault
 
-#: Senders that are looked up (0.1 ms each), and subjects that are told apart.
+#: Most senders looked up (0.1 ms each); most subjects counted.
 SENDERS, SUBJECTS = 3_000, 20_000
-#: What reached a mailbox, or may have.
+#: Outcomes of copies that reached or may have reached a mailbox.
 _REACHED = frozenset({Delivered.YES, Delivered.PARTLY, Delivered.UNKNOWN})
 
 
 def facts_of(
     vault: Vault, catalogue: Catalogue, campaign: Campaign, outcomes: Mapping[int, Delivered], now: int
 ) -> CampaignFacts:
-    """Look at the copies that fit a campaign, at `now` (Unix ms). Of many senders some are looked up, spread evenly.
+    """Find the facts about the copies that fit a campaign at `now` (Unix ms).
 
-    Raises StoreUnavailable.
+    Of many senders, an even sample is looked up. Raises StoreUnavailable.
     """
     delivered = sum(outcome in _REACHED and _among(campaign.copies, copy) for copy, outcome in outcomes.items())
     if (frame := catalogue.frame) is None:

@@ -1,4 +1,4 @@
-"""What the Campaigns page reads in a worker thread: its rows, and what is known of the senders in them."""
+"""Reads the Campaigns page in a worker thread: its rows, and what is known of the senders."""
 
 from __future__ import annotations
 
@@ -22,18 +22,19 @@ if TYPE_CHECKING:
     from store.terms.findings import KnownSender
     from store.vault.vault import Vault
 
-#: Senders of what is in no campaign that are listed, and of which it is looked up whether they are known.
+#: Most senders listed; most senders for which it is looked up whether they are known.
 SENDERS, LOOKED_UP = 1_000, 10_000
-#: What is known of senders is asked anew after so long (ms), and figures of the last hour are reckoned anew.
+#: Milliseconds after which senders are looked up again, and after which figures of the last hour are computed again.
 _STALE, _MINUTE = 300_000, 60_000
-#: A look is this many times as long ago as it took (s), at least, before the next one.
+#: The pause after a read is at least this many times the read's duration.
 _REST = 10
 
 
 class CampaignsRead(NamedTuple):
-    """The rows of the page, and how many campaigns there are to act on; the standing that they are of.
+    """The page's rows, the number of campaigns for which an act is offered, and the
+    standing that the rows are made from.
 
-    `rough`: it was not looked up yet what is known of the senders.
+    `rough`: the senders were not looked up yet.
     """
 
     standing: Standing
@@ -43,7 +44,7 @@ class CampaignsRead(NamedTuple):
 
 
 def offered_count(catalogue: Catalogue, standing: Standing) -> int:
-    """How many campaigns an act is offered for, of those that have copies in Backup."""
+    """Count the campaigns for which an act is offered and that have copies in Backup."""
     frame = catalogue.frame
     if frame is None:
         return 0
@@ -58,7 +59,7 @@ def _any_there(frame: Frame, campaign: Campaign) -> bool:
 
 
 class CampaignsReader:
-    """Reads for one page, in one thread at a time; keeps what need not be found anew."""
+    """Reads for one page, in one thread at a time, and caches."""
 
     def __init__(self, vault: Vault, catalogue: Catalogue) -> None:
         self._vault = vault
@@ -70,9 +71,10 @@ class CampaignsReader:
         self._rest_until = 0.0
 
     def read(self, now: int) -> CampaignsRead:
-        """Return the rows at `now` (Unix ms); the same object if they are as before, or the last look was just now.
+        """Return the rows at `now` (Unix ms).
 
-        Of senders it has what was looked up before. Raises StoreUnavailable.
+        Returns the same object if nothing changed or the last read was too recent. Senders have only the facts looked
+        up before. Raises StoreUnavailable.
         """
         catalogue, standing = self._catalogue, self._catalogue.standing
         frame, began = catalogue.frame, time.monotonic()
@@ -91,7 +93,7 @@ class CampaignsReader:
         return self._last
 
     def complete(self, now: int) -> CampaignsRead | None:
-        """Return the rows read last with all that is known of the senders. The first time it may take seconds.
+        """Return the last rows after looking up their senders, which may take seconds the first time.
 
         Raises StoreUnavailable.
         """
@@ -106,7 +108,7 @@ class CampaignsReader:
     def _summaries(self, standing: Standing) -> dict[int, Summary]:
         found = summaries(self._catalogue, standing)
         for one in standing.campaigns:
-            # Where all of them are odd, they have recipients all the same.
+            # If all copies are odd, recipients and the other figures come from those.
             if not found[one.id].copies and found[one.id].odd:
                 odd = summary(self._catalogue, [each.copy for each in one.odd])
                 found[one.id] = odd._replace(copies=0, odd=odd.copies)
@@ -114,18 +116,21 @@ class CampaignsReader:
 
 
 class _SenderFacts:
-    """What is known of senders, as far as it was looked up."""
+    """Cache of the facts about senders looked up so far."""
 
     def __init__(self, vault: Vault) -> None:
         self._vault = vault
         self._known: dict[str, KnownSender | None] = {}
         self._known_at = 0
-        #: By the newest copy of a sender: whether it came through a list, and what its domain looks like.
+        #: By the id of a sender's newest copy: whether that came through a mailing list, and the domain
+        #: that the sender's resembles.
         self._listed: dict[int, bool] = {}
         self._alike: dict[int, str] = {}
 
     def rows(self, found: Sequence[Sender]) -> list[SenderRow]:
-        """Sort the senders: known ones first, then those that look like a known one, then by their copies."""
+        """Make rows of the senders: known ones first, then those that resemble a known
+        one, then by number of copies.
+        """
         rows = []
         for place, sender in enumerate(found):
             known = self._known.get(sender.address)
@@ -143,7 +148,7 @@ class _SenderFacts:
         return rows[:SENDERS]
 
     def look_up(self, found: Sequence[Sender], now: int) -> None:
-        """Look up what is not known yet: of all whether they are known, of those that are shown the rest."""
+        """Look up what is not cached: for all senders whether they are known, for the listed ones also the rest."""
         if now - self._known_at > _STALE:
             self._known.clear()
             self._known_at = now
@@ -159,12 +164,12 @@ class _SenderFacts:
             traits = read_traits(self._vault, lacking, on_error=lambda *_: None)
             self._alike.update(alike_of(self._vault, lacking))
         except (TamperedError, UnlockError):
-            return  # Nothing is said of lists then; who reads the store next says what is wrong.
+            return  # show nothing about mailing lists; the next poll of the store reports the error
         self._listed.update((copy, copy in traits and traits[copy].traits.listed) for copy in lacking)
 
 
 def summary_words(read: CampaignsRead) -> str:
-    """``34 campaigns, 38,204 copies · 155 in no campaign · 20 not looked at yet``."""
+    """Write ``34 campaigns, 38,204 copies · 155 in no campaign · 20 not looked at yet``."""
     standing = read.standing
     if not standing.number:
         return "Campaigns were not looked for yet."

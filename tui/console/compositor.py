@@ -1,7 +1,7 @@
-"""A compositor that asks only the widgets that an update shows for lines, and only for those lines.
+"""A compositor that renders only the widgets and lines that an update changes.
 
-Textual's own takes the rectangle around all that changed and has every widget in it, those behind others too, draw all
-its lines. `test_compositor.py` holds against each other what both put on the terminal.
+Textual's compositor takes the rectangle around all changes, and renders all lines of all widgets in it, hidden ones
+included. `test_compositor.py` checks that both put the same on the terminal.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from tui.console.textual_private import ChopsUpdate, OpenCompositor, Renders
 
 
 class SparingCompositor(OpenCompositor):
-    """Puts the same on the terminal as the one it extends, with less work."""
+    """Writes the same to the terminal as Textual's compositor, but renders less."""
 
     def __init__(self) -> None:
         super().__init__()

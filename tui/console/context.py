@@ -1,4 +1,4 @@
-"""What every view of the console is given: the open store, who works in it, and what a view asks of the shell."""
+"""The context of every view: the open store, the operator, and the shell's services."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ if TYPE_CHECKING:
 A = TypeVar("A")
 T = TypeVar("T")
 
-#: The copy that lies `step` places after (before, where negative) another in the list, or None at its end.
+#: Returns the id of the copy `step` places after another (before it, if negative) in a list, or None at its end.
 Neighbour = Callable[[int, int], "int | None"]
 
 
 class Shell(Protocol):
-    """What the console's shell does for a view. Every method belongs to the event loop's thread."""
+    """The services of the console's shell for views. Call all methods on the event loop's thread."""
 
     def notice(self, text: str, *, severity: str = "information") -> None:
-        """Show a line above the workspace until the user hides it. Severity: information, warning or error."""
+        """Show a notice above the workspace until the user hides it. Severity: information, warning or error."""
 
     def follow_deliveries(self, delivery_ids: Sequence[int], held_for: int = 0) -> None:
-        """Say behind the notice that is shown what becomes of these deliveries, until all are settled.
+        """Show the outcome of these deliveries behind the present notice, until all are settled.
 
-        `held_for` is for how long (ms) the outbox holds them yet.
+        `held_for`: ms for which the outbox still holds them.
         """
 
     def run_task(self, task: Task[Any]) -> None:
-        """Run long work (import, bulk deliver, delete, save) with a progress bar and a way to cancel it."""
+        """Run long work (import, bulk deliver, delete, save) with a progress bar that can be cancelled."""
 
     def background(
         self,
@@ -53,67 +53,66 @@ class Shell(Protocol):
         on_error: Callable[[Exception], None] | None = None,
         group: str,
     ) -> None:
-        """Run short `work` in a thread and hand what it returns to `on_done` on the event loop.
+        """Run short `work` in a thread, and pass its result to `on_done` on the event loop.
 
-        Of several in one `group` only the newest one's result is handed over, so a slow, stale answer never shows.
-        An error without `on_error` becomes a notice.
+        Only the result of the newest work in a `group` is passed on, so that a stale result is never shown. An error
+        without `on_error` becomes a notice.
         """
 
     def open_copy(self, copy_id: int, neighbour: Neighbour | None = None) -> None:
         """Show the message view of a copy."""
 
     def open_act(self, held: Held) -> None:
-        """Show the copies of an act of the bin."""
+        """Show the copies of an act in the bin."""
 
     def open_campaign(self, campaign_id: int, copy_id: int | None = None) -> None:
-        """Show a campaign, with the cursor on a copy of it, else on its first odd one."""
+        """Show a campaign, with the cursor on a copy, or on its first odd one."""
 
     def open_compare(self, campaign_id: int, copy_id: int, neighbour: Neighbour | None = None) -> None:
         """Show a copy of a campaign beside a typical one."""
 
     def list_messages(self, flt: MessageFilter) -> None:
-        """Show the message list, with what this filter lets through."""
+        """Show the message list with this filter."""
 
     def close_page(self) -> None:
-        """Leave a page that was opened over another, as the message view: back to where it was opened from."""
+        """Close the page on top (such as a message view), and show the one below."""
 
     def go(self, place: str) -> None:
-        """Show a place of the tree: monitoring, backup, bin, queue, events or settings."""
+        """Show a place of the tree, by its id, such as backup, bin or queue."""
 
     def store_changed(self) -> None:
-        """Take up what this console just changed in the store at once, rather than at the next poll."""
+        """Show a change made by this console at once, not only at the next poll."""
 
     def unmark(self, ids: Collection[int]) -> None:
-        """Take the marks off copies that an action is done with."""
+        """Remove the marks of copies after an action on them."""
 
     @property
     def typed(self) -> int:
-        """How many keys had an effect so far."""
+        """Number of keys that had an effect."""
 
     def drop_typing(self) -> None:
-        """Give no key an effect until there was a pause: a window comes in the midst of typing."""
+        """Ignore keys until there is a pause: a window opened while the user was typing."""
 
     def ask(self, dialog: ModalScreen[A], answered: Callable[[A | None], None]) -> None:
-        """Open a window; `answered` gets what it is dismissed with."""
+        """Open a window; `answered` is called with its answer."""
 
     def end(self) -> None:
         """Leave the console."""
 
     def cannot(self, action: str) -> str | None:
-        """Why an action (its id in the key map) is not possible now, or None if it is."""
+        """Return why an action (by its id in the key map) is not possible now, or None."""
 
 
 @dataclass
 class ConsoleContext:
-    """The open store and the shell around a view.
+    """The open store and the shell, for views.
 
-    `clock` answers Unix milliseconds; `tz` is the zone that times are shown in. `settings` is a copy held in memory,
-    kept true by the shell's polling; where `settings_problem` says why they cannot be read, they are the last known.
-    `outcomes` says what became of each copy that was released before, `live` which copies have a delivery that is not
-    finished, `attention` which deliveries an operator should look at; `deleting` deletions of this console run.
-    `save_folder` is where the last save went; `seen_odd` are the copies that were on screen as odd in a campaign;
-    `saved` are the saved filters. `twins` shows what else waits of the senders of what was delivered last, None where
-    nothing does.
+    `clock` returns Unix ms; times are shown in `tz`. `settings` is a copy in memory that polling keeps current; if
+    `settings_problem` says why they cannot be read, they are the last known ones. `outcomes`: outcome by id of each
+    released copy; `live`: copies with an unfinished delivery; `attention`: deliveries that need attention;
+    `deleting`: number of deletions that this console is running. `save_folder`: folder of the last save; `seen_odd`:
+    copies shown as odd in a campaign; `saved`: the saved filters. `twins`: filter for further copies of the senders
+    delivered last, None if there are none.
     """
 
     vault: Vault
@@ -136,5 +135,5 @@ class ConsoleContext:
     twins: MessageFilter | None = None
 
     def parse(self, text: str, *, lenient: bool = False) -> MessageFilter:
-        """Parse a filter line with the saved filters that it names. Raises FilterError as `parse`."""
+        """Parse a filter line, with its saved filters. Raises FilterError as `parse`."""
         return parse(expanded(text, self.saved), tz=self.tz, lenient=lenient)

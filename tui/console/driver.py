@@ -1,7 +1,7 @@
-"""The terminal under the console: its loss is told at once, and what is drawn after that is dropped.
+"""The console's terminal driver: reports a lost terminal at once, and drops output after that.
 
-Textual's own driver goes on reading a terminal that is gone, as fast as it can, and its writing thread ends at the
-first line that it cannot write, so that the next lines wait for it for ever.
+Textual's driver keeps reading a lost terminal in a busy loop. Its writing thread ends at the first failed write, so
+that later output waits for it for ever.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from tui.terminal.ending import SIGNALS, leave_by_force
 
 
 class TerminalLost(Message):
-    """The terminal is gone: no key will come, and nobody sees what is drawn."""
+    """The terminal is gone: there will be no more keys, and output is not seen."""
 
 
 class _Output:
-    """Standard error for Textual's writing thread, which no error may end. `gone` says that one was met."""
+    """Standard error for Textual's writing thread. Errors do not end that thread; they set `gone`."""
 
     def __init__(self, file: TextIO | None) -> None:
         assert file is not None
@@ -50,7 +50,7 @@ class _Output:
 
 
 class ConsoleDriver(LinuxDriver):
-    """Textual's driver, which sends the app `TerminalLost` when the terminal hangs up or cannot be read."""
+    """Textual's driver, which also posts `TerminalLost` when the terminal hangs up or cannot be read."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -76,7 +76,10 @@ class ConsoleDriver(LinuxDriver):
             os.close(ended)
 
     def _watch(self, ended: int) -> None:
-        """Wait until the terminal hangs up, or the thread that reads it ends: both show as a hang-up."""
+        """Wait until the terminal hangs up or the reading thread ends.
+
+        For that the thread closes a pipe: a hang-up, too.
+        """
         waiting = select.poll()
         waiting.register(self.fileno, 0)
         waiting.register(ended, 0)
@@ -94,9 +97,9 @@ class ConsoleDriver(LinuxDriver):
 
 
 class EndsWithTerminal(OpenApp):
-    """An app that ends with its terminal, and by SIGHUP and SIGTERM, whatever its parent set for these."""
+    """An app that ends when its terminal is lost, and on SIGHUP and SIGTERM, whatever handlers it inherited."""
 
-    #: The signal that ended the app (SIGHUP also for a lost terminal); 0 where the user left.
+    #: The signal that ended the app (SIGHUP also for a lost terminal); 0 if the user left.
     ended_by = 0
 
     def get_driver_class(self) -> type[Driver]:
@@ -108,15 +111,15 @@ class EndsWithTerminal(OpenApp):
             return
         loop = asyncio.get_running_loop()
 
-        # Not by the loop, which gives the signal back to what it was before the store is closed, and which may itself
-        # wait: for a terminal that takes nothing.
+        # signal.signal, not loop.add_signal_handler: the loop restores the old handler before the store is closed, and
+        # it may block on a terminal that accepts no output.
         def signalled(number: int, _frame: FrameType | None) -> None:
             if not self.ended_by:
                 self.ended_by = number
                 leave_by_force(number)
             try:
                 loop.call_soon_threadsafe(self.told_to_end, number)
-            except RuntimeError:  # it is ending already
+            except RuntimeError:  # the loop is closed: the app is ending already
                 pass
 
         for number in SIGNALS:
@@ -129,7 +132,7 @@ class EndsWithTerminal(OpenApp):
         self.told_to_end(signal.SIGHUP)
 
     def last_words(self, defect: str) -> str | None:
-        """Write a sentence for the user instead of a traceback, which would show message content and passphrases."""
+        """Return a sentence to show instead of a traceback, which would contain message text and passphrases."""
         if "debug" in self.features:
             return None
         return (
@@ -138,6 +141,6 @@ class EndsWithTerminal(OpenApp):
         )
 
     def told_to_end(self, number: int) -> None:
-        """Leave by the regular way, which gives the terminal back as it was."""
+        """End by the normal exit path, which restores the terminal."""
         self.ended_by = self.ended_by or number
         self.exit(return_code=128 + self.ended_by)

@@ -1,4 +1,4 @@
-"""What the console polls a few times a second, so that it shows what others did to the store."""
+"""Polls the store a few times a second, so that the console shows changes by others."""
 
 from __future__ import annotations
 
@@ -27,13 +27,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Facts:
-    """The store at one moment. `gone` are the copies deleted since the facts before; `copies_changed` says whether the
-    list may look different now; `loaded` of `total` records are in the catalogue, and what only some filters ask is
-    being read (`reading`, None where nothing is). `problem` is what is wrong with
-    a part of the store while the rest goes on, or "". `maximum` is 0 where none is known. `settings_problem` says why
-    the settings cannot be read, "" where they can; `settings` are the last known then. `binned` copies are in the bin.
-    `standing`: the campaigns, the same object while they are the same; acts are offered for `campaigns` of them.
-    `saved`: the saved filters, the same object while they are the same.
+    """The state of the store at one moment.
+
+    `gone`: copies deleted since the previous facts; `copies_changed`: the list may look different now. `loaded` of
+    `total` records are in the catalogue; `reading`: extra data being loaded for certain filters, or None. `problem`:
+    what is wrong with a part of the store, or "". `maximum`: maximum size in bytes, 0 if unknown. `settings_problem`:
+    why the settings cannot be read, or ""; if set, `settings` are the last known. `binned`: number of copies in the
+    bin. `campaigns`: number of campaigns for which an act is offered. `standing` (the campaigns) and `saved` (the saved
+    filters) stay the same object while nothing changes in them.
     """
 
     used: int
@@ -60,7 +61,7 @@ class Facts:
 
 
 class Follower:
-    """Polls one store, and keeps a `finder` at work where one is given. `poll` belongs to one worker thread."""
+    """Polls one store, and lets a `finder` look for campaigns, if given. Call `poll` in one worker thread only."""
 
     def __init__(self, vault: Vault, catalogue: Catalogue, finder: Finder | None = None) -> None:
         self._vault = vault
@@ -77,7 +78,7 @@ class Follower:
         self._problem = ""
 
     def poll(self) -> Facts | None:
-        """Return the facts; None if nothing changed since the poll before. Raises what the store raises."""
+        """Return the facts, or None if nothing changed since the last poll. Raises what the store raises."""
         vault, catalogue = self._vault, self._catalogue
         vault.erasing.finish(1)
         if self._finder is not None and self._standing is not None:
@@ -123,8 +124,10 @@ class Follower:
         return facts
 
     def _gone(self) -> tuple[tuple[int, int], list[int]]:
-        """Return the newest tombstone and bin journal row, and the copies deleted since the poll before, for good or
-        into the bin. At the first poll nothing can be marked.
+        """Return the newest tombstone and bin journal row, and the ids of copies deleted since the
+        last poll (also into the bin).
+
+        The first poll returns no ids: nothing is marked yet.
         """
         vault = self._vault
         if self._deleted is None:
@@ -132,13 +135,13 @@ class Follower:
         tombstone, gone = vault.tombstones_since(self._deleted[0])
         try:
             row, touched = vault.bin.touched_since(self._deleted[1])
-        except TamperedError:  # `check` names it; the catalogue compares all ids.
+        except TamperedError:  # `check` reports it; the catalogue compares all ids
             row, touched = vault.bin.newest_row(), []
         there = vault.present(touched) if touched else set()
         return (tombstone, row), gone + [copy_id for copy_id in touched if copy_id not in there]
 
     def _read_settings(self) -> Settings:
-        """Read the settings; if they cannot be read, keep the last known ones and note the problem."""
+        """Read the settings; if that fails, keep the last known ones and note the problem."""
         self._settings_problem = ""
         try:
             self._settings = read_settings(self._vault)
@@ -161,7 +164,7 @@ class Follower:
         return self._saved
 
     def _read_standing(self) -> Standing:
-        """Read the campaigns; none if the keys at hand cannot open them."""
+        """Read the campaigns; return an empty standing if the present keys cannot open them."""
         if self._standing is None:
             from store.campaigns.reading import StandingReader
 
@@ -179,7 +182,7 @@ class Follower:
         if self._releases is None:
             from store.delivery.releases import Releases
 
-            # One mirror of the deliveries serves both.
+            # catalogue and follower share one cache of the deliveries
             self._catalogue.releases = self._releases = Releases(self._vault)
         self._releases.read()
         self._problem = self._problem or _damaged_deliveries(self._releases.damaged)

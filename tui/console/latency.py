@@ -1,4 +1,4 @@
-"""What keeps the time from a key to its paint short: settings of the interpreter and of Textual, for this process."""
+"""Process-wide settings of the interpreter and of Textual that shorten the time from a key to its paint."""
 
 from __future__ import annotations
 
@@ -6,16 +6,19 @@ import gc
 import os
 import sys
 
-#: Seconds after which a thread that works hands on the interpreter: the event loop waits so long several times a key.
+#: For sys.setswitchinterval (s): worst-case wait of the event loop for the interpreter, several times per key press.
 SWITCH = 0.0005
-#: Frames a second at most. What a key does is painted twice (the key, then its result): the second is not to wait.
+#: Frames per second. A key causes two paints (the key, then its result), and the second should not wait for a frame.
 FRAMES = 240
-#: New objects before the collector looks at them. Painting a page makes thousands, hardly any of them in cycles.
+#: Thresholds of the garbage collector. Painting a page makes thousands of objects, hardly any of them in cycles.
 _YOUNG, _MIDDLE, _OLD = 5_000, 20, 20
 
 
 def prepare() -> None:
-    """Before Textual is imported, and while there is one thread: what is set here is not safe beside others."""
+    """Apply the settings.
+
+    Call before Textual is imported, and while there is only one thread: they are not thread-safe.
+    """
     from store.catalogue.memory import prepare_allocators
 
     prepare_allocators()

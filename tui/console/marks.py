@@ -1,7 +1,7 @@
-"""Which copies are marked, by id, with an inverted flag so that marking a million costs nothing.
+"""The marked copies, by id. Marking a million copies by a filter stores the filter and exceptions, not their ids.
 
-The marks are a set of ids, or everything a frozen filter matched (up to its high-water id, so that mail which arrives
-later is never in it) but for those taken out again, and then the ids that were added one by one.
+The marks are ids added one by one, plus (optionally) all copies that a frozen filter matched, except those unmarked
+since. A frozen filter has only ids up to its high-water id, so that mail that arrives later is never marked.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-#: How many answers a frozen filter remembers.
+#: Most ids for which a frozen filter caches whether it matches them.
 _KNOWN = 20_000
 
 
 class Matches(Protocol):
-    """What marks need of a catalogue's selection."""
+    """The part of a catalogue's selection that marks need."""
 
     @property
     def count(self) -> int: ...
@@ -36,24 +36,23 @@ class Matches(Protocol):
 
 @dataclass(frozen=True)
 class Frozen:
-    """Everything that a filter matched at one moment, up to `high_water`.
+    """All copies that a filter matched at one moment, with ids up to `high_water`.
 
-    `again` finds it once more for one that was partial then (with True: after waiting until it no longer is); `beyond`
-    says how many of the matches are none of it: they have a higher id than the high water, or came back out of the bin
-    later, below it.
+    `again(wait)` repeats the query for a result that was partial; with True it first waits until all is loaded.
+    `beyond`: matches that do not count, since their id is above `high_water`, or they came back from the bin later.
     """
 
     matches: Matches
     high_water: int
     again: Callable[[bool], Matches]
     beyond: int = 0
-    #: What had come out of the bin by then, where that was not when `matches` were found.
+    #: Copies back from the bin at that moment; None: those that `matches` knew.
     returned: frozenset[int] | None = None
     _known: dict[int, bool] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def count(self) -> int:
-        """How many copies it holds; while it is partial, those that were found so far."""
+        """Number of copies; while the result is partial, of those found so far."""
         return self.matches.count - self.beyond
 
     def __contains__(self, copy_id: int) -> bool:
@@ -61,7 +60,7 @@ class Frozen:
         return self.learn((copy_id,))[copy_id] if known is None else known
 
     def learn(self, ids: Collection[int]) -> dict[int, bool]:
-        """Look up these at once (one look at the catalogue costs more than an id); pages are asked again."""
+        """Look up and cache which of the ids match. One query for many ids is cheaper than one per id."""
         held = self.held(ids)
         answers = {copy_id: copy_id in held for copy_id in ids}
         if len(self._known) > _KNOWN:
@@ -70,29 +69,27 @@ class Frozen:
         return answers
 
     def held(self, ids: Collection[int]) -> set[int]:
-        """Those of the ids that it holds; one look at the catalogue."""
+        """Return the matching ids, with one query."""
         later = self._later(self.matches)
         return {each for each in self.matches.among(ids) if each <= self.high_water and each not in later}
 
     def _later(self, matches: Matches) -> frozenset[int]:
-        """Return what came back out of the bin by the time `matches` were found, but was not there at the moment."""
+        """Return copies that came back from the bin after the freezing and before `matches` were found."""
         returned = self.matches.returned if self.returned is None else self.returned
         return matches.returned - returned
 
     def knows(self, copy_id: int) -> bool:
-        """Return True if asking for this one costs nothing."""
+        """Return True if the answer for this id is cached."""
         return copy_id in self._known
 
     def ids(self) -> list[int]:
-        """Return the ids in the filter's order; takes time, so call it in a worker."""
+        """Return the ids in the filter's order. Slow: call it in a worker thread."""
         matches = self.again(True) if self.matches.partial else self.matches
         later = self._later(matches)
         return [copy_id for copy_id in matches.ids() if copy_id <= self.high_water and copy_id not in later]
 
     def fuller(self, *, wait: bool = False) -> Frozen:
-        """Find the matches again after more (`wait`: all) of the catalogue was read; takes time: call it in a
-        worker.
-        """
+        """Repeat the query after more (`wait`: all) of the catalogue was loaded. Slow: call it in a worker thread."""
         matches = self.again(wait)
         beyond, later = 0, self._later(matches)
         if later or matches.high_water > self.high_water:
@@ -103,10 +100,10 @@ class Frozen:
 
 @dataclass(frozen=True)
 class Chosen:
-    """What an action works on: the marks, or the cursor's row where there are none.
+    """The copies that an action works on: the marked ones, or the row at the cursor.
 
-    `ids` finds them (in a worker: it may take time). `shown` is what the list shows, to say how many lie outside;
-    `gone` of the marked copies were deleted by others.
+    `ids` returns them (slow: call it in a worker thread). `shown`: the listed copies, to count chosen ones outside the
+    list; `gone`: number of marked copies that others deleted.
     """
 
     count: int
@@ -116,18 +113,18 @@ class Chosen:
 
     @classmethod
     def of(cls, ids: Iterable[int], *, gone: int = 0) -> Chosen:
-        """Just these ids."""
+        """Make a choice of just these ids."""
         fixed = list(ids)
         return cls(len(fixed), lambda: fixed, gone=gone)
 
     def outside(self, ids: Collection[int]) -> int:
-        """How many of these ids the list's filter does not show; takes time, so call it in a worker."""
+        """Count the ids that the list's filter does not show. Slow: call it in a worker thread."""
         return 0 if self.shown is None else len(ids) - len(self.shown.among(ids))
 
 
 @dataclass
 class Marks:
-    """The marks of one list. `version` changes with every change, for whoever paints them."""
+    """The marks of a list. `version` increases with every change, so that painters notice it."""
 
     included: set[int] = field(default_factory=set)
     excluded: set[int] = field(default_factory=set)
@@ -136,13 +133,13 @@ class Marks:
 
     @property
     def count(self) -> int:
-        """How many copies are marked; while a frozen filter is partial, those that were found so far."""
+        """Number of marked copies; while a frozen filter is partial, of those found so far."""
         frozen = self.frozen.count - len(self.excluded) if self.frozen else 0
         return frozen + len(self.included)
 
     @property
     def single(self) -> int | None:
-        """The one copy that is marked; None where there are more or fewer, or the marks are a filter's."""
+        """The only marked copy; None if there are more or fewer, or a filter marked it."""
         return next(iter(self.included)) if self.frozen is None and len(self.included) == 1 else None
 
     def __bool__(self) -> bool:
@@ -154,7 +151,7 @@ class Marks:
         return self.frozen is not None and copy_id not in self.excluded and copy_id in self.frozen
 
     def add(self, ids: Iterable[int]) -> None:
-        """Mark these."""
+        """Mark these copies."""
         fixed = list(ids)
         held = self._held(fixed)
         self.excluded.difference_update(fixed)
@@ -162,26 +159,26 @@ class Marks:
         self.version += 1
 
     def remove(self, ids: Iterable[int]) -> None:
-        """Take the mark off these. Also for copies that were deleted: they count no longer."""
+        """Unmark these copies, also deleted ones, so that they no longer count."""
         fixed = list(ids)
         self.included.difference_update(fixed)
         self.excluded |= self._held(fixed)
         self.version += 1
 
     def _held(self, ids: list[int]) -> set[int]:
-        """Those that the frozen filter holds."""
+        """Return the ids that the frozen filter matches."""
         return set() if self.frozen is None else self.frozen.held(ids)
 
     def toggle(self, copy_id: int) -> bool:
-        """Mark or unmark one; True if it is marked now."""
+        """Mark or unmark a copy; return True if it is marked now."""
         marked = copy_id not in self
         (self.add if marked else self.remove)((copy_id,))
         return marked
 
     def add_all(self, frozen: Frozen, *, before_ids: Collection[int] = ()) -> None:
-        """Mark everything a filter matches. Marks outside of it stay.
+        """Mark all copies that a filter matches; other marks stay.
 
-        `before_ids` are the ids of the filter that was frozen before, which is listed out (in a worker).
+        `before_ids`: the ids of the filter frozen before, listed by a worker thread; they become single marks.
         """
         self.included.update(copy_id for copy_id in before_ids if copy_id not in self.excluded)
         self.frozen = frozen
@@ -190,34 +187,37 @@ class Marks:
         self.version += 1
 
     def refreeze(self, before: Frozen, fuller: Frozen) -> None:
-        """Take the fuller result of the frozen filter, unless the marks are no longer those it was made for."""
+        """Replace the frozen filter by its fuller result, unless the marks changed meanwhile."""
         if self.frozen is before:
             self.frozen = fuller
             self.version += 1
 
     def copy(self) -> Marks:
-        """Copy the marks, to be changed in a worker and taken up then."""
+        """Duplicate the marks, to be changed in a worker thread and passed to `take`."""
         return Marks(set(self.included), set(self.excluded), self.frozen, self.version)
 
     def complete(self) -> None:
-        """Wait until the frozen filter is no longer partial: only then all that it holds can be taken out."""
+        """Wait until the frozen filter's result is complete: only then can all copies of another filter be unmarked."""
         if self.frozen is not None and self.frozen.matches.partial:
             self.frozen = self.frozen.fuller(wait=True)
 
     def take(self, other: Marks) -> None:
-        """Become what was made of a copy."""
+        """Take over the marks of `other`, a changed duplicate."""
         self.included, self.excluded, self.frozen = other.included, other.excluded, other.frozen
         self.version += 1
 
     def clear(self) -> None:
-        """No marks."""
+        """Clear all marks."""
         self.included.clear()
         self.excluded.clear()
         self.frozen = None
         self.version += 1
 
     def chosen(self, shown: Matches | None = None, *, gone: int = 0) -> Chosen:
-        """Freeze the marks for an action: later marking does not change it. `shown`, `gone` as in `Chosen`."""
+        """Freeze the marks for an action: later marking does not change its copies.
+
+        `shown` and `gone` are those of `Chosen`.
+        """
         frozen, excluded, included = self.frozen, set(self.excluded), sorted(self.included, reverse=True)
 
         def ids() -> list[int]:

@@ -1,6 +1,6 @@
-"""What came of one act of delivering, behind its notice: counted for many messages, named for one; live.
+"""The outcome of one act of delivering, shown live behind its notice: counted for many messages, named for one.
 
-While the outbox holds it, the seconds until it goes out are counted down.
+While the outbox holds the deliveries, the remaining seconds are counted down.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tui.terminal.times import time_left
 if TYPE_CHECKING:
     from textual.timer import Timer
 
-#: Seconds between looks at the time that is left.
+#: Seconds between updates of the countdown.
 _SECOND = 1.0
 
 
@@ -31,7 +31,7 @@ class _Told(NamedTuple):
 
 
 class OutcomeNotice:
-    """Follows the deliveries that the shown notice is about. Belongs to the event loop's thread."""
+    """Follows the deliveries that the present notice is about. Use it on the event loop's thread only."""
 
     def __init__(self, context: ConsoleContext, line: NoticeLine) -> None:
         self._context = context
@@ -43,7 +43,7 @@ class OutcomeNotice:
         self._timer: Timer | None = None
 
     def follow(self, delivery_ids: Sequence[int], held_for: int = 0) -> None:
-        """Say behind the notice what becomes of these deliveries, which are held for so many ms yet."""
+        """Show the outcome of these deliveries behind the notice. `held_for`: ms for which they are still held."""
         self.stop()
         self._followed = tuple(delivery_ids)
         if held_for > 0:
@@ -52,13 +52,13 @@ class OutcomeNotice:
         self.refresh()
 
     def stop(self) -> None:
-        """Leave it: another notice is shown."""
+        """Stop following: another notice is shown."""
         self._followed, self._told, self._said = (), None, ("", "")
         self._stop_counting()
 
     @property
     def counting(self) -> bool:
-        """Whether the time until it is sent is counted down."""
+        """True while the time until the deliveries are sent is counted down."""
         return self._timer is not None
 
     def _stop_counting(self) -> None:
@@ -73,7 +73,7 @@ class OutcomeNotice:
         self._say()
 
     def _say(self) -> None:
-        """Show what was told last, and how long it is held yet; nothing where that is what is shown."""
+        """Show the last outcome and the remaining hold, if that differs from what is shown."""
         told = self._told
         if told is None:
             return
@@ -84,7 +84,7 @@ class OutcomeNotice:
             self._line.show_outcome(*said)
 
     def refresh(self) -> None:
-        """Take up what changed in the store."""
+        """Read the outcome again, after the store changed."""
         followed = self._followed
         if not followed or not self._line.display:
             return
@@ -108,7 +108,8 @@ class OutcomeNotice:
         delivery = delivery_of(self._context.vault, followed[0])
         recipients = [RecipientOutcome(one.address, one.state, 0, one.reply) for one in delivery.recipients]
         words = told(recipients, self._context.clock(), self._context.tz)
-        # Cut short, who has it must not stand for those who have not.
+        # Never shorten the words for recipients in several states: a cut list could show
+        # only those who got the message.
         states = Counter(one.state for one in recipients)
         short = f"· {progress(states) if len(states) > 1 else words}"
         return _Told(f"· {words}", short, not delivery.live, delivery.live and State.QUEUED in states)
@@ -116,7 +117,7 @@ class OutcomeNotice:
     def _read_many(self, followed: Sequence[int]) -> _Told:
         releases = self._context.catalogue.releases
         states = releases.progress(followed) if releases is not None else {}
-        # What was queued after the last reading waits.
+        # deliveries queued after the last read are waiting
         states[State.QUEUED] = states.get(State.QUEUED, 0) + len(followed) - sum(states.values())
         waiting = any(number for state, number in states.items() if state in LIVE)
         return _Told(progress(states), progress(states, short=True), not waiting, bool(states[State.QUEUED]))

@@ -1,4 +1,4 @@
-"""The command palette: every action of the key map by its words; what is not possible now says why."""
+"""The command palette: every action of the key map by its words, with the reason if it is not possible now."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ class Commander(Protocol):
     keymap: Keymap
 
     def actions_here(self) -> list[Key]:
-        """List the key map's actions that work where the console is."""
+        """List the actions that work in the focused scope."""
 
     def cannot(self, action: str) -> str | None:
-        """Why an action of the key map is not possible now, or None if it is."""
+        """Return why an action of the key map is not possible now, or None."""
 
     async def run_key(self, key: Key) -> None:
-        """Do what a key does."""
+        """Run a key's action."""
 
 
 class ActionProvider(Provider):
-    """Offers the actions that work where the console is now."""
+    """Offers the actions that work in the focused scope."""
 
     @property
     def _commander(self) -> Commander:
         return cast("Commander", self.screen)
 
     def _offered(self) -> Iterator[tuple[Key, str | None]]:
-        """Each action, and why it is not possible now."""
+        """Yield each action, and why it is not possible now."""
         for key in self._commander.actions_here():
             reason = self._commander.cannot(key.id)
             yield key, f"{' ' * _KEYS}not possible now: {reason}" if reason else None
@@ -47,13 +47,13 @@ class ActionProvider(Provider):
         return line if possible else line.stylize("italic $text-muted")
 
     async def discover(self) -> Hits:
-        """Everything there is to do."""
+        """Yield all actions."""
         for key, reason in self._offered():
             line = self._line(key, Content(key.text), reason is None)
             yield DiscoveryHit(line, self._runner(key), key.text, help=reason)
 
     async def search(self, query: str) -> Hits:
-        """Yield what matches the typed words."""
+        """Yield the actions that match the typed words."""
         matcher = self.matcher(query)
         for key, reason in self._offered():
             if (score := matcher.match(key.text)) > 0:

@@ -1,6 +1,7 @@
-"""The saved filters in the tree: what each matches, counted in a thread, and again when the store changed.
+"""The saved filters in the tree, with the number of copies each matches, counted in a
+thread after changes of the store.
 
-Counting waits for a pause in what the user asks, and takes a tenth of a processor at most.
+Counting waits until the user's queries pause, and takes at most a tenth of a processor.
 """
 
 from __future__ import annotations
@@ -15,25 +16,25 @@ from store.terms.errors import FilterError
 from tui.console.context import ConsoleContext
 from tui.console.follow import Facts
 
-#: Seconds between two counts at least, and how many times as long as the last one took.
+#: The pause between two counts is at least the first (s), and at least the second times the last count's duration.
 APART, TIMES = 2.0, 10.0
-#: Seconds after which is counted anew where nothing changed: `period:hour` means another hour.
+#: Seconds after which an unchanged store is counted again: `period:hour` then covers another hour.
 ANEW = 60.0
-#: Seconds after which is counted although the user asks one thing after the other.
+#: Seconds after which counting no longer waits for a pause in the user's queries.
 PATIENCE = 10.0
 
 
 class Entry(NamedTuple):
-    """A saved filter, with what its line means; None where it cannot be read."""
+    """A saved filter and its parsed form, None if it cannot be parsed."""
 
     saved: SavedFilter
     filter: MessageFilter | None
 
 
 class SavedFilters:
-    """The saved filters of the console. Everything but the counting itself is on the event loop's thread.
+    """The saved filters of the console. Counting runs in a thread, everything else on the event loop's thread.
 
-    `changed` is called with the entries and their counts by key, None where one is not known yet.
+    `changed` is called with the entries and their counts by key (None: unknown).
     """
 
     def __init__(
@@ -48,7 +49,7 @@ class SavedFilters:
         self._since = self._counted_at = self._due = 0.0
 
     def take(self, facts: Facts, *, counting: bool = True) -> None:
-        """Take up what changed in the store, and count where counts are to be seen."""
+        """Take over changes of the store. `counting`: the counts are visible, so count now if it is time."""
         if facts.saved is not self._seen:
             self._seen = facts.saved
             self.entries = tuple(Entry(one, self._read(one)) for one in facts.saved)
@@ -68,7 +69,7 @@ class SavedFilters:
             return None
 
     def look(self) -> None:
-        """Count, if it is time to."""
+        """Count if it is time to."""
         now = time.monotonic()
         if self._counting or not self.entries or now < self._due:
             return
@@ -87,11 +88,11 @@ class SavedFilters:
             self._counted_at = time.monotonic()
             self._due = self._counted_at + max(APART, TIMES * (self._counted_at - now))
             if entries is self.entries:
-                # What is not known at the moment was true a moment ago.
+                # None means unknown at the moment: keep the last count
                 self._counts = {key: self._counts.get(key) if n is None else n for key, n in counts.items()}
                 self._show()
 
-        def failed(_error: Exception) -> None:  # Whoever follows the store says so.
+        def failed(_error: Exception) -> None:  # the follower reports the error
             self._counting, self._stale = False, True
             self._due = time.monotonic() + APART
 
@@ -101,11 +102,11 @@ class SavedFilters:
         self._changed(self.entries, self._counts)
 
     def of(self, key: str) -> Entry | None:
-        """Find the saved filter with a key."""
+        """Return the saved filter with a key, or None."""
         return next((each for each in self.entries if key_of(each.saved.name) == key), None)
 
     def key_like(self, flt: MessageFilter) -> str | None:
-        """Find the key of the saved filter that means this; None if none does."""
+        """Return the key of the saved filter that equals `flt`, or None."""
         if flt.is_empty:
             return None
         return next((key_of(each.saved.name) for each in self.entries if each.filter == flt), None)

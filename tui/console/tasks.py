@@ -1,8 +1,8 @@
-"""Long work of the console: each task runs in a thread of its own, shows its progress, and can be cancelled.
+"""Long work of the console: each task has its own thread, shows its progress, and can be cancelled.
 
-A task's work is a function of ``(progress, cancelled)`` as the long functions of `store` take them; what it returns is
-handed to `on_done` on the event loop. A task that is cancelled returns what it did so far: cancelling asks, and the
-work decides where it can stop. Nothing here knows what the work is.
+The work is a function of ``(progress, cancelled)``, like the long functions of `store`. Its result is
+passed to `on_done` on the event loop. Cancelling is a request: the work decides where it can stop,
+and returns what it did so far.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ Work = Callable[[Progress, Cancelled], T]
 
 
 class Task(Generic[T]):
-    """One piece of long work. `done` and `total` count items (total 0 = not known yet); any thread may read them.
+    """A piece of long work. `done` and `total` count items (total 0: unknown); any thread may read them.
 
-    `changes` says that it changes the store or writes files: where it is stopped, that is worth a record.
+    `changes`: it changes the store or writes files, so stopping it is recorded.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Task(Generic[T]):
 
     @property
     def cancelled(self) -> bool:
-        """True once somebody asked the work to stop."""
+        """True once the work was asked to stop."""
         return self._cancel.is_set()
 
     def cancel(self) -> None:
@@ -54,7 +54,7 @@ class Task(Generic[T]):
         self._cancel.set()
 
     def progress(self, done: int, total: int) -> None:
-        """Report progress; called from the work's thread."""
+        """Report progress. Called in the work's thread."""
         self.done, self.total = done, total
 
     def work(self) -> T:
@@ -62,12 +62,12 @@ class Task(Generic[T]):
         return self._work(self.progress, self._cancel.is_set)
 
     def finished(self, result: T) -> None:
-        """Hand the result over, on the event loop."""
+        """Pass the result on. Called on the event loop."""
         if self._on_done is not None:
             self._on_done(result)
 
     def failed(self, error: Exception) -> bool:
-        """Hand an error over, on the event loop; False if nobody wanted it."""
+        """Pass an error on; return False if there is no `on_error`. Called on the event loop."""
         if self._on_error is None:
             return False
         self._on_error(error)
@@ -75,9 +75,9 @@ class Task(Generic[T]):
 
 
 class TaskRunner:
-    """Starts tasks and keeps the list of those that run. All methods belong to the event loop's thread.
+    """Starts tasks and lists the running ones. Call all methods on the event loop's thread.
 
-    `changed` is called when a task starts or ends; `report` gets the error of a task that has no `on_error`.
+    `changed` is called when a task starts or ends; `report` gets the error of a task without `on_error`.
     """
 
     def __init__(self, changed: Callable[[], None], report: Callable[[Exception], None]) -> None:
@@ -87,7 +87,7 @@ class TaskRunner:
         self._threads: list[threading.Thread] = []
 
     def start(self, task: Task[Any]) -> asyncio.Task[None]:
-        """Run a task in a thread; the coroutine's task that is returned ends when its result was handed over."""
+        """Run a task in a thread. The returned asyncio task ends after the result was passed on."""
         self.running.append(task)
         self._changed()
         return asyncio.get_running_loop().create_task(self._follow(task))
@@ -95,7 +95,7 @@ class TaskRunner:
     async def _follow(self, task: Task[Any]) -> None:
         try:
             result = await run_in_thread(task.work, name=f"task {task.title}", threads=self._threads)
-        except Exception as error:  # whatever the work raises must reach the user as a sentence, not end the console
+        except Exception as error:  # any error: the user must see it as a sentence, and the console must not end
             self._end(task)
             if not task.failed(error):
                 self._report(error)
@@ -114,9 +114,9 @@ class TaskRunner:
             task.cancel()
 
     def shut_down(self, timeout: float = 30.0) -> list[str]:
-        """Ask every task to stop and wait up to `timeout` seconds for each thread to reach a safe place.
+        """Ask every task to stop, and wait up to `timeout` seconds for each thread to reach a safe point.
 
-        Returns, of each that changes something, a sentence that says how far it came.
+        Returns, for each task that changes something, a sentence on how far it came.
         """
         self.cancel_all()
         stopped = [task for task in self.running if task.changes]
@@ -134,9 +134,9 @@ def _how_far(task: Task[Any]) -> str:
 
 
 async def run_in_thread(work: Callable[[], T], *, name: str, threads: list[threading.Thread] | None = None) -> T:
-    """Run `work` in a new daemon thread and await what it returns or raises.
+    """Run `work` in a new daemon thread and await its result or error.
 
-    A thread of its own, and not the loop's default pool: that pool is joined at exit without a limit.
+    Not in the loop's default pool: at exit that is joined without a time limit.
     """
     loop = asyncio.get_running_loop()
     future: asyncio.Future[T] = loop.create_future()
@@ -153,7 +153,7 @@ async def run_in_thread(work: Callable[[], T], *, name: str, threads: list[threa
             answer = future.set_exception, error
         try:
             loop.call_soon_threadsafe(hand, *answer)
-        except RuntimeError:  # the console was left meanwhile
+        except RuntimeError:  # the console ended meanwhile
             pass
 
     thread = threading.Thread(target=body, name=name, daemon=True)
@@ -164,7 +164,7 @@ async def run_in_thread(work: Callable[[], T], *, name: str, threads: list[threa
 
 
 def explain(error: BaseException) -> str:
-    """Explain an error in one sentence. Errors that Mailhold did not raise on purpose say what kind they are."""
+    """Explain an error in one sentence. For errors that are not Mailhold's own it names the class."""
     if isinstance(error, MailholdError):
         return str(error)
     return f"That did not work because of an unexpected error ({type(error).__name__}). Nothing else was stopped."

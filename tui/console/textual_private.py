@@ -1,8 +1,8 @@
-"""What the console takes from Textual that Textual does not promise: here, and in no other file.
+"""The private parts of Textual that the console uses: all of them are in this file.
 
-Of each part: what it is, and why nothing public does. All of them are so at Textual 8.2.5, before which the console
-does not open, and at 8.2.8, to which constraints.txt pins it. Who raises that runs `make newest`:
-`test_textual_private.py` has a test of each part, against what is seen, and fails where Textual has changed it.
+Each comment says what a part is, and why nothing public serves. All parts exist in Textual 8.2.5, the oldest version
+with which the console opens, and in 8.2.8, to which constraints.txt pins it. To raise the pin run `make newest`:
+`test_textual_private.py` tests each part by what is seen, and fails if Textual has changed it.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from textual.app import App
 from textual.driver import Driver
 from textual.drivers import linux_driver
 
-# The driver is in no reference. Of it the console uses `write`, `send_message` and `fileno`, and that
-# `run_input_thread` reads until `exit_event` is set: a terminal that is gone shows in nothing public.
+# The driver is not in Textual's reference. The console uses its `write`, `send_message` and `fileno`, and relies on
+# `run_input_thread` reading until `exit_event` is set: nothing public reports a lost terminal.
 from textual.drivers.linux_driver import LinuxDriver
 from textual.geometry import Region
 from textual.message import Message
@@ -44,23 +44,23 @@ __all__ = [
     "set_output",
 ]
 
-#: The lines of widgets, from front to back: where they belong, what is seen of that, and they themselves.
+#: Lines of widgets, from front to back: the widget's region, the visible part of it, and the lines.
 Renders = Iterable[tuple[Region, Region, list[Strip]]]
 
 
 class OpenCompositor(Compositor):
-    """Says what changed, and lets who extends it choose what is drawn for that.
+    """A compositor that exposes the changed regions, and lets subclasses choose what is rendered for them.
 
-    Which widgets are asked for lines is decided nowhere else; what a widget can do about it comes after that.
+    No other place decides which widgets render lines; hooks of widgets run later.
     """
 
     @property
     def changed(self) -> list[Region]:
-        """The parts of the screen that the next update paints."""
+        """The regions of the screen that the next update paints."""
         return list(self._dirty_regions)
 
     def renders(self, crop: Region | None) -> Renders:
-        """Return what is painted inside `crop` (None: the whole screen)."""
+        """Return the lines to paint inside `crop` (None: the whole screen)."""
         return super()._get_renders(crop)
 
     def _get_renders(self, crop: Region | None = None) -> Renders:
@@ -68,24 +68,27 @@ class OpenCompositor(Compositor):
 
 
 def paint_with(screen: Screen[Any], compositor: Compositor) -> None:
-    """Let a screen that was not shown yet paint with `compositor`. A screen makes its own, and asks nobody."""
+    """Make a screen paint with `compositor`, before it is first shown.
+
+    Textual offers no choice: a screen makes its own.
+    """
     screen._compositor = compositor
 
 
 class OpenParser(XTermParser):
-    """Textual's parser of what a terminal sends, which can be told not to wait.
+    """Textual's parser of terminal input, with a way to end its waiting.
 
-    Public are only the keys that it has made: whether an Esc came alone cannot be told from these.
+    Only the finished keys are public, and they do not tell whether an Esc came alone.
     """
 
     def stop_waiting(self) -> Iterable[Message]:
-        """Yield the keys of a sequence that was begun, if nothing more comes."""
+        """Yield the keys of an unfinished sequence as if no more input came."""
         if self._timeout_time is not None:
             self._timeout_time = 0.0
             yield from self.tick()
 
     def keys_of(self, sequence: str, alt: bool) -> Iterable[events.Key]:
-        """Yield the keys of `sequence`; with `alt`, an Esc came before it."""
+        """Yield the keys of `sequence`; `alt`: an Esc came before it."""
         return super()._sequence_to_key_events(sequence, alt)
 
     def _sequence_to_key_events(self, sequence: str, alt: bool = False) -> Iterable[events.Key]:
@@ -93,33 +96,35 @@ class OpenParser(XTermParser):
 
 
 def parse_with(parser: type[XTermParser]) -> None:
-    """Let the driver for terminals use `parser`: it makes its parser by this name, and takes none."""
+    """Make the terminal driver use the class `parser`. The driver takes no parser, but
+    looks its class up by this name.
+    """
     linux_driver.XTermParser = parser  # type: ignore[misc]  # puts ours in the place of a class
 
 
 def output_of(driver: Driver | None) -> TextIO | None:
     """Return the file that a terminal driver's thread writes to; None for other drivers.
 
-    What a driver's public `write` takes is written later, by that thread: only the file knows when, and whether.
+    That thread writes the text of the public `write` later: only the file knows when, and whether it succeeds.
     """
     return getattr(driver, "_file", None)
 
 
 def set_output(driver: Driver, file: Any) -> None:
-    """Give a driver for terminals another file to write to, before it starts."""
+    """Give a terminal driver another file to write to, before it starts."""
     driver._file = file  # type: ignore[attr-defined]  # no declared attribute
 
 
 class OpenApp(App[None]):
-    """An app that tells of its driver, of the frames it shows and of the defect it ends by."""
+    """An app with hooks for its driver, for the frames it shows, and for a crash."""
 
     @property
     def terminal_driver(self) -> Driver | None:
-        """What the app draws with; None before it runs. Textual offers none of a driver's doings by itself."""
+        """The driver that draws the app; None before it runs. Textual has no public way to reach it."""
         return self._driver
 
     def driver_made(self, driver: Driver) -> None:
-        """Set up the driver before it starts; the public hooks come after that."""
+        """Set up the driver before it starts; all public hooks run later."""
 
     def _build_driver(self, headless: bool, inline: bool, mouse: bool, size: tuple[int, int] | None) -> Driver:
         driver = super()._build_driver(headless, inline, mouse, size)
@@ -127,7 +132,7 @@ class OpenApp(App[None]):
         return driver
 
     def frame_shown(self, screen: Screen[Any]) -> None:
-        """Note that a frame of `screen` was given to the driver. `call_after_refresh` may come earlier."""
+        """Note that a frame of `screen` was passed to the driver. `call_after_refresh` may run earlier."""
 
     def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
         super()._display(screen, renderable)
@@ -135,11 +140,13 @@ class OpenApp(App[None]):
             self.frame_shown(screen)
 
     def forget_press(self) -> None:
-        """Let a mouse button that is down make no click: the event that would say so was kept from Textual."""
+        """Forget a pressed mouse button, so that its release makes no click: Textual did
+        not get the event of the press.
+        """
         self._mouse_down_widget = None
 
     def last_words(self, defect: str) -> str | None:
-        """Return what the user sees of a defect; None shows Textual's traceback, which has values in it."""
+        """Return the text to show for a crash; None shows Textual's traceback, which contains values of variables."""
         return None
 
     def _fatal_error(self) -> None:
@@ -151,7 +158,7 @@ class OpenApp(App[None]):
 
 
 def own_scroll_bar(widget: Widget, make: Callable[[], ScrollBar]) -> ScrollBar:
-    """Make a widget's vertical scroll bar when it is first asked for. Textual makes it of one class only."""
+    """Make a widget's vertical scroll bar when it is first needed. Textual makes only its own class."""
     if widget._vertical_scrollbar is None:
         bar = widget._vertical_scrollbar = make()
         bar.display = False

@@ -1,7 +1,7 @@
-"""The console's own themes. Colour says severity and nothing else; one accent says where you are.
+"""The console's themes. Colour stands for severity only; the accent marks the current place.
 
-The variables beyond Textual's: `$muted` for what is read second, `$faint` for lines, and the severities `$danger`,
-`$risk` and `$policy`.
+Variables beyond Textual's: `$muted` for less important text, `$faint` for lines, and the severities
+`$danger`, `$risk` and `$policy`.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ LIGHT = Theme(
     },
 )
 
-#: The terminal's own 16 colours, for terminals that have no more, and for those whose owner chose them.
+#: The terminal's own 16 colours, for terminals that have no more, and for users who prefer them.
 SIXTEEN = Theme(
     name="mailhold-16",
     ansi=True,
@@ -150,12 +150,12 @@ SIXTEEN = Theme(
     },
 )
 
-#: In the order in which the key for themes goes through them.
+#: In the order in which the theme key cycles through them.
 THEMES = (DARK, LIGHT, SIXTEEN)
 
 
 def dress(app: App[Any], theme: str = "") -> None:
-    """Give an app these themes alone, and let it begin with `theme` or with what its terminal can show."""
+    """Give an app only these themes; it begins with `theme`, or with one that its terminal can show."""
     for one in THEMES:
         app.register_theme(one)
     usual = SIXTEEN.name if app.console.color_system == "standard" else DARK.name

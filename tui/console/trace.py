@@ -1,7 +1,7 @@
-"""The console's own account of a session, for tests: what was pressed, painted, answered and begun, and when.
+"""A trace of a console session, for tests: keys, paints, answers and acts, with their times.
 
-``MAILHOLD_TRACE=FILE`` names a file that is not there yet; it gets a line of JSON for each. No text of a message and
-nothing that was typed into a field is in it.
+``MAILHOLD_TRACE=FILE`` names a new file, which gets one line of JSON per event. The trace contains no text of messages,
+and nothing typed into a field.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _file: int | None = None
 
 
 def start() -> None:
-    """Begin where the environment asks for it. Raises `UsageError` where the file cannot be made."""
+    """Start the trace if MAILHOLD_TRACE is set. Raises `UsageError` if the file cannot be made."""
     global _file
     path = os.environ.get("MAILHOLD_TRACE")
     if not path:
@@ -35,19 +35,19 @@ def start() -> None:
 
 
 def wanted() -> bool:
-    """Return True if a trace is wanted."""
+    """Return True if a trace is being written."""
     return _file is not None
 
 
 def note(what: str, **facts: str | float | bool) -> None:
-    """Write a line: `what` happened, when (`now` and `wall`, in seconds), and `facts`, which may be seen by anybody."""
+    """Write a line: the event `what`, its times `now` and `wall` (s), and `facts`, which must not be confidential."""
     if _file is not None:
         line = {"what": what, "now": time.monotonic(), "wall": time.time(), **facts}
         os.write(_file, json.dumps(line).encode() + b"\n")
 
 
 def pressed(event: events.Event, focused: Widget | None, window: str, counts: bool) -> None:
-    """Note a key, a paste or the mouse: when it was parsed (`at`), in front of what, and whether it counted."""
+    """Note a key, a paste or a mouse event: when it was parsed (`at`), the window in front, and whether it counted."""
     if isinstance(event, events.Key):
         name = "character" if event.is_printable and isinstance(focused, Input) else event.key
     else:

@@ -55,7 +55,7 @@ class CampaignFacts(NamedTuple):
 
 
 def letters_of(subjects: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
-    """Subjects with their counts by shape: every number is #, upper and lower case are the same."""
+    """Group subjects by shape and add up their counts: numbers become #, letter case is ignored."""
     shapes: Counter[str] = Counter()
     shown: dict[str, str] = {}
     for subject, count in subjects:

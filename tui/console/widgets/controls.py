@@ -1,6 +1,6 @@
-"""Small controls shared by dialogs and views: push button, check box, choice, one-line field.
+"""Small controls shared by dialogs and pages: push button, check box, choice, one-line field.
 
-Each is one line high where it fits, draws no box, and shows focus by reverse video: it reads the same without colour.
+Each is one line high if it fits, has no border, and shows focus by reverse video, so that it works without colour.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from textual.reactive import reactive
 from textual.widget import Widget
 from textual.widgets import Button, Input
 
-#: Cells of a box or a circle with the blank after it, and between two options.
+#: Cells of a box or circle with the blank after it, and of the gap between two options.
 _BOX, _APART = 4, 2
 
 
 class PushButton(Button, inherit_css=False):
-    """A one-line button, drawn ``[ Label ]``: Enter, Space or a click presses it, no letter does."""
+    """A one-line button, drawn ``[ Label ]``. Enter, Space or a click presses it; no letter does."""
 
     DEFAULT_CSS = """
     PushButton {
@@ -53,12 +53,12 @@ class PushButton(Button, inherit_css=False):
 
 
 class CheckBox(Widget, can_focus=True):
-    """``[x] label``, on several lines where it must; Space or a click toggles it. Posts `Changed`.
+    """A check box ``[x] label``, on several lines if needed; Space or a click toggles it. Posts `Changed`.
 
-    Where it is checked and `partial` it is drawn ``[-]``: not all that it stands for is.
+    If it is checked and `partial` it is drawn ``[-]``: only a part of the items below it is ticked.
     """
 
-    #: Its keys, in words, for a window"s edge.
+    #: The keys, in words, for the window's edge.
     key_words: ClassVar[tuple[str, ...]] = ("Space tick",)
     DEFAULT_CSS = """
     CheckBox {
@@ -114,9 +114,9 @@ class CheckBox(Widget, can_focus=True):
 
 
 class Choice(Widget, can_focus=True):
-    """One of a few options, ``(•) Yes  ( ) No``, on one line where they fit; left, right and Space choose."""
+    """One of a few options, ``(•) Yes  ( ) No``, on one line if they fit. Left, right and Space choose."""
 
-    #: Its keys, in words, for a window"s edge.
+    #: The keys, in words, for the window's edge.
     key_words: ClassVar[tuple[str, ...]] = ("←→ choose",)
     DEFAULT_CSS = """
     Choice {
@@ -133,7 +133,7 @@ class Choice(Widget, can_focus=True):
     index: reactive[int] = reactive(0, init=False)
 
     class Changed(Message):
-        """Another option was chosen; `index` is its place."""
+        """Another option was chosen; `index` is its index."""
 
         def __init__(self, choice: Choice, index: int) -> None:
             super().__init__()
@@ -150,7 +150,7 @@ class Choice(Widget, can_focus=True):
         self.set_reactive(Choice.index, index)
 
     def _lines(self, width: int) -> list[list[int]]:
-        """Return the places of the options on each line."""
+        """Return the indexes of the options on each line."""
         lines: list[list[int]] = [[]]
         used = 0
         for place, option in enumerate(self.options):
@@ -192,7 +192,7 @@ class Choice(Widget, can_focus=True):
 
 
 class Field(Input, inherit_css=False):
-    """A one-line text field without a box: a tick at either end shows its extent."""
+    """A one-line text field without a border: a tick at either end shows its extent."""
 
     DEFAULT_CSS = """
     Field {

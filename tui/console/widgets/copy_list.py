@@ -1,4 +1,4 @@
-"""The list of a campaign's copies: lines that are made when they are drawn, of rows that are fetched by the page."""
+"""The list of a campaign's copies. Lines are made when drawn, and rows are fetched page by page."""
 
 from __future__ import annotations
 
@@ -16,13 +16,15 @@ from tui.console.widgets.pick_list import PickList
 
 
 class CopyList(PickList):
-    """Copies with a cursor. Posts `Marked` where one is to be marked; tells `seen` each odd copy that it draws."""
+    """Copies with a cursor. Posts `Marked` to toggle a mark; calls `seen` with the id
+    of each odd copy that is drawn.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = bindings(Scope.CAMPAIGN, only={"mark"})
     turns = True
 
     class Marked(Message):
-        """The line is to be marked, or its mark taken away."""
+        """Toggle the mark of a line."""
 
         def __init__(self, index: int) -> None:
             super().__init__()

@@ -1,4 +1,4 @@
-"""What the filter line says of how many: listed, in Backup, marked."""
+"""The counts beside the filter line: copies listed, in Backup, marked."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def loading_words(loaded: int, total: int, complete: bool, reading: Reading | None) -> tuple[str, str]:
-    """Say what is being read ("" for the copies themselves), and how much of it is there; both "" once all is."""
+    """Return what is being loaded ("" for the copies themselves) and the loaded share; both "" once all is loaded."""
     if not complete:
         return "", f"{100 * loaded // max(1, total)} %"
     return ("", "") if reading is None else (reading.what, reading.share)
@@ -32,11 +32,10 @@ def counts_line(
     zone: str,
     wide: bool,
 ) -> Content:
-    """Write the counts of a list that shows `result`, in few words if it is not `wide`.
+    """Write the counts for a list that shows `result`, in few words unless `wide`.
 
-    `problem`: the filter line cannot be read; `loading`: what is being read, as `loading_words` has it;
-    `range_count` rows are in a range that is not ended, `outside` of the `marked` copies are not listed,
-    and `gone` more were marked until others deleted them.
+    `problem`: the filter line cannot be read; `loading`: from `loading_words`; `range_count`: rows in a range that is
+    not ended; `outside`: marked copies that are not listed; `gone`: further marked copies that others deleted.
     """
     total = f"{result.total:,}"
     if filtered:

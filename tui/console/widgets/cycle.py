@@ -1,4 +1,4 @@
-"""One of several options in few cells: ``‹ Delete message ›``."""
+"""A choice of several options in few cells: ``‹ Delete message ›``."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from textual.widget import Widget
 
 
 class Cycle(Widget, can_focus=True):
-    """The option that is chosen; left, right, Space and a click choose another one."""
+    """Shows the chosen option; left, right, Space and a click choose another one."""
 
-    #: Its keys, in words, for a window"s edge.
+    #: The keys, in words, for the window's edge.
     key_words: ClassVar[tuple[str, ...]] = ("←→ choose",)
     DEFAULT_CSS = """
     Cycle {
@@ -37,7 +37,7 @@ class Cycle(Widget, can_focus=True):
     index: reactive[int] = reactive(0, init=False)
 
     class Changed(Message):
-        """Another option was chosen; `index` is its place."""
+        """Another option was chosen; `index` is its index."""
 
         def __init__(self, cycle: Cycle, index: int) -> None:
             super().__init__()

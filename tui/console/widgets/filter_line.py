@@ -1,4 +1,4 @@
-"""The filter line: the active filter as text, always in sight and live as it is typed, and the counts beside it."""
+"""The filter line: the active filter as text, applied while it is typed, with the counts beside it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tui.terminal.safe import safe_content
 
 
 class FilterInput(Input, inherit_css=False):
-    """The text of the filter. Enter and down keep it and go to the list; Esc clears it."""
+    """The text of the filter. Enter and down move to the list; Esc clears the text."""
 
     DEFAULT_CSS = """
     FilterInput {
@@ -35,17 +35,19 @@ class FilterInput(Input, inherit_css=False):
     scope = Scope.FILTER
 
     class Left(Message):
-        """The user is done typing."""
+        """The user has finished typing."""
 
     def __init__(self, edited: Callable[[str], None], *, placeholder: str = "", id: str | None = None) -> None:
-        """`edited` is called at once with what the user made of the text: a query runs while the letter is painted."""
+        """Set up the field. `edited` is called at once with an edited text: the query
+        runs while the letter is painted.
+        """
         super().__init__(placeholder=placeholder, id=id, select_on_focus=False)
         self.cursor_blink = False
         self._edited = edited
         self._taken = ""
 
     def take(self, text: str) -> None:
-        """Set the text, which is no edit of the user's."""
+        """Set the text without calling `edited`."""
         self._taken = self.value = text
         self.cursor_position = len(text)
 
@@ -63,7 +65,7 @@ class FilterInput(Input, inherit_css=False):
 
 
 class Counts(Widget):
-    """What is shown of how many. A new number of the same length repaints these few cells and nothing else."""
+    """The counts. A new text of the same width repaints only these few cells."""
 
     DEFAULT_CSS = """
     Counts { width: auto; max-width: 60%; height: 1; padding: 0 0 0 2; text-wrap: nowrap; text-overflow: ellipsis; }
@@ -85,7 +87,7 @@ class Counts(Widget):
 
 
 class FilterLine(Vertical):
-    """The text at the left, the counts at the right, and below them in lines of its own what is wrong with the text."""
+    """The text on the left, the counts on the right, and on lines of their own below what is wrong with the text."""
 
     DEFAULT_CSS = """
     FilterLine {
@@ -97,10 +99,10 @@ class FilterLine(Vertical):
     """
 
     class Done(Message):
-        """The user wants the list."""
+        """The user wants to go to the list."""
 
     def __init__(self, edited: Callable[[str], None], *, id: str | None = None) -> None:
-        """`edited` is called with the text whenever the user changed it."""
+        """Set up the line. `edited` is called with the text whenever the user changes it."""
         super().__init__(id=id)
         self._edited = edited
 
@@ -118,11 +120,11 @@ class FilterLine(Vertical):
 
     @property
     def text(self) -> str:
-        """What the line says now."""
+        """The text of the line."""
         return self.input.value
 
     def show_text(self, text: str) -> None:
-        """Set the text, as a filter that came from elsewhere reads."""
+        """Set the text for a filter that was not typed here."""
         if self.text != text:
             self.input.take(text)
 
@@ -131,14 +133,14 @@ class FilterLine(Vertical):
         self.counts.show(counts)
 
     def show_problem(self, text: str) -> None:
-        """Say what is wrong with the text, whole; "" where nothing is."""
+        """Show what is wrong with the text, in full; "" removes the message."""
         self.problem.update(safe_content(f"▲ {text}") if text else "")
         self.problem.display = bool(text)
 
     def focus_text(self) -> None:
-        """Let the user type."""
+        """Focus the text, with the cursor at its end."""
         line = self.input
-        self.screen.set_focus(line)  # At once, so that what was typed ahead lands in it.
+        self.screen.set_focus(line)  # now, not after the next refresh, so that keys typed ahead land in it
         line.cursor_position = len(line.value)
 
     def on_filter_input_left(self, event: FilterInput.Left) -> None:

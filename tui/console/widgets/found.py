@@ -1,4 +1,4 @@
-"""What the filter looks for, in the list's columns: it is underlined where it is seen."""
+"""The search terms of a filter, which are underlined in the list's columns."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from store.filters.model import MessageFilter
 
 
 def needles(flt: MessageFilter) -> dict[str, list[str]]:
-    """Collect what a filter looks for in each column, folded."""
+    """Collect the search terms of a filter by column, folded."""
     found: dict[str, list[str]] = {}
     for part in _sought(flt):
         for column, terms in (("from", part.from_), ("to", part.to), ("subject", part.subject)):
@@ -21,7 +21,7 @@ def needles(flt: MessageFilter) -> dict[str, list[str]]:
 
 
 def _sought(flt: MessageFilter) -> Iterator[MessageFilter]:
-    """Yield the filter, and the branches of its groups that are not negated."""
+    """Yield the filter, and recursively the branches of its groups that are not negated."""
     yield flt
     for group in flt.groups:
         if not group.negated:
@@ -30,8 +30,8 @@ def _sought(flt: MessageFilter) -> Iterator[MessageFilter]:
 
 
 def split_found(text: str, needles: Sequence[str]) -> Iterator[tuple[str, bool]]:
-    """Split a text into pieces, each with whether it is one of the folded needles."""
-    # Where a text was cut stands a sign that folding takes for three.
+    """Split a text into pieces; each comes with True if it is one of the folded `needles`."""
+    # folding would turn the ellipsis of a cut text into three characters, and places would not match
     folded = fold(text.replace("…", " ")) if needles else ""
     if len(folded) != len(text):
         yield text, False

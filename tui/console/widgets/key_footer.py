@@ -1,4 +1,4 @@
-"""The footer: the keys of where the focus is, from the key map; what is not possible now is faint, and says why."""
+"""The footer: the keys of the focused scope. Keys that are not possible now are faint, and their tooltip says why."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from textual.widget import Widget
 
 from tui.console.keys.keymap import Key, Keymap, Scope, by_id, keys_of
 
-#: Shown whatever has the focus, at the right end.
+#: Shown in every scope, at the right end.
 ALWAYS = ("tree", "help")
 
 
 class KeysChanged(Message):
-    """What is possible where the focus is changed: the footer is to show it."""
+    """Ask the footer to update: which keys are possible has changed."""
 
 
 class KeyFooter(Widget):
-    """One line of keys. Those that do not fit are left out from the right, but never the way back nor the help."""
+    """One line of keys. If there is no room, keys are left out from the right, but never Back and Help."""
 
     DEFAULT_CSS = """
     KeyFooter {
@@ -33,7 +33,7 @@ class KeyFooter(Widget):
     """
     COMPONENT_CLASSES: ClassVar[set[str]] = {"key-footer--key", "key-footer--off"}
 
-    #: True while a window lies over the screen: none of its keys does anything then, so none is shown.
+    #: True while a window covers the screen: its keys do nothing then, so none are shown.
     covered: reactive[bool] = reactive(False)
 
     class Pressed(Message):
@@ -51,7 +51,7 @@ class KeyFooter(Widget):
         *,
         id: str | None = None,
     ) -> None:
-        """`label` answers what a key is called now."""
+        """Set up the footer. `label` returns the present label of a key."""
         super().__init__(id=id)
         self.keymap = keymap
         self.cannot = cannot
@@ -62,7 +62,7 @@ class KeyFooter(Widget):
         self._spans: list[tuple[int, int, Key]] = []
 
     def show(self, scope: Scope) -> None:
-        """Show the keys of a scope; repaints only where something differs."""
+        """Show the keys of a scope; repaint only if something differs."""
         shown = tuple(key for key in keys_of(scope) if key.label) + tuple(by_id()[name] for name in ALWAYS)
         off = frozenset(key.id for key in shown if self.cannot(key.id) is not None)
         labels = tuple(map(self._label, shown))

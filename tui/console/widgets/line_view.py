@@ -1,4 +1,4 @@
-"""A scrolling view of lines that draws the visible ones only, however many there are."""
+"""A scrolling view of lines that draws only the visible ones."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from textual.strip import Strip
 
 from tui.terminal.lines import KINDS, Line
 
-#: Makes the lines for a width in cells. Runs in a worker thread.
+#: Makes the lines for a width (cells). Pages run it in a worker thread, or on the event loop if it is fast.
 Builder = Callable[[int], Sequence[Line]]
 
 
 class LineView(ScrollView, can_focus=True):
-    """Lines to read. `build` gives it a `Builder`, which is called again whenever the width changes.
+    """Shows lines. `build` sets a `Builder`, which is called again whenever the width changes.
 
-    The widget that owns it runs the builder: it handles `Wanted` and answers with `show`.
+    The parent runs the builder: it handles `Wanted` and calls `show`.
     """
 
     DEFAULT_CSS = """
@@ -51,7 +51,7 @@ class LineView(ScrollView, can_focus=True):
     ]
 
     class Wanted(Message):
-        """The view needs its lines built for `width`."""
+        """Ask for lines built for `width` (cells)."""
 
         def __init__(self, view: LineView, builder: Builder, width: int) -> None:
             super().__init__()
@@ -69,7 +69,7 @@ class LineView(ScrollView, can_focus=True):
         self._builder: Builder | None = None
         self._built_for = 0
         self._sideways = False
-        #: The style of plain text: to find it out takes longer than to draw a line.
+        #: Style of plain text, cached: computing it takes longer than drawing a line.
         self._style: Style | None = None
 
     def notify_style_update(self) -> None:
@@ -77,7 +77,7 @@ class LineView(ScrollView, can_focus=True):
         self._style = None
 
     def build(self, builder: Builder | None) -> None:
-        """Use another builder; None empties the view. What is shown stays until the new lines are there."""
+        """Use another builder; None empties the view. The old lines stay until the new ones are built."""
         self._builder = builder
         self._built_for = 0
         if builder is None:
@@ -86,7 +86,7 @@ class LineView(ScrollView, can_focus=True):
             self._want()
 
     def _want(self) -> None:
-        width = self.content_size.width - 1  # The scroll bar's column, whether it is there yet or not.
+        width = self.content_size.width - 1  # without the scroll bar's column, even if there is no scroll bar yet
         if self._builder is None or width <= 0 or width == self._built_for:
             return
         self._built_for = width
@@ -99,10 +99,10 @@ class LineView(ScrollView, can_focus=True):
         self._want()
 
     def show(self, lines: Sequence[Line], *, line_width: int = 0, top: int | None = None) -> None:
-        """Draw these lines, the first of them being `top` (None: stay where the view is).
+        """Show these lines, with line `top` first (None: keep the position).
 
-        `line_width` above 0: the lines are that wide whatever the view's width, and scroll sideways; further where one
-        turns out to be wider when it is drawn.
+        If `line_width` is above 0 the lines have that width whatever the view's, and scroll sideways. The width
+        grows if a drawn line is wider.
         """
         self.lines = lines
         self._sideways = line_width > 0

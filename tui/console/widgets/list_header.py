@@ -1,4 +1,4 @@
-"""The message list's docked header: the columns' titles, the sort order, and sorting by a click."""
+"""The message list's header: column titles, the sort order, and sorting by a click."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tui.console.text.columns import columns
 
 
 class Line(Widget):
-    """One line of the one weight that the console draws."""
+    """A horizontal line, in the one weight that the console uses."""
 
     DEFAULT_CSS = """
     Line { height: 1; color: $faint; }
@@ -23,7 +23,7 @@ class Line(Widget):
 
 
 def header_line(width: int, sort: str, descending: bool) -> str:
-    """Write the columns' titles in `width` cells. If the sorted column has no room, Subject says so."""
+    """Write the column titles in `width` cells. If the sorted column is not shown, Subject's title names it."""
     sign = "▾" if descending else "▴"
     fitted = columns(width)
     hidden = all(column.sort != sort for column in fitted)
@@ -40,7 +40,7 @@ def header_line(width: int, sort: str, descending: bool) -> str:
 
 
 class ListHeader(Widget):
-    """One line above the list. The last cell stays free: below it lies the list's scroll bar."""
+    """One line above the list. Its last cell stays free, above the list's scroll bar."""
 
     DEFAULT_CSS = """
     ListHeader { height: 1; color: $muted; background: $background; }
@@ -49,7 +49,7 @@ class ListHeader(Widget):
     sort: reactive[tuple[str, bool]] = reactive(("placed", True))
 
     class SortBy(Message):
-        """A column's title was clicked; `name` is the sort key's."""
+        """A column's title was clicked; `name` is the name of its sort key."""
 
         def __init__(self, name: str) -> None:
             super().__init__()

@@ -1,4 +1,4 @@
-"""The marks of a list of rows, ranges of them, and what an action takes."""
+"""The marks of a list of rows, ranges of rows, and the rows that an action works on."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from textual.scroll_view import ScrollView
 from tui.console.marks import Chosen, Marks
 from tui.console.widgets.pages import Pages
 
-#: Marks that are taken off in one go: about 2 ms.
+#: Marks removed at once; this takes about 2 ms.
 _FORGOTTEN = 5_000
 
 
 class MarkedRows(ScrollView):
-    """A list with a cursor whose rows can be marked. What it draws, and how it moves, is for the list itself.
+    """A list with a cursor whose rows can be marked. Subclasses draw it and move the cursor.
 
-    `lost` counts the marked copies that others deleted. Where no mark is left because of that, an action takes nothing,
-    and not the row at the cursor, until the user marks, moves the cursor or drops the marks.
+    `lost` counts marked copies that others deleted. If no mark is left because of that, actions work on nothing
+    (instead of the row at the cursor) until the user marks, moves the cursor or drops the marks.
     """
 
     cursor: reactive[int] = reactive(0, repaint=False)
@@ -35,7 +35,7 @@ class MarkedRows(ScrollView):
         super().__init__(**options)
         self.marks = Marks()
         self.lost = 0
-        #: The copy that was viewed last.
+        #: Id of the copy viewed last.
         self.viewed: int | None = None
         self.pages: Pages | None = None
         self.cursor_id: int | None = None
@@ -43,7 +43,7 @@ class MarkedRows(ScrollView):
 
     @property
     def count(self) -> int:
-        """How many rows the result has."""
+        """Number of rows in the result."""
         return self.pages.result.count if self.pages else 0
 
     def refresh_line(self, y: int) -> None:
@@ -51,7 +51,7 @@ class MarkedRows(ScrollView):
         raise NotImplementedError
 
     def selection(self) -> Chosen:
-        """Return the marks, or the cursor's row if there are none: what every action works on."""
+        """Return what an action works on: the marks, or the row at the cursor if nothing is marked."""
         self._end_range()
         if self.marks:
             return self.marks.chosen(self.pages.result if self.pages else None, gone=self.lost)
@@ -61,17 +61,17 @@ class MarkedRows(ScrollView):
 
     @property
     def views_mark(self) -> bool:
-        """Whether View opens the one marked copy, and not the one at the cursor.
+        """True if View opens the one marked copy instead of the one at the cursor.
 
-        Not where it was the last to be viewed: who reads one, marks it and goes on wants the next.
+        Not if it was the last one viewed: after reading a copy and marking it, the user wants the next one.
         """
         single = self.marks.single
         return single is not None and single not in (self.cursor_id, self.viewed)
 
     def forget(self, ids: Sequence[int], *, others: bool = False) -> None:
-        """Take the marks off copies that were deleted, by `others` or here, or delivered.
+        """Remove the marks of copies that were deleted (by `others` or here) or delivered.
 
-        Of many, some thousands at a time: a key comes in between.
+        Many are removed in several steps, so that keys are handled in between.
         """
         if not ids or not self.marks:
             return
@@ -87,7 +87,7 @@ class MarkedRows(ScrollView):
             self.marks_changed()
 
     def settle_lost(self) -> None:
-        """Let actions take the row at the cursor again, after all marks were lost and the user goes on."""
+        """Note that the user goes on after all marks were lost: actions work on the row at the cursor again."""
         if self.lost and not self.marks:
             self.lost = 0
 
@@ -130,7 +130,7 @@ class MarkedRows(ScrollView):
         self.marks_changed()
 
     def leave_range(self) -> bool:
-        """Drop a range that was begun, or that marks were lost; False if there was neither."""
+        """Drop a begun range, or the note that marks were lost. False if there was neither."""
         if self.range_start is None and (self.marks or not self.lost):
             return False
         self.range_start = None
@@ -140,7 +140,7 @@ class MarkedRows(ScrollView):
 
     @property
     def range_count(self) -> int:
-        """How many rows the range that was begun spans."""
+        """Number of rows in the begun range."""
         return 0 if self.range_start is None else abs(self.cursor - self.range_start) + 1
 
     def _end_range(self) -> None:
@@ -151,6 +151,6 @@ class MarkedRows(ScrollView):
             self.marks_changed()
 
     def marks_changed(self) -> None:
-        """Repaint after marks changed."""
+        """Repaint and report changed marks."""
         self.refresh()
         self.post_message(self.Changed())

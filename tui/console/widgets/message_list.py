@@ -1,4 +1,4 @@
-"""The message list: a virtual list that draws the lines in sight and fetches no more than those."""
+"""The message list: a virtual list that fetches and draws only the rows in sight."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from tui.console.widgets.pages import Pages, Result
 from tui.console.widgets.quiet_scroll_bar import QuietScrollBar
 from tui.console.widgets.row_painter import RowPainter
 
-#: Columns whose click opens the copy, as the spec's links do.
+#: Columns that open the copy when clicked, like the links in the spec.
 LINKS = frozenset({"from", "to", "subject"})
-#: The actions of the key map that the list does by itself; the view around it does the others.
+#: Actions that the list handles itself; its parent handles the others.
 MOVES = frozenset(
     {"cursor", "page", "half_page", "top", "bottom", "mark", "mark_move", "mark_range", "unmark_all", "view"}
 )
 
 
 class MessageList(MarkedRows, can_focus=True):
-    """Rows of a result, a cursor that stays on its copy, and marks. It never touches the store.
+    """The rows of a result, a cursor that stays on its copy, and marks. It never accesses the store.
 
-    `show` gives it a result; `selection` answers what an action works on. Times are shown in `tz` against `clock`.
+    `show` sets the result; `selection` returns what an action works on. Times are shown in `tz`, relative to `clock`.
     """
 
     DEFAULT_CSS = """
@@ -64,7 +64,7 @@ class MessageList(MarkedRows, can_focus=True):
     scope = Scope.LIST
 
     class Opened(Message):
-        """A copy is to be viewed."""
+        """View a copy."""
 
         def __init__(self, copy_id: int) -> None:
             super().__init__()
@@ -81,21 +81,21 @@ class MessageList(MarkedRows, can_focus=True):
         self._pool = ThreadPoolExecutor(1, "message-list")
 
     def new_pages(self, result: Result) -> Pages:
-        """Pages for a result, to be loaded by the worker that made it and then shown."""
+        """Make pages for a result. The worker thread that made the result loads them, then `show` shows them."""
         return Pages(result, self._pool, self._page_arrived)
 
     def window(self) -> tuple[int, int]:
-        """Return the rows in sight, and a screenful around them."""
+        """Return the range of rows in sight (start, stop), extended by one screenful each way."""
         height = max(1, self.size.height)
         top = round(self.scroll_y)
         return max(0, top - height), top + 2 * height
 
     def show(self, pages: Pages, *, keep: bool) -> None:
-        """Show a result. `keep`: it is the same list after a change, so the cursor stays on its copy, on its line.
+        """Show a result. `keep`: it is the same list after a change, so the cursor stays on its copy and screen line.
 
-        Without it the cursor goes to the first row. Where the list was at its top it stays there while the cursor's
-        copy is in sight, so that mail which arrives is seen; and where the wheel took the cursor out of sight, the
-        rows that are read stay where they are.
+        Without `keep` the cursor goes to the first row. A list scrolled to its top stays there while the
+        cursor's copy is in sight, so that new mail is seen. If the mouse wheel moved the cursor out of sight,
+        the visible rows stay where they are.
         """
         before, self.pages = self.pages, pages
         count = pages.result.count
@@ -130,11 +130,11 @@ class MessageList(MarkedRows, can_focus=True):
 
     @property
     def current(self) -> Row | None:
-        """The row at the cursor."""
+        """The row at the cursor; None while it is being fetched, or in an empty list."""
         return self.pages.row(self.cursor) if self.pages and self.cursor < self.count else None
 
     def set_outcomes(self, outcomes: Mapping[int, Delivered]) -> bool:
-        """Show what became of the copies that were released. Returns whether that is another mapping than before."""
+        """Show the outcomes of released copies, by id. Returns False if it is the same mapping as before."""
         if outcomes is self.painter.outcomes:
             return False
         self.painter.outcomes = outcomes
@@ -168,7 +168,7 @@ class MessageList(MarkedRows, can_focus=True):
         self.scroll_to(y=top, animate=False, force=True, immediate=True)
 
     def _keep_in_sight(self) -> None:
-        """Scroll so that the cursor is seen. A step over the edge turns half a page: one redraw for many steps."""
+        """Scroll to the cursor. A step over the edge scrolls half a page: one redraw then serves many steps."""
         top, height = round(self.scroll_y), self._height
         turn = max(1, height // 2)
         if self.cursor < top:
@@ -200,7 +200,7 @@ class MessageList(MarkedRows, can_focus=True):
         return max(0, min(cursor, self.count - 1))
 
     def _move_to(self, row: int) -> None:
-        """Put the cursor there and show it, also where it was there already and the wheel took it out of sight."""
+        """Move the cursor to a row and scroll to it, even if the cursor is there but was scrolled out of sight."""
         self.cursor = row
         self._keep_in_sight()
 
@@ -251,7 +251,7 @@ class MessageList(MarkedRows, can_focus=True):
             self.post_message(self.Changed())
 
     def neighbour(self, copy_id: int, step: int) -> int | None:
-        """Move the cursor to the copy `step` places after another, and return it; None at the end of the list."""
+        """Move the cursor to the copy `step` places after `copy_id`, and return its id; None at the end of the list."""
         if self.pages is None:
             return None
         result = self.pages.result
@@ -279,7 +279,7 @@ class MessageList(MarkedRows, can_focus=True):
         self.refresh_line(self.cursor)
 
     def refresh_line(self, y: int) -> None:
-        """Repaint one row, without the scroll bar (a redraw of which costs more bytes than the row)."""
+        """Repaint a row, but not the scroll bar, which would take more bytes than the row."""
         self.refresh(Region(0, y - round(self.scroll_y), self.scrollable_content_region.width, 1))
 
     def _in_range(self, index: int) -> bool:
@@ -289,8 +289,8 @@ class MessageList(MarkedRows, can_focus=True):
         return first <= index <= last
 
     def render_lines(self, crop: Region) -> list[Strip]:
-        """Render a region's lines. Skips Textual's border, padding and opacity, which the list does not have."""
-        if not self.is_attached:  # Its page was taken away, and the screen is not laid out anew yet.
+        """Render the lines of a region. Skips Textual's border, padding and opacity, which the list does not have."""
+        if not self.is_attached:  # the page was removed, but the screen has no new layout yet
             return [Strip.blank(crop.width)] * crop.height
         self.painter.set_width(self.scrollable_content_region.width)
         _, background = self.background_colors

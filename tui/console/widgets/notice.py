@@ -1,4 +1,4 @@
-"""The line above the workspace that says what happened, with Hide."""
+"""The line above the workspace that shows notices, with Hide."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from store.terms.notices import HIDE
 from tui.terminal.safe import fit, safe
 from tui.terminal.widths import cell_len
 
-#: Cells in which nothing can be said behind a notice.
+#: Cells below which an outcome does not fit behind a notice.
 _ROOM = 8
 _SIGNS = {"information": "", "warning": "△ ", "error": "▲ "}
 
 
 class NoticeLine(Horizontal):
-    """Shows the newest notice until it is hidden. An error may take a second and third line."""
+    """Shows the newest notice until it is hidden. Long notices take up to three lines."""
 
     DEFAULT_CSS = """
     NoticeLine {
@@ -43,7 +43,7 @@ class NoticeLine(Horizontal):
         self._text, self._outcome = "", ("", "")
 
     def show(self, text: str, severity: str = "information") -> None:
-        """Show a notice instead of the one before."""
+        """Show a notice in place of the one before."""
         self.set_class(severity == "warning", "-warning")
         self.set_class(severity == "error", "-error")
         self._text, self._outcome = _SIGNS[severity] + safe(text), ("", "")
@@ -51,7 +51,7 @@ class NoticeLine(Horizontal):
         self.display = True
 
     def show_outcome(self, long: str, short: str) -> None:
-        """Show behind the notice what came of it so far, in the longer form where it fits. Both are safe to show."""
+        """Show the outcome so far behind the notice, in the long form if it fits. Both forms are safe to show."""
         self._outcome = (long, short)
         self._draw()
 
@@ -66,13 +66,13 @@ class NoticeLine(Horizontal):
         room = self.app.size.width if not self.size.width else self.size.width
         room -= cell_len(self._text) + len(HIDE) + 6
         apart = "   "
-        if room < _ROOM:  # A notice of two lines: a third one says what came of it.
+        if room < _ROOM:  # the notice fills its line: put the outcome on the next one
             room, apart = room + cell_len(self._text), "\n"
         said = long if cell_len(long) <= room else short
         self.line.update(Content.assemble(self._text, apart, (fit(said, room).rstrip(), "not bold $muted")))
 
     def hide(self) -> None:
-        """Take the line away."""
+        """Hide the line."""
         self.display = False
 
     def on_click(self, event: events.Click) -> None:

@@ -1,4 +1,4 @@
-"""Rows of one result, fetched a page at a time by a thread and kept while they are near."""
+"""The rows of a result, fetched page by page in a thread, and cached."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from typing import Protocol
 
 from store.terms.records import Row
 
-#: Rows a page.
+#: Rows per page.
 PAGE = 200
 _KEPT = 32
-#: How long a paint waits for a page before it draws placeholders: a page takes 1 ms, and so there is no flicker.
+#: Seconds for which painting waits for a page. A page takes 1 ms, so placeholders rarely flicker.
 _PATIENCE = 0.012
 
 
 class Result(Protocol):
-    """What the list needs of a catalogue's selection."""
+    """The part of a catalogue's selection that the list needs."""
 
     @property
     def count(self) -> int: ...
@@ -49,7 +49,9 @@ class Result(Protocol):
 
 
 class Pages:
-    """The rows of one immutable result. `arrived` is told, from the fetching thread, that a missing page has come."""
+    """The rows of an immutable result. `arrived` is called in the fetching thread when a
+    missing page has been fetched.
+    """
 
     def __init__(self, result: Result, pool: ThreadPoolExecutor, arrived: Callable[[Pages], None]) -> None:
         self.result = result
@@ -60,7 +62,7 @@ class Pages:
         self._lock = threading.Lock()
 
     def load(self, start: int, stop: int) -> None:
-        """Fetch the pages of these rows in the calling thread; for the worker that made the result."""
+        """Fetch the pages of these rows in the calling thread: that of the worker that made the result."""
         last = max(0, min(stop, self.result.count) - 1)
         for page in range(max(0, start) // PAGE, last // PAGE + 1):
             if page not in self._pages:
@@ -73,7 +75,7 @@ class Pages:
         return rows[place] if rows is not None and place < len(rows) else None
 
     def expect(self, start: int, stop: int) -> None:
-        """Have the pages of these rows fetched, without waiting: the next steps will want them."""
+        """Start fetching the pages of these rows, without waiting: cursor steps will need them next."""
         last = min(stop, self.result.count) - 1
         for page in range(max(0, start) // PAGE, last // PAGE + 1):
             with self._lock:
@@ -83,7 +85,7 @@ class Pages:
             future.add_done_callback(partial(self._late, page))
 
     def around(self, index: int) -> Sequence[Row]:
-        """Return the rows of the page that holds a row, as far as they are there."""
+        """Return the rows of the page that contains a row; () if it is not loaded."""
         return self._pages.get(index // PAGE, ())
 
     def _page(self, page: int) -> Sequence[Row] | None:
@@ -99,7 +101,7 @@ class Pages:
         except TimeoutError:
             future.add_done_callback(partial(self._late, page))
             return None
-        except Exception:  # the store is gone or damaged: the rows stay placeholders, and the next poll reports it
+        except Exception:  # the store is gone or damaged: keep placeholders; the next poll reports the error
             self._asked.pop(page, None)
             return None
         self._keep(page, rows)

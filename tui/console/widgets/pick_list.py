@@ -1,4 +1,4 @@
-"""Lines with a cursor: one of them is picked."""
+"""Lines with a cursor, to pick one of them."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ class PickList(LineView):
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "pick", "View", show=False)]
 
     cursor: reactive[int] = reactive(0, init=False)
-    #: True for long lists: half a page at once is one redraw for many steps.
+    #: True for long lists: a step over the edge scrolls half a page, so that one redraw serves many steps.
     turns: ClassVar[bool] = False
 
     class Moved(Message):
-        """The cursor is on another line."""
+        """The cursor moved to another line."""
 
         def __init__(self, index: int) -> None:
             super().__init__()
             self.index = index
 
     class Picked(Message):
-        """The line was chosen."""
+        """A line was picked."""
 
         def __init__(self, index: int) -> None:
             super().__init__()
@@ -63,7 +63,7 @@ class PickList(LineView):
         return Strip([Segment(text, (style or Style()) + cursor) for text, style, _ in strip], strip.cell_length)
 
     def to_cursor(self) -> None:
-        """Scroll so that the cursor's line is to be seen. With `turns`, a step over the edge turns half a page."""
+        """Scroll to the cursor's line. With `turns`, a step over the edge scrolls half a page."""
         top, height = round(self.scroll_y), max(1, self.scrollable_content_region.height)
         turn = height // 2 if self.turns else 0
         if turn and self.cursor >= top + height:

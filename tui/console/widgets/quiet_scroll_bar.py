@@ -1,4 +1,6 @@
-"""A scroll bar that is painted only when it looks different: in a long list a page moves it by less than is seen."""
+"""A scroll bar that repaints only when it looks different: in a long list, a page often
+moves it by less than 1/8 cell.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +12,14 @@ from textual.geometry import Region
 from textual.scrollbar import ScrollBar, ScrollBarRender
 from textual.strip import Strip
 
-#: In how many steps a scroll bar's end moves through a cell.
+#: Visible positions of a scroll bar's end within a cell.
 _STEPS = 8
 
 
 class QuietScrollBar(ScrollBar):
-    """A vertical scroll bar. It takes only positions that it shows differently; its ends are exact."""
+    """A vertical scroll bar that rounds positions to visible steps. The first and the last position are exact."""
 
-    #: Where it is, exactly: what it shows of that changes with the length of the list and its own.
+    #: The unrounded position. Rounding depends on the lengths of list and bar, so it is repeated when they change.
     _exact: float = 0
 
     def validate_position(self, position: float) -> float:
@@ -39,8 +41,11 @@ class QuietScrollBar(ScrollBar):
         self.position = self._exact
 
     def render_lines(self, crop: Region) -> list[Strip]:
-        """Render a region's lines: of five kinds at most, each made once, while Textual makes every line."""
-        if self.parent is None:  # Its page was taken away, and the screen is not laid out anew yet.
+        """Render the lines of a region.
+
+        At most five kinds of lines occur; each is made once (Textual makes every line).
+        """
+        if self.parent is None:  # the page was removed, but the screen has no new layout yet
             return [Strip.blank(crop.width)] * crop.height
         bar = cast("ScrollBarRender", self.render())
         style = cast("Style", bar.style)

@@ -1,4 +1,4 @@
-"""The addresses a delivery would go to, each with its source, to be left out one by one. Draws visible lines only."""
+"""The addresses of a delivery with their sources, each to be ticked or not. Draws only visible lines."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ from tui.terminal.safe import fit
 if TYPE_CHECKING:
     from store.delivery.queue import Recipient
 
-#: Where each address is from, or why it is not ticked.
+#: Widths (cells) of the last column: for sources, and for the reasons why an address is not ticked.
 _SOURCE_WIDTH, _REASON_WIDTH = 22, 26
 
 
 def _spelled(address: str) -> str:
-    """Write an address; if its domain is not plain ASCII, with the punycode too."""
+    """Write an address, followed by its domain in punycode if that is not plain ASCII."""
     domain = address.rpartition("@")[2]
     ascii_domain = punycode(domain)
     return f"{address} ({ascii_domain})" if ascii_domain and ascii_domain != domain else address
 
 
 class RecipientList(ScrollView, can_focus=True):
-    """``[x] address   source`` lines; Space leaves the address under the cursor out, or takes it in again.
+    """Lines ``[x] address   source``. Space unticks the address at the cursor, or ticks it again.
 
-    Addresses in `unticked` are left out at first, and show there why in place of their source. While the list is not
-    `active` no address is ticked; the first that is then is the only one.
+    Addresses in `unticked` are unticked at first, and show the reason in place of their source. While the list is not
+    `active` no address is ticked; the first one ticked then becomes the only one.
     """
 
-    #: Its keys, in words, for a window"s edge.
+    #: The keys, in words, for the window's edge.
     key_words: ClassVar[tuple[str, ...]] = ("↑↓ move", "Space tick")
     DEFAULT_CSS = """
     RecipientList {
@@ -60,11 +60,11 @@ class RecipientList(ScrollView, can_focus=True):
     ]
 
     cursor: reactive[int] = reactive(0, init=False)
-    #: False draws the list as not in use, with no address ticked; the choices in it are kept.
+    #: False draws the list as unused, without ticks, but keeps the choices.
     active: reactive[bool] = reactive(True, init=False)
 
     class Changed(Message):
-        """An address was left out or taken in again."""
+        """An address was ticked or unticked."""
 
         def __init__(self, recipients: RecipientList) -> None:
             super().__init__()
@@ -84,11 +84,11 @@ class RecipientList(ScrollView, can_focus=True):
 
     @property
     def ticked(self) -> int:
-        """How many addresses are not left out, if the list is active."""
+        """Number of addresses that are not left out."""
         return sum(one.address not in self.left_out for one in self.recipients)
 
     def reset(self) -> None:
-        """Leave out those that were left out at first."""
+        """Restore the default ticks."""
         self.left_out = set(self.unticked)
         self.refresh()
 
@@ -135,7 +135,7 @@ class RecipientList(ScrollView, can_focus=True):
         self.refresh()
 
     def action_move(self, step: int) -> None:
-        """Move the cursor; a single step beyond either end leaves the list for the next control."""
+        """Move the cursor; a single step beyond either end moves the focus to the next or previous control."""
         target = self.cursor + step
         if abs(step) == 1 and not 0 <= target < len(self.recipients):
             if step > 0:

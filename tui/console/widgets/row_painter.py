@@ -1,4 +1,4 @@
-"""Draws one row of the message list as a strip, in columns, and keeps the strips it drew."""
+"""Draws rows of the message list as strips, in columns, and caches the strips."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from tui.terminal.safe import fit
 
 _SIGNS = {"danger": "▲", "risk": "△", "policy": " ", "bulk": " "}
 _KEPT = 512
-#: Columns that show what the message says; of the others every character is the console's own and takes one cell.
+#: Columns with text from messages; all others have only characters of one cell.
 _FOREIGN = frozenset({"from", "to", "subject"})
 
 
 class RowPainter:
-    """`component` answers a component's style (partial or whole). After changing what is public here, `forget`.
+    """Draws rows. `component` returns a style by its name (partial or whole).
 
-    `now` is the time that dates are drawn against; `outcomes` what became of copies that were released; `needles` what
-    the filter looked for, folded, by column: it is underlined where it is seen.
+    Call `forget` after changing a public attribute. `now`: time (Unix ms) for relative dates; `outcomes`: outcome by id
+    of released copies; `needles`: folded search terms by column, which are underlined.
     """
 
     def __init__(self, component: Callable[[str, bool], Style], tz: tzinfo) -> None:
@@ -44,20 +44,20 @@ class RowPainter:
         self._styles: dict[tuple[str, str], Style] = {}
 
     def forget(self, *, styles: bool = False) -> None:
-        """Draw anew what is asked for next; with `styles` in styles that are asked for anew."""
+        """Drop the cached strips; with `styles`, also the cached styles."""
         self._strips.clear()
         if styles:
             self._styles.clear()
 
     def set_width(self, width: int) -> None:
-        """Fit the columns to a width."""
+        """Choose the columns for a width (cells)."""
         if width != self.width:
             self.width, self.columns = width, columns(width)
             self._names_engine = any(column.name == "engine" for column in self.columns)
             self.forget()
 
     def row(self, row: Row, *, marked: bool, state: str) -> Strip:
-        """Paint a row; `state` is "", "cursor" or "cursor-focus"."""
+        """Draw a row. `state` is "", "cursor" or "cursor-focus"."""
         key = (row.id, marked, state)
         strip = self._strips.get(key)
         if strip is None:
@@ -67,18 +67,18 @@ class RowPainter:
         return strip
 
     def text(self, text: str, state: str = "") -> Strip:
-        """Paint a line that is no row: a placeholder or a hint."""
+        """Draw a line that is not a row: a placeholder or a hint."""
         return Strip([Segment(fit(f"  {text}", self.width), self._style("muted", state))], self.width)
 
     def blank(self) -> Strip:
-        """Paint an empty line."""
+        """Draw an empty line."""
         return Strip.blank(self.width, self._style("text", ""))
 
     def _style(self, name: str, state: str) -> Style:
         if (name, state) not in self._styles:
             over = self._component(state, True) if state else Style.null()
             base, _, found = name.partition(" ")
-            # Reverse video over many colours is a patchwork: there the row is drawn in the text's.
+            # In reverse video, several colours look like patchwork: draw the whole row in the text's colour.
             style = self._component("text" if over.reverse else base, False)
             if found:
                 style += self._component("found", True)
@@ -114,7 +114,7 @@ class RowPainter:
                 return (str(row.rule_id) if row.rule_id else ""), "muted"
 
     def _draw(self, row: Row, marked: bool, state: str) -> Strip:
-        # Neighbours in one style become one segment: fewer escape sequences go over a slow line.
+        # Merge neighbours of one style into one segment: that sends fewer escape sequences over a slow line.
         parts: list[tuple[str, str, bool]] = []
 
         def put(text: str, name: str, found: bool = False) -> None:

@@ -1,5 +1,4 @@
-"""The console's top line: name, whether the store can only be read, host, deliveries to look at, how full Backup is,
-and the oldest copy."""
+"""The console's top line: name, read-only sign, host, deliveries that need attention, used space, oldest copy."""
 
 from __future__ import annotations
 
@@ -20,20 +19,23 @@ _MB = 1024**2
 
 
 def used_of(used: int, maximum: int) -> str:
-    """``5.91 of 7.32 GB``, or in MB where the maximum is less than one GB. Binary units, as the spec's 7.32 GB."""
+    """Write ``5.91 of 7.32 GB``, or in MB if the maximum is below 1 GB. Units are binary, as in the spec."""
     unit, name = (_GB, "GB") if maximum >= _GB else (_MB, "MB")
     return f"{used / unit:.2f} of {maximum / unit:.2f} {name}"
 
 
 def bar(done: int, total: int, cells: int) -> tuple[str, str]:
-    """Draw a bar of so many cells as its two parts, which differ without colour too."""
+    """Return the two parts of a bar of `cells` cells; they use different characters, so that colour is not needed."""
     filled = 0 if total <= 0 else min(cells, max(1 if done > 0 else 0, round(cells * done / total)))
     return "━" * filled, "─" * (cells - filled)
 
 
 class StatusBar(Widget):
-    """One line. What does not fit is left out: the bar, then words, then the host; never the deliveries to look at, nor
-    that the store is `read_only`."""
+    """The top line.
+
+    Without room the bar is left out first, then words, then the host, but never the deliveries that
+    need attention nor `read_only`.
+    """
 
     DEFAULT_CSS = """
     StatusBar {
@@ -65,7 +67,7 @@ class StatusBar(Widget):
         self._queue_key = queue_key
 
     def show(self, *, used: int, maximum: int, threshold: int, oldest: int | None, now: int) -> None:
-        """Bytes used, at most, and below which free space is low; the oldest copy's time (Unix ms)."""
+        """Show used, maximum and threshold bytes, and the age of the oldest copy (times are Unix ms)."""
         self.used, self.maximum, self.threshold = used, maximum, threshold
         self.oldest = "" if oldest is None else age(oldest, now)
 
@@ -78,7 +80,7 @@ class StatusBar(Widget):
         if self.read_only:
             name = Content.assemble(name, "  ", style("READ-ONLY", "danger"))
         full = Content.assemble(name, "  ", style(self.host, "muted"))
-        if not self.maximum:  # Not known yet, or the settings do not verify.
+        if not self.maximum:  # not known yet, or the settings do not verify
             return Content.assemble(full, self._attention(style, short=False))
         low = "low" if self.maximum - self.used < self.threshold else "used"
         amount = style(f"Backup {used_of(self.used, self.maximum)}", low if low == "low" else "muted")
@@ -99,7 +101,7 @@ class StatusBar(Widget):
         return Content.assemble(name, short)
 
     def _attention(self, style: Callable[[str, str], Content], *, short: bool) -> Content:
-        """Write the deliveries to look at, after a gap, and the key that leads to them."""
+        """Write the deliveries that need attention, and the key that opens the Message queue."""
         words = attention_words(self.attention, short=short)
         if not words:
             return Content("")

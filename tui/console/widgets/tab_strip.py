@@ -1,4 +1,4 @@
-"""A row of tab names, one of them chosen."""
+"""A row of tabs, one of which is chosen."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from textual.widget import Widget
 
 
 class TabStrip(Widget):
-    """``Message  Text  Headers``: the chosen one in reverse. A click chooses; keys are its owner's."""
+    """Tabs as ``Message  Text  Headers``, the chosen one in reverse. A click chooses; the parent handles keys."""
 
     DEFAULT_CSS = """
     TabStrip { height: 1; width: 1fr; color: $text-muted; }
@@ -32,7 +32,7 @@ class TabStrip(Widget):
         self.names = list(names)
 
     def rename(self, names: Sequence[str]) -> None:
-        """Other words on the same tabs (a count that became known)."""
+        """Rename the tabs, for example to add a count."""
         self.names = list(names)
         self.refresh()
 
@@ -48,7 +48,7 @@ class TabStrip(Widget):
         self.post_message(self.Chosen(chosen))
 
     def move(self, step: int) -> None:
-        """Choose the tab `step` places on, round the ends."""
+        """Choose the tab `step` places on, wrapping around."""
         self.chosen = (self.chosen + step) % len(self.names)
 
     def on_click(self, event: events.Click) -> None:

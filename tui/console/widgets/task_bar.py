@@ -1,4 +1,4 @@
-"""A line for each piece of long work that runs: what it is, how far it is, and how to cancel it."""
+"""The running tasks, one line each: title, progress, and the key that cancels."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LINES = 3
 
 
 class TaskBar(Widget):
-    """Hidden while nothing runs. A click on a line asks to cancel that work."""
+    """Hidden while no task runs. A click on a line asks to cancel that task."""
 
     DEFAULT_CSS = """
     TaskBar {
@@ -37,7 +37,7 @@ class TaskBar(Widget):
         self._timer = self.set_interval(0.2, self.refresh, pause=True)
 
     def changed(self) -> None:
-        """Work started or ended."""
+        """Update after a task started or ended."""
         running = len(self._tasks())
         self.display = running > 0
         if running:

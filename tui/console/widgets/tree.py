@@ -1,4 +1,4 @@
-"""The console tree: the places one can go to, with counts."""
+"""The console tree: the places of the console, with counts."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from tui.terminal.safe import fit
 
 @dataclass(frozen=True)
 class Place:
-    """A line of the tree. `id` is what the shell is asked to go to; `engine` narrows the message list.
+    """A line of the tree. `id` is passed to the shell; `engine` narrows the message list.
 
-    `saved`: the key of a saved filter, "" for other places.
+    `saved`: key of a saved filter, "" for other places.
     """
 
     id: str
@@ -35,7 +35,7 @@ class Place:
     saved: str = ""
 
 
-#: Everything that can be gone to, top to bottom.
+#: All places, top to bottom.
 PLACES = (
     Place("monitoring", "Monitoring"),
     Place("backup", "Backup"),
@@ -53,7 +53,7 @@ PLACES = (
 
 
 class ConsoleTree(Widget, can_focus=True):
-    """Draws the places; moving the cursor goes there at once, Enter gives the workspace the focus."""
+    """Shows the places. Moving the cursor opens a place at once; Enter also focuses the workspace."""
 
     DEFAULT_CSS = """
     ConsoleTree {
@@ -74,7 +74,7 @@ class ConsoleTree(Widget, can_focus=True):
     expanded: reactive[bool] = reactive(True)
 
     class Chosen(Message):
-        """A place was chosen; `enter` where the workspace is to get the focus."""
+        """A place was chosen. `enter`: focus the workspace."""
 
         def __init__(self, place: Place, *, enter: bool) -> None:
             super().__init__()
@@ -82,14 +82,14 @@ class ConsoleTree(Widget, can_focus=True):
             self.enter = enter
 
     class Delete(Message):
-        """The user wants what is kept at a place deleted."""
+        """Delete the item at a place (a saved filter)."""
 
         def __init__(self, place: Place) -> None:
             super().__init__()
             self.place = place
 
     class Left(Message):
-        """The user wants back to the workspace."""
+        """The user wants to go back to the workspace."""
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -98,7 +98,7 @@ class ConsoleTree(Widget, can_focus=True):
         self._saved_counts: dict[str, int | None] = {}
 
     def show_counts(self, total: int, engines: Mapping[Engine | None, int], others: Mapping[str, int]) -> None:
-        """Set the counts: all copies, copies by engine, and of other places by id: none is shown for nothing."""
+        """Set the counts: all copies, copies by engine, and counts of other places by id (0 is not shown)."""
         counts = {place.id: engines.get(place.engine, 0) for place in PLACES if place.engine is not None}
         counts["all"] = total
         counts.update({place: count for place, count in others.items() if count})
@@ -107,18 +107,18 @@ class ConsoleTree(Widget, can_focus=True):
             self.refresh()
 
     def show_saved(self, names: Mapping[str, str], counts: Mapping[str, int | None]) -> None:
-        """Set the saved filters: by key how each is written, and how many copies it matches, None: not known yet."""
+        """Set the saved filters: their names and the numbers of matching copies (None: unknown), by key."""
         here = self.places[self.cursor].id
         saved = [Place(f"saved:{key}", name, 2, saved=key) for key, name in names.items()]
         if saved != self._saved or counts != self._saved_counts:
             self._saved, self._saved_counts = saved, dict(counts)
-            # The cursor stays on its place where lines come and go above it.
+            # keep the cursor on its place when lines are added or removed above it
             self.cursor = self._index(here) or 0
             self.refresh()
 
     @property
     def places(self) -> list[Place]:
-        """The lines that there are; more than are to be seen where the terminal is low."""
+        """All present lines, including those scrolled out of sight."""
         found: list[Place] = []
         for place in PLACES:
             if place.id == "saved" and not self._saved:
@@ -129,11 +129,11 @@ class ConsoleTree(Widget, can_focus=True):
 
     @property
     def _top(self) -> int:
-        """The first line that is to be seen: the cursor is in the middle where not all are."""
+        """Index of the first visible line. If not all lines fit, the cursor is in the middle."""
         return max(0, min(self.cursor - self.size.height // 2, len(self.places) - self.size.height))
 
     def watch_here(self, here: str) -> None:
-        """Let the cursor follow where the shell went by other ways."""
+        """Move the cursor to the place shown, also if it was not opened from the tree."""
         index = self._index(here)
         if index is not None:
             self.cursor = index

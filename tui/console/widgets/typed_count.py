@@ -1,4 +1,4 @@
-"""The number that is typed before something that has no way back: nobody types 1,204 by accident."""
+"""A number that must be typed before an irreversible act: nobody types 1,204 by accident."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from textual.widgets import Input, Static
 
 from tui.console.widgets.controls import Field
 
-#: What may stand between the digits of a number, in one country or another.
+#: Thousands separators of various countries.
 _SEPARATORS = str.maketrans(dict.fromkeys(",.'’_ \u00a0\u2009\u202f", ""))
 
 
 def number_of(text: str) -> int | None:
-    """Parse a whole number, with or without separators; None if it is none."""
+    """Parse a whole number, with or without separators; None if it is not one."""
     digits = text.translate(_SEPARATORS)
     return int(digits) if digits.isascii() and digits.isdecimal() and len(digits) < 20 else None
 
 
 class NumberField(Field):
-    """A field for a number. The key `]`, which is no part of one, is left to the window."""
+    """A field for a number. It leaves the key `]` to the window."""
 
     def check_consume_key(self, key: str, character: str | None) -> bool:
         return key != "right_square_bracket" and super().check_consume_key(key, character)
 
 
 class TypedCount(Vertical, can_focus=False):
-    """``Type 1,204 to delete`` and a field for it. A number of 0 needs no typing, and nothing is shown.
+    """``Type 1,204 to delete`` and a field. If the number is 0, nothing is shown or required.
 
-    The window calls `insist` before it answers, and `need` where what is asked for changes while it is open.
+    The window calls `insist` before it answers, and `need` when the required number changes.
     """
 
     DEFAULT_CSS = """
@@ -42,7 +42,7 @@ class TypedCount(Vertical, can_focus=False):
     """
 
     def __init__(self, number: int = 0, verb: str = "", *, classes: str = "gap") -> None:
-        """`verb` is what the button does, in the middle of a sentence: ``delete``."""
+        """Set up the field. `verb` is what the button does, as in the middle of a sentence: ``delete``."""
         super().__init__(classes=classes)
         self.number = number
         self.verb = verb
@@ -60,11 +60,11 @@ class TypedCount(Vertical, can_focus=False):
 
     @property
     def field(self) -> Field:
-        """The field that the number is typed into."""
+        """The field for the number."""
         return self.query_one("#typed-number", Field)
 
     def need(self, number: int, verb: str = "") -> None:
-        """Ask for this number from now on (0: for none). What was typed for another number is taken out."""
+        """Require this number from now on (0: none). A text typed for another number is cleared."""
         if number != self.number and self.is_mounted:
             self.field.value = ""
         self.number, self.verb = number, verb or self.verb
@@ -80,11 +80,11 @@ class TypedCount(Vertical, can_focus=False):
 
     @property
     def typed(self) -> bool:
-        """True where the number stands in the field, or none is needed."""
+        """True if the field has the number, or none is required."""
         return not self.number or number_of(self.field.value) == self.number
 
     def insist(self) -> bool:
-        """Return True if the number was typed or is not needed; else say what is missing and focus the field."""
+        """Return True if the number was typed or none is required; else show what is missing, and focus the field."""
         if self.typed:
             return True
         wrong = "That is another number" if self.field.value.strip() else "No number was typed"
