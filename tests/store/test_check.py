@@ -1,4 +1,4 @@
-"""`check`: what it counts, that it can be stopped, and that it finds nothing wrong while others write."""
+"""`check`: its counts, that it can be cancelled, and that it reports no errors while others write."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A milter client for tests that speaks byte by byte: packets out, replies in, in whatever pieces a test wants."""
+"""A milter client for tests at byte level: sends packets in any pieces, reads replies."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import struct
 from collections.abc import Sequence
 from pathlib import Path
 
-#: No reply is wanted but to the negotiation and to the end of a message; leading spaces are kept.
+#: Replies only to the negotiation and to the end of a message; leading spaces are kept.
 WAIVED = 0x100 | 0x200 | 0x1000 | 0x2000 | 0x4000 | 0x8000 | 0x80 | 0x40000 | 0x80000 | 0x100000
 
 
@@ -22,7 +22,7 @@ def negotiation(protocol: int = WAIVED) -> bytes:
 def message(
     subject: str, body: bytes = b"body\r\n", to: Sequence[str] = ("a@gw.test",), headers: Sequence[bytes] = ()
 ) -> bytes:
-    """A whole message, from its sender to its end."""
+    """Return the packets of a message, from its sender to its end."""
     found = [packet(b"M", b"<s@gw.test>\0")]
     found += [packet(b"R", f"<{address}>".encode() + b"\0") for address in to]
     found += [packet(b"L", b"Subject\0 " + subject.encode() + b"\0")]
@@ -49,7 +49,7 @@ class MilterClient:
         await self.writer.drain()
 
     async def reply(self) -> bytes:
-        """The next reply, its letter and its data; b"" where the connection is closed."""
+        """Read the next reply: its letter and data; b"" if the connection is closed."""
         try:
             async with asyncio.timeout(30):
                 (length,) = struct.unpack(">I", await self.reader.readexactly(4))

@@ -1,4 +1,4 @@
-"""A client for tests that speaks SMTP and LMTP byte by byte, and says nothing that it was not told to say."""
+"""An SMTP and LMTP client for tests at byte level that sends only what the test tells it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 
 class Reply(NamedTuple):
-    """A reply, all its lines: the code and the text without the codes, lines joined by LF."""
+    """A complete reply: its code, and its text without the codes, lines joined by LF."""
 
     code: int
     text: str
@@ -22,7 +22,7 @@ class WireClient:
 
     @classmethod
     async def tcp(cls, port: int, greet: str = "") -> WireClient:
-        """Connect, read the banner, and greet with `greet` ("EHLO", "LHLO") where it is given."""
+        """Connect, read the banner, and greet with `greet` ("EHLO", "LHLO") if given."""
         client = cls(*await asyncio.open_connection("127.0.0.1", port))
         assert (await client.reply()).code == 220
         if greet:
@@ -30,7 +30,7 @@ class WireClient:
         return client
 
     async def reply(self) -> Reply:
-        """The next reply; code 0 where the connection is closed."""
+        """Read the next reply; code 0 if the connection is closed."""
         lines = []
         while True:
             async with asyncio.timeout(20):
@@ -50,14 +50,14 @@ class WireClient:
         await self.writer.drain()
 
     async def envelope(self, sender: str = "s@gw.test", to: Sequence[str] = ("a@gw.test",)) -> None:
-        """MAIL, RCPT and DATA, all of them accepted."""
+        """Send MAIL, RCPT and DATA; assert that each is accepted."""
         assert (await self.ask(f"MAIL FROM:<{sender}>")).code == 250
         for address in to:
             assert (await self.ask(f"RCPT TO:<{address}>")).code == 250
         assert (await self.ask("DATA")).code == 354
 
     async def message(self, raw: bytes, sender: str = "s@gw.test", to: Sequence[str] = ("a@gw.test",)) -> Reply:
-        """Send a message (lines end in CR LF); the first reply to it."""
+        """Send a message (lines end in CR LF); return the first reply to it."""
         await self.envelope(sender, to)
         await self.put(stuffed(raw))
         return await self.reply()
@@ -67,5 +67,5 @@ class WireClient:
 
 
 def stuffed(raw: bytes) -> bytes:
-    """A message as DATA carries it, with its end."""
+    """Return a message as DATA carries it, with its end."""
     return (b"\r\n" + raw).replace(b"\r\n.", b"\r\n..")[2:] + b".\r\n"

@@ -1,4 +1,4 @@
-"""The milter, spoken to byte by byte: messages that follow each other without waiting, and how much is held of one."""
+"""The milter at byte level: messages that follow each other without waiting, and how much of one is held."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MIB = 1 << 20
 
 
 class Judge:
-    """Refuses each message with its subject, once the test lets it."""
+    """A judge that refuses each message with its subject as the reply, once the test releases it."""
 
     def __init__(self) -> None:
         self.seen: list[Incoming] = []
@@ -37,7 +37,7 @@ class Judge:
         self.seen.append(incoming)
         self.busy += 1
         self.most_busy = max(self.busy, self.most_busy)
-        # The later ones are ready sooner: the order of the answers is not that of the judging by itself.
+        # Later messages are judged sooner, so the order of the answers is not the order in which judging ends.
         for _ in range(max(1, 20 - len(self.seen))):
             await asyncio.sleep(0)
         await self.go_on.wait()
@@ -70,9 +70,6 @@ async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(20):
         while not condition():
             await asyncio.sleep(0.005)
-
-
-# --- Pipelining ------------------------------------------------------------------------------------------------------
 
 
 async def test_messages_in_one_packet_are_answered_in_their_order(tmp_path: Path) -> None:
@@ -167,7 +164,7 @@ async def test_a_stop_answers_what_is_judged_and_takes_no_further_message(tmp_pa
 
 
 async def test_a_client_that_reads_no_replies_is_not_answered_without_end(tmp_path: Path) -> None:
-    """Each command is answered here, and the client reads nothing: what it sends must stay in its own buffers."""
+    """Each command here is answered, and the client reads nothing: its input must stay in its own buffers."""
     async with serving(tmp_path, Judge()) as (server, path):
         client = await MilterClient.unix(path, protocol=0)
         flood = asyncio.create_task(client.put(packet(b"H", b"x\0") * 1_000_000))
@@ -182,11 +179,8 @@ async def test_a_client_that_reads_no_replies_is_not_answered_without_end(tmp_pa
         await asyncio.gather(flood, return_exceptions=True)
 
 
-# --- How much is held ------------------------------------------------------------------------------------------------
-
-
 class Wire(asyncio.Transport):
-    """A transport that takes replies, for a session that is fed without a socket."""
+    """A transport that records replies, for a session fed without a socket."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -203,7 +197,7 @@ class Wire(asyncio.Transport):
 
 
 async def held(judge: Judge, largest: int, part: bytes, times: int) -> tuple[bytes, int]:
-    """What a session of `largest` bytes a message answers where `part` comes `times`, and the most that it took."""
+    """Return a session's answer when `part` comes `times`, with a limit of `largest` bytes, and its peak memory."""
     session = Session(judge, max_size=largest, opened=lambda _: None, closed=lambda _: None)
     wire = Wire()
     session.connection_made(wire)
@@ -241,9 +235,9 @@ async def test_a_message_is_cut_off_at_its_largest_size_wherever_that_is(part: b
     if part[4:5] != b"D":
         assert incoming.truncated
         assert len(incoming.raw) > 0.85 * largest
-        assert b"end" not in incoming.raw  # nothing behind what is missing
+        assert b"end" not in incoming.raw  # nothing after the missing part
     assert b"\r\n\r\n" in incoming.raw
-    # The parts, the message that they make, and the piece that has just been read.
+    # The parts, the message assembled from them, and the piece read last.
     assert peak < 3 * largest + 20 * len(part), (peak, len(part))
 
 
@@ -266,7 +260,7 @@ async def test_too_many_recipients_refuse_the_message_and_take_no_memory(
         answer, peak = await held(judge, 50_000, packet(b"R", b"<a@gw.test>\0") * 100, 40)
     assert answer == b"y554 5.5.3 Too many recipients" and judge.seen == []
     assert peak < 120_000, peak
-    # An MTA may well send some thousands; and the next message of a session is judged.
+    # An MTA may send some thousands; and the session's next message is judged.
     to = [f"recipient-{number}@gw.test" for number in range(5000)]
     async with serving(tmp_path, judge) as (_, path):
         client = await MilterClient.unix(path)
@@ -289,7 +283,7 @@ async def test_macros_that_are_told_again_are_each_message_s_own(tmp_path: Path)
     judge = Judge()
     async with serving(tmp_path, judge) as (_, path):
         client = await MilterClient.unix(path)
-        for macros in ("4x", "4x", "", "4y"):  # As Postfix does: before the field, the body and the end.
+        for macros in ("4x", "4x", "", "4y"):  # Postfix sends them before the field, the body and the end.
             told = {letter: packet(b"D", letter + b"i\0" + macros.encode() + b"\0") for letter in (b"L", b"B", b"E")}
             whole = message("x").split(packet(b"N"))
             await client.put(whole[0])
@@ -371,7 +365,7 @@ async def test_while_a_message_is_judged_its_client_is_told_again_and_again(
         while (answer := (await answers(client, 1))[0]) == "p":
             pass
         assert answer == "y554 5.7.1 one"
-        # And not between two: the timer of the one that was answered is gone.
+        # There is no limit between two messages: the timer of the answered message is gone.
         [session] = server._sessions
         assert session._progress is None and not session.busy
         judge.go_on.clear()

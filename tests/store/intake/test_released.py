@@ -1,4 +1,4 @@
-"""Released mail that comes back in: our own fields found and bounded, a marker that is good once and for no other."""
+"""Released mail that comes back: our own fields found and limited, and a marker that is valid once, for one message."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_a_marker_is_found_and_taken_off_with_all_fields_of_ours() -> None:
 
 
 class Sent(NamedTuple):
-    """What went out: the bytes as a relay has them, and whom they are to."""
+    """A sent message: its bytes as a relay has them, and its recipients."""
 
     raw: bytes
     to: list[str]
@@ -87,7 +87,7 @@ class Sent(NamedTuple):
 
 
 class Lab:
-    """A store with the gateways mx1 and mx2, and what they send out, without a network."""
+    """A store with the gateways mx1 and mx2, and the messages they send, without a network."""
 
     def __init__(self, vault: Vault, folder: Path) -> None:
         self.vault = vault
@@ -122,7 +122,7 @@ class Lab:
         return Sent(RECEIVED + parcel.message, list(parcel.rows), queued)
 
     def back(self, sent: Sent, **other: Any) -> str:
-        """What intake of a gateway says when that comes in."""
+        """Return what a gateway's intake says when this message comes in."""
         raw, to = other.get("raw", sent.raw), other.get("to", sent.to)
         fields = own_fields(raw)
         if fields.marker is None:
@@ -260,7 +260,7 @@ def test_a_revoked_gateway_vouches_for_nothing(lab: Lab, sql: Callable[..., Any]
     rows = [tuple(map(_plain, row)) for row in sql(lab.vault, f"SELECT {columns} FROM release")]
     kept = lab.send("mx2")
     revoke(lab.vault, "mx1")
-    assert lab.rows() == 2  # Those of the other gateway.
+    assert lab.rows() == 2  # those of the other gateway
     assert "these recipients" in lab.back(sent)
     for row in rows:
         sql(lab.vault, f"INSERT INTO release ({columns}) VALUES (?, ?, ?, ?, ?, ?)", *row)
@@ -269,7 +269,7 @@ def test_a_revoked_gateway_vouches_for_nothing(lab: Lab, sql: Callable[..., Any]
 
 
 def test_who_writes_the_database_vouches_for_nothing(lab: Lab, sql: Callable[..., Any]) -> None:
-    """Each change of a row by somebody without a gateway's key, one at a time."""
+    """Each change of a row by a database writer without a gateway's key, one at a time."""
     sent, other = lab.send(to=TO[:1]), lab.send("mx2", to=("eve@corp.example",))
     token = own_fields(sent.raw).marker
     assert token is not None
@@ -359,7 +359,7 @@ def test_an_attempt_over_another_connection_announces_the_same_marker_again(lab:
 
 
 def rows_of(lab: Lab, sent: Sent) -> list[Release]:
-    """The rows of what was sent, as they are in the store."""
+    """Read the rows of the sent message from the store."""
     marker = own_fields(sent.raw).marker
     assert marker is not None
     with lab.vault.reading():

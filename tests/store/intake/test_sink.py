@@ -1,4 +1,4 @@
-"""SMTP and LMTP listeners, spoken to byte by byte: what the handler gets, and what the client is told."""
+"""SMTP and LMTP listeners at byte level: what the handler gets, and what the client is told."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Judge = Callable[[Incoming], Outcome | Sequence[Outcome]]
 
 
 class Handled:
-    """A handler that keeps what it gets and waits where it is told to."""
+    """A handler that keeps what it gets and waits if told to."""
 
     def __init__(self, judge: Judge | None = None) -> None:
         self.judge = judge or (lambda _incoming: Accept())
@@ -77,10 +77,10 @@ async def test_a_message_with_its_envelope_and_its_original_client() -> None:
         assert incoming.received_at > 0
         assert not incoming.truncated
         assert not incoming.trusted_headers
-        # The next message of the session has a client of its own.
+        # The next message of the session has its own client.
         assert (await client.message(RAW, "")).code == 250
         assert (handled.seen[1].sender, handled.seen[1].queue_id) == ("", "")
-        # The MTA on this host is not where the message came from.
+        # The MTA on this host is not the origin of the message.
         assert handled.seen[1].client_address == ""
         assert handled.seen[1].helo == "client.test"
 
@@ -145,7 +145,7 @@ async def test_a_defect_in_the_handler_makes_the_client_try_again(caplog: pytest
 
 
 async def test_everything_at_once() -> None:
-    """All commands of two messages and their contents in one write, and every reply in its order."""
+    """All commands of two messages and their contents in one write; every reply comes in order."""
     handled = Handled()
     async with serving("smtp", handled) as (_server, port):
         client = await WireClient.tcp(port)
@@ -424,7 +424,7 @@ async def test_commands_in_a_row_are_worked_off_beside_those_of_others(monkeypat
 
 @given(chunks=st.lists(st.binary(max_size=12).map(lambda data: data.replace(b"\0", b"\n")), max_size=12))
 async def test_lines_are_the_same_however_they_come(chunks: list[bytes]) -> None:
-    """In whatever pieces bytes come, the lines are those of all of them; what is behind the last stays."""
+    """The lines are the same for any division of the bytes into pieces; bytes after the last line end are kept."""
     reader = asyncio.StreamReader()
     source = Input(reader, None)
     whole = b"".join(chunks)
@@ -468,7 +468,7 @@ async def test_a_command_line_without_end_takes_no_memory() -> None:
 
 @pytest.mark.parametrize("part", [b"X-Large: " + b"h" * 2_000 + b"\r\n", b"X: y\r\n", b"b" * 2_000, b".\r\n"])
 def test_of_a_message_that_is_too_large_no_more_is_held_wherever_that_is(part: bytes) -> None:
-    """The header counts as the body does; a line of one dot is doubled on its way."""
+    """The header counts like the body; a line of one dot is doubled in transfer."""
     largest, content = 50_000, Content(50_000)
     sent = stuffed(part * (16 * largest // len(part)))[:-3]
     tracemalloc.start()

@@ -1,4 +1,4 @@
-"""A listener that sends accepted messages on: the client is told 250 only for what the next hop has."""
+"""A listener that passes messages on answers 250 only for messages that the next hop has accepted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Arguments of SMTP commands, byte for byte, and replies that no text from elsewhere can break."""
+"""Arguments of SMTP commands, byte for byte, and replies that foreign text cannot break."""
 
 from __future__ import annotations
 

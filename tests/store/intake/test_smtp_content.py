@@ -1,4 +1,4 @@
-"""Content behind DATA: whatever the bytes and wherever the chunks are cut, the message is what was sent."""
+"""Content after DATA: for any bytes and any division into chunks, the message equals what was sent."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from store.intake.smtp.content import Content
 from tests.store.intake.smtp_wire import stuffed
 
-#: Bytes that make the most of dots and line ends.
+#: Bytes with many dots and line ends.
 tricky = st.lists(st.sampled_from([b".", b"\r\n", b"\r", b"\n", b"x", b"\x00\xff", b".\r\n", b"\n.\n"])).map(b"".join)
 
 

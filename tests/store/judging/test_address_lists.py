@@ -1,4 +1,4 @@
-"""Address lists: whose entry counts for whom, several recipients, and how the lists lie in the store."""
+"""Address lists: whose entries apply to whom, several recipients, and the stored form of the lists."""
 
 from __future__ import annotations
 
@@ -39,26 +39,26 @@ LISTS = AddressLists(
 @pytest.mark.parametrize(
     ("sender", "recipients", "color", "blacklisted_by", "whitelisted_by"),
     [
-        # the organisation's lists are everybody's
+        # the organisation's lists apply to all users
         ("x@a.bad.example", [ANN], "black", (), ()),
         ("x@a.bad.example", [ANN, EVE], "black", (), ()),
         ("x@a.bad.example", [], "black", (), ()),
         ("x@partner.example", [ANN, EVE], "white", (), ()),
         ("x@else.example", [ANN], "", (), ()),
         ("", [ANN], "", (), ()),
-        # an entry that is more exact is an exception to one that is less
+        # a more exact entry is an exception to a less exact one
         ("good@shop.example", [EVE], "white", (), ()),
         ("bad@shop.example", [EVE], "black", (), ()),
-        # a user's lists count for their mail
+        # a user's lists apply to the user's mail
         (SENDER, [ANN], "black", (ANN,), ()),
         (SENDER, [EVE], "white", (), (EVE,)),
         (SENDER, ["Ann+shop@CORP.example"], "black", (ANN,), ()),
-        # nobody's list decides for somebody else
+        # no user's list decides for another user
         (SENDER, [ANN, BOB], "black", (ANN, BOB), ()),
         (SENDER, [ANN, "zoe@corp.example"], "", (ANN,), ()),
         (SENDER, [EVE, "zoe@corp.example"], "", (), (EVE,)),
         (SENDER, [ANN, EVE], "", (ANN,), (EVE,)),
-        # a user does not lift what the organisation blocks, and may block whom it lets in
+        # a user cannot lift the organisation's block, but can block what it allows
         ("bad@shop.example", [ANN], "black", (), (ANN,)),
         ("x@partner.example", [BOB], "black", (BOB,), ()),
         ("x@partner.example", [BOB, EVE], "", (BOB,), ()),

@@ -1,4 +1,4 @@
-"""Patterns of addresses: what matches what, how exactly, and that no pattern or address is slow or raises."""
+"""Patterns of addresses: which match, how exactly, and that no pattern or address is slow or raises."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Taking attachments off: a note in the place of each, and every other byte as it was."""
+"""Removing attachments: a note in place of each, and every other byte unchanged."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TEXT_NOTE = rb"\[An attachment was removed from this message: [^\r\n]*\]"
 
 @dataclass
 class Builder:
-    """A message as pieces: bytes that belong to nobody (index None), or to the attachment of that index."""
+    """A message as pieces: bytes outside of attachments (index None), or bytes of the attachment with that index."""
 
     pieces: list[tuple[bytes, frozenset[int]]] = field(default_factory=list)
     inside: frozenset[int] = frozenset()
@@ -39,7 +39,7 @@ class Builder:
         return b"".join(data for data, _ in self.pieces)
 
     def without(self, which: set[int]) -> re.Pattern[bytes]:
-        """What the message must look like without these."""
+        """Return the expected message without these attachments."""
         out: list[bytes] = []
         gone: set[int] = set()
         for data, inside in self.pieces:
@@ -80,7 +80,7 @@ ROOTS = st.builds(Tree, st.just("multipart"), TEXTS, st.lists(TREES, min_size=1,
 
 
 def build(tree: Tree, out: Builder, top: bytes = b"") -> None:
-    """Write the tree; an attachment's pieces all bear its number and those of what it lies in."""
+    """Write the tree; mark an attachment's pieces with its number and those of the parts that contain it."""
     before = out.inside
     if tree.kind in ("file", "base64", "inline", "message"):
         out.inside |= {out.count}
@@ -137,7 +137,7 @@ def test_any_bytes_do_not_raise(raw: bytes) -> None:
 
 
 def test_the_corpus_without_its_attachments(corpus_files: list[Path]) -> None:
-    """What a reader sees of real messages stays, but for the attachments; and nothing else goes."""
+    """Real messages lose their attachments and nothing else that a reader sees."""
     changed = 0
     for path in corpus_files:
         raw = path.read_bytes()
@@ -160,7 +160,7 @@ def test_the_corpus_without_its_attachments(corpus_files: list[Path]) -> None:
 
 
 def test_changes_made_by_an_mta_come_to_the_same(corpus_files: list[Path]) -> None:
-    """Fields deleted and added and the body replaced, as an MTA does it, give the same bytes as all at once."""
+    """Fields deleted and added and the body replaced, as an MTA does it, give the same bytes as one change."""
     compared = 0
     for path in corpus_files:
         raw = path.read_bytes().replace(b"\r\n", b"\n").replace(b"\r", b"\n").replace(b"\n", b"\r\n")

@@ -1,4 +1,4 @@
-"""Content filtering: banned names in every disguise, banned formats by content, size, and messages within messages."""
+"""Content filtering: banned names in every disguise, banned formats by content, size, and nested messages."""
 
 from __future__ import annotations
 
@@ -226,7 +226,7 @@ def test_nothing_raises(raw: bytes, name: str, kind: str) -> None:
 
 
 def test_the_corpus(corpus_files: list[Path]) -> None:
-    """Every attachment of real messages is told by its format, and taken off, and then nothing is found any more."""
+    """The format of every attachment of real messages is recognised; after removal, nothing is found."""
     policy = ContentPolicy(banned_formats=("*/*",), banned_names=("*.*",))
     for path in corpus_files:
         raw = path.read_bytes()

@@ -1,4 +1,4 @@
-"""clamd's protocol against a server that says what a test wants: verdicts, and every way not to give one."""
+"""clamd's protocol against a scripted server: verdicts, and all failures to give one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RELEASE = int(datetime(2026, 11, 23, 9, 41, 10).timestamp() * 1000)
 
 
 async def read_stream(reader: asyncio.StreamReader) -> bytes:
-    """The message of an INSTREAM whose command was read already."""
+    """Read the message of an INSTREAM whose command has been read."""
     message = b""
     while length := struct.unpack(">I", await reader.readexactly(4))[0]:
         message += await reader.readexactly(length)
@@ -30,7 +30,7 @@ async def read_stream(reader: asyncio.StreamReader) -> bytes:
 def answering(
     answer: bytes, seen: list[bytes] | None = None, version: bytes = VERSION, pong: bytes = b"PONG\0"
 ) -> Talk:
-    """A clamd that gives `answer` to each message."""
+    """Run a clamd that gives `answer` to each message."""
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         match await reader.readuntil(b"\0"):

@@ -1,4 +1,4 @@
-"""rspamd's answers to verdicts, the envelope that it gets, and every way not to give a verdict."""
+"""rspamd's protocol against a scripted server: verdicts, the envelope sent, and all failures to give a verdict."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def answer(action: str = "no action", symbols: tuple[str, ...] = (), **more: obj
 
 
 def answering(reply: bytes, seen: list[bytes] | None = None) -> Talk:
-    """An rspamd that gives `reply` to each message, and answers pings."""
+    """Run an rspamd that gives `reply` to each message and answers pings."""
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")

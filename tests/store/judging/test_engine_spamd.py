@@ -1,4 +1,4 @@
-"""spamd's protocol against a server that says what a test wants."""
+"""spamd's protocol against a scripted server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When a scanner counts as down, who is asked again and when, and that no message can keep it from the next."""
+"""When a scanner counts as down, when it is asked again, and that no message can disable it for the next."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CLEAN = EngineResult(True, (Verdict(Engine.ANTI_VIRUS, Status.CLEAN),))
 
 
 class Scripted(RemoteScanner):
-    """A scanner whose answers and pings the test writes."""
+    """A scanner with scripted answers and pings."""
 
     main_engines = (Engine.ANTI_VIRUS,)
     engines = frozenset((Engine.ANTI_VIRUS,))
@@ -45,7 +45,7 @@ class Scripted(RemoteScanner):
 
 
 def failing(*errors: Exception | None) -> Callable[[Incoming], Awaitable[EngineResult]]:
-    """Fails with each of these in turn (None: answers), and then answers."""
+    """Fail with each of these errors in turn (None: answer), then answer."""
     left = list(errors)
 
     async def answer(_incoming: Incoming) -> EngineResult:
@@ -106,7 +106,7 @@ async def test_it_is_up_again_once_it_answers(monkeypatch: pytest.MonkeyPatch) -
 
 
 async def test_a_message_that_makes_it_slow_leaves_it_up() -> None:
-    """Else a sender could switch the scanner off for the messages after theirs."""
+    """Otherwise a sender could disable the scanner for later messages."""
     scanner = Scripted(time_limit=0.05)
 
     async def slow(_incoming: Incoming) -> EngineResult:
@@ -267,7 +267,7 @@ def test_words_are_one_short_line() -> None:
 
 
 async def test_what_is_left_of_a_message_is_asked_about_again() -> None:
-    """A virus in the text stays where only attachments are taken off."""
+    """A virus in the text stays if only attachments are removed."""
     scanner = Scripted()
 
     async def by_text(incoming: Incoming) -> EngineResult:
@@ -291,13 +291,13 @@ async def test_one_that_nothing_was_heard_of_is_looked_at(monkeypatch: pytest.Mo
     scanner = Scripted()
     await scanner.look()
     assert scanner.pinged == 1
-    await scanner.look()  # It answered just now.
+    await scanner.look()  # It has just answered.
     assert scanner.pinged == 1
     monkeypatch.setattr(states, "QUIET", 0.0)
     scanner.broken = ConnectionRefusedError(111, "x")
     await scanner.look()
     assert (scanner.pinged, scanner.state.up) == (2, False)
-    await scanner.look()  # It is left alone for a moment.
+    await scanner.look()  # It is not asked for a moment.
     assert scanner.pinged == 2
     monkeypatch.setattr(scanner, "_left_alone_until", 0.0)
     scanner.broken = None

@@ -1,4 +1,4 @@
-"""The judgement on a message: a table of cases, and what holds for all of them."""
+"""The judgement of a message: a table of cases, and properties of all cases."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def message(raw: bytes = WITH_ATTACHMENT, *recipients: str, **more: Any) -> Inco
 
 
 def results(*verdicts: Verdict, clamd: bool = True, rspamd: bool = True) -> dict[str, EngineResult]:
-    """What clamd and rspamd answer; not scanned where one is down."""
+    """Return the answers of clamd and rspamd; "not scanned" for one that is down."""
     found = {}
     for name, engines, up in (("clamd", CLAMD, clamd), ("rspamd", RSPAMD, rspamd)):
         own = tuple(v for v in verdicts if (v.engine is Engine.ANTI_VIRUS) == (name == "clamd"))
@@ -92,7 +92,8 @@ def test_ham_goes_on() -> None:
         ([INFECTED], rule(anti_virus={Status.INFECTED: Action.DELETE_ATTACHMENT}), INFECTED, Action.DELETE_ATTACHMENT,
          True),
         ([NAME], DEFAULT_RULE, NAME, Action.DELETE_ATTACHMENT, True),
-        # What is skipped does not save what another engine deletes, and what goes whole needs no attachment taken off.
+        # A verdict that is skipped does not prevent another engine's deletion; a deleted message needs no attachment
+        # removed.
         ([INFECTED, SPAM], rule(anti_virus={Status.INFECTED: Action.SKIP}), SPAM, Action.DELETE_MESSAGE, True),
         ([NAME, SPAM], DEFAULT_RULE, SPAM, Action.DELETE_MESSAGE, True),
         ([NAME, PROBABLE], DEFAULT_RULE, NAME, Action.DELETE_ATTACHMENT, True),

@@ -1,4 +1,4 @@
-"""What is known today of many addresses at once: what was counted for each, and nothing of others."""
+"""Looking up many addresses at once gives each one's counts and no other's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rules: which matches, what they do by default, what is not a rule, and how they lie in the store."""
+"""Rules: which one matches, their defaults, invalid rules, and their stored form."""
 
 from __future__ import annotations
 
@@ -202,7 +202,7 @@ def test_written_and_read_again(any_vault: Vault, open_again: Callable[[], Vault
 
 @pytest.mark.parametrize("first", [DEFAULT_RULE, FIRST_RULE])
 def test_what_a_rule_leaves_out_for_an_engine_that_is_down_is_as_in_default(vault: Vault, first: Rule) -> None:
-    """A store that was made before its rules were written at once keeps what it did; a new one waits."""
+    """A store made before its rules were written at once keeps its behaviour; a new one waits."""
     if first is FIRST_RULE:
         write_first(vault)
     assert read_rules(vault)[0].if_down == first.if_down
@@ -211,7 +211,7 @@ def test_what_a_rule_leaves_out_for_an_engine_that_is_down_is_as_in_default(vaul
     assert a.if_down == default.if_down == first.if_down
     assert b.if_down == {**first.if_down, **by_hand.if_down}
     assert preview_rules(vault, [a, b, default]) == (a, b, default) == read_rules(vault)
-    # A rule that is added goes by the Default of now.
+    # An added rule inherits from the current Default.
     changed = msgspec.structs.replace(default, if_down={Engine.ANTI_VIRUS: IfDown.GO_ON})
     assert write_rules(vault, [Rule(name="c"), changed])[0].if_down == {**first.if_down, **changed.if_down}
 

@@ -1,4 +1,4 @@
-"""Rules and address lists as text: what is written is read back, and what is wrong is named with its line."""
+"""Rules and address lists as text: they are read back as written, and errors are named with their line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Verdicts and envelope out of scanners' header fields."""
+"""Verdicts and envelope from scanners' header fields."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def found(header: str) -> list[tuple[Engine, Status]]:
             "X-Spamd-Result: default: True [18.00 / 15.00];\n\tMALICIOUS_LINK(8.00)[x.example]\n",
             [(Engine.ANTI_PHISHING, Status.MALICIOUS_LINK), SPAM],
         ),
-        # What an option in brackets says is the sender's text, not a symbol.
+        # The option in brackets is the sender's text, not a symbol.
         ("X-Spamd-Result: default: False [0.00 / 15.00];\n\tSUBJ(0.00)[PHISHING(, MALICIOUS_LINK]\n", [CLEAN]),
         ("X-Rspamd-Action: reject\n", [SPAM]),
         ("X-Rspamd-Action: no action\n", [CLEAN]),
@@ -80,7 +80,7 @@ def found(header: str) -> list[tuple[Engine, Status]]:
             [(Engine.CONTENT, Status.BANNED_FILE_FORMAT)],
         ),
         ('X-Amavis-Alert: BAD HEADER SECTION, Duplicate header field: "References"\n', []),
-        # Scanners write above what arrived: the topmost field is theirs.
+        # Scanners write at the top: the topmost field is theirs.
         ("X-Spam-Flag: YES\nX-Spam-Flag: NO\n", [SPAM]),
     ],
 )
@@ -185,7 +185,7 @@ def test_database_date() -> None:
     "before",
     [
         b"Subject: x\r\n\r\n",
-        # What the view has always shown as body, and a verdict was believed from.
+        # The view has always shown this as body, and a verdict was once read from it.
         b"\n",
         b"\r\n",
         b"Subject: x\nno field\n",

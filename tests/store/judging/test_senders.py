@@ -1,4 +1,4 @@
-"""Whom a message is from, what says so, and what it adds to the counters."""
+"""The sender of a message, how it is authenticated, and what the message adds to the counters."""
 
 from __future__ import annotations
 

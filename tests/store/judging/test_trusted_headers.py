@@ -1,4 +1,4 @@
-"""Scanners' header fields count where the listener is trusted, and nowhere else."""
+"""Scanners' header fields count on trusted listeners only."""
 
 from __future__ import annotations
 

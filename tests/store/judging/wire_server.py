@@ -1,4 +1,4 @@
-"""A server on a unix socket that says exactly what a test wants, in the place of a scanner."""
+"""A scripted server on a unix socket, in place of a scanner."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 class WireServer:
-    """Answers each connection with `talk`, which a test may replace while it runs; `connections` counts them."""
+    """Answers each connection with `talk`, which a test can replace while it runs; `connections` counts them."""
 
     def __init__(self, path: Path, talk: Talk) -> None:
         self.path = path
@@ -53,7 +53,7 @@ class WireServer:
 
 @contextlib.asynccontextmanager
 async def serving(path: Path, talk: Talk) -> AsyncIterator[WireServer]:
-    """A running WireServer."""
+    """Run a WireServer."""
     server = WireServer(path, talk)
     await server.start()
     try:
@@ -63,13 +63,13 @@ async def serving(path: Path, talk: Talk) -> AsyncIterator[WireServer]:
 
 
 async def mute(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
-    """Takes everything and never says a word."""
+    """Read everything and answer nothing."""
     while await reader.read(65536):
         pass
     await asyncio.Event().wait()
 
 
 def incoming(raw: bytes = b"Subject: x\r\n\r\nbody\r\n", **changes: object) -> Incoming:
-    """A message as a listener hands it over."""
+    """Make a message as a listener passes it on."""
     values: dict[str, object] = {"sender": "s@example.org", "recipients": ["r@example.com"], **changes}
     return Incoming(raw, **values)

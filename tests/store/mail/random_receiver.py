@@ -1,4 +1,4 @@
-"""An SMTP receiver that fails, stalls and drops connections at random, and keeps a log of what it took."""
+"""An SMTP receiver that fails, stalls and drops connections at random, and logs what it accepted."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ _MESSAGE_ID = re.compile(rb"^Message-ID: <([^>]*)>", re.IGNORECASE | re.MULTILIN
 
 
 class Taken(NamedTuple):
-    """A recipient of a message that was taken: from then on the receiver has it, whatever the client learns of that."""
+    """A recipient of an accepted message: the receiver has it, whatever the client learns."""
 
     message_id: str
     address: str
 
 
 class Drop(Exception):
-    """The connection is to be cut now."""
+    """Raised to cut the connection."""
 
 
 class RandomReceiver:
-    """Runs in a thread of its own. `taken` is its log; `faults` counts what it did, by name.
+    """Runs in its own thread. `taken` is its log; `faults` counts its faults, by name.
 
-    Each fault has a chance; one random generator with a fixed seed decides, in the order in which commands come.
+    Each fault has a probability; one random generator with a fixed seed decides, in the order of the commands.
     """
 
-    #: (where, what): the chance. `before` and `after` are before and after the final dot was taken.
+    #: (where, what): the probability. `before` and `after`: before and after the message is accepted at the final dot.
     CHANCES: ClassVar = {
         ("MAIL", "451 later"): 0.02,
         ("RCPT", "451 mailbox busy"): 0.04,
@@ -77,7 +77,7 @@ class RandomReceiver:
         server.close()
 
     async def _fault(self, where: str) -> str:
-        """What goes wrong here: "" for nothing, else a reply to give. Raises Drop."""
+        """Draw the fault at this point: "" for none, else a reply to give. Raises Drop."""
         dice = self._random.random()
         for (place, what), chance in self.CHANCES.items():
             if place != where:

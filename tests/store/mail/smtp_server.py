@@ -1,4 +1,4 @@
-"""A scripted SMTP server for tests: keeps what it takes, and fails at the points that its script names."""
+"""A scripted SMTP server for tests: keeps what it accepts, and fails where its script says."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ POINTS = ("connect", "ehlo", "mail", "rcpt", "data", "content", "dot", "replied"
 
 @dataclass
 class Taken:
-    """One message that the server answered 250 to (or would have, had it not died at `dot`)."""
+    """A message that the server answered with 250 (or would have, had it not died at `dot`)."""
 
     mail: str
     rcpt: list[str]
@@ -22,10 +22,10 @@ class Taken:
 
 
 class ScriptedServer:
-    """Listens on loopback. `script(point, argument)` answers: None go on, "die" cut the line, or a reply to give.
+    """Listens on loopback. `script(point, argument)` returns None (go on), "die" (cut the connection) or a reply.
 
-    `taken` holds every message whose final dot arrived and that the script let pass, durable or not from the client's
-    point of view: dying at `dot` happens BEFORE it is taken, dying at `replied` after it was taken but unanswered.
+    `taken` holds every message whose final dot arrived and that the script let pass, whether or not the client knows
+    it: dying at `dot` happens BEFORE the message is accepted, dying at `replied` after it was accepted but unanswered.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class ScriptedServer:
         self.taken: list[Taken] = []
         self.sessions = 0
         self.commands: list[str] = []
-        #: The parameters of each recipient that had any, by address.
+        #: The parameters of each recipient with parameters, by address.
         self.asked: dict[str, list[str]] = {}
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()

@@ -1,4 +1,4 @@
-"""The changes of an Accept, made to the bytes of a message."""
+"""The changes of an Accept, applied to the bytes of a message."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Addresses: what may stand in an envelope, and what a header or an operator's line yields."""
+"""Addresses: which are valid in an envelope, and which are found in a header or an operator's line."""
 
 from __future__ import annotations
 

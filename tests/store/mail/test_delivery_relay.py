@@ -1,4 +1,4 @@
-"""The relay's URL: what is understood, what is refused, and that no password is ever shown."""
+"""The relay's URL: which are accepted, which refused, and that no password is ever shown."""
 
 from __future__ import annotations
 

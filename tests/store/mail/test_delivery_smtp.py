@@ -40,9 +40,6 @@ def script(**answers: str) -> Callable[[str, str], str | None]:
     return lambda point, argument: answers.get(point)
 
 
-# ---------------------------------------------------------------- bytes
-
-
 @given(st.binary(max_size=200) | st.lists(st.sampled_from([b"\r", b"\n", b".", b"\0", b"a", b"\xff"])).map(b"".join))
 def test_the_wire_form_carries_exactly_the_message(message: bytes) -> None:
     try:
@@ -89,9 +86,6 @@ async def test_a_hidden_end_of_message_is_refused_before_anything_is_sent() -> N
         assert outcomes["r@x.example"].state is State.FAILED
         assert not any(command.startswith("MAIL") for command in server.commands)
         await session.close()
-
-
-# ---------------------------------------------------------------- envelope and extensions
 
 
 async def test_the_null_sender_stays_null_and_options_follow_the_offers() -> None:
@@ -164,9 +158,6 @@ async def test_a_refusal_at_any_point_is_definite(point: str, reply: str, state:
         await session.close()
 
 
-# ---------------------------------------------------------------- a connection that dies
-
-
 @pytest.mark.parametrize("point", ["mail", "rcpt", "data"])
 async def test_before_the_content_a_dead_connection_is_never_unknown(point: str) -> None:
     async with ScriptedServer(script(**{point: "die"})) as server:
@@ -220,12 +211,9 @@ async def test_no_relay_there_is_a_lost_session(unused_tcp_port: int) -> None:
         await Session(Relay("127.0.0.1", unused_tcp_port), None, "client.test", QUICK).open()
 
 
-# ---------------------------------------------------------------- TLS and login
-
-
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ssl.SSLContext]:
-    """A self-signed certificate for 127.0.0.1, and a server's context that uses it."""
+    """Make a self-signed certificate for 127.0.0.1, and a server context that uses it."""
     folder = tmp_path_factory.mktemp("tls")
     write_certificate(folder / "cert.pem", folder / "key.pem")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

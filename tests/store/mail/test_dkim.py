@@ -1,4 +1,4 @@
-"""Body hashes of DKIM signatures: the examples of RFC 6376, and what a hostile field can hold."""
+"""Body hashes of DKIM signatures: the examples of RFC 6376, and hostile fields."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from store.mail.dkim import LONGEST, MOST, Holds, body_hashes
 
-#: RFC 6376, 3.4.5: a body, and what it is in either form.
+#: RFC 6376, 3.4.5: a body, and its two canonical forms.
 BODY = b" C \r\nD \t E\r\n\r\n\r\n"
 RELAXED, SIMPLE = b" C\r\nD E\r\n", b" C \r\nD \t E\r\n"
 EMPTY_SIMPLE = "frcCV1k9oG9oKj3dpUqdJg1PxRT2RSN/XKdLCPjaYaY="  # RFC 6376, 3.4.3
@@ -84,7 +84,7 @@ def test_what_is_not_verified_is_unknown(more: dict[str, str]) -> None:
 def test_a_hash_that_is_none_is_unknown() -> None:
     assert holds(signed("", BODY)) is Holds.UNKNOWN
     assert holds(signed("!", BODY)) is Holds.UNKNOWN
-    assert holds(signed(" ".join(hash_of(RELAXED)), BODY)) is Holds.YES  # Blanks in it are no part of it.
+    assert holds(signed(" ".join(hash_of(RELAXED)), BODY)) is Holds.YES  # Blanks within it are ignored.
 
 
 def test_no_more_signatures_than_somebody_signs_with_are_looked_at() -> None:
@@ -94,7 +94,7 @@ def test_no_more_signatures_than_somebody_signs_with_are_looked_at() -> None:
 
 @given(st.lists(st.sampled_from([b" ", b"\t", b"\r\n", b"\n", b"\r", b"x", b"."]), max_size=30).map(b"".join))
 def test_blanks_and_last_lines_count_as_the_form_says(body: bytes) -> None:
-    """The forms, written down once more in another way."""
+    """The canonical forms, written independently."""
     lines = body.replace(b"\r\n", b"\n").split(b"\n")
     while lines and not lines[-1]:
         lines.pop()
@@ -107,7 +107,7 @@ def test_blanks_and_last_lines_count_as_the_form_says(body: bytes) -> None:
 
 
 def _words(line: bytes) -> list[bytes]:
-    """A line cut at its runs of blanks, an empty word where it begins with one."""
+    """Split a line at its runs of blanks; a leading run gives an empty first word."""
     words = line.replace(b"\t", b" ").split(b" ")
     return [word for at, word in enumerate(words) if word or at == 0 or at == len(words) - 1]
 

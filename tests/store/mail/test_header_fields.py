@@ -1,4 +1,4 @@
-"""One cutter of headers: intake, view and release agree on where a header ends, whatever the bytes."""
+"""One header parser: intake, view and release agree on where a header ends, for any bytes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from store.message.message import parse_message
 from store.message.parser import parse_headers
 from tests.store.message.hostile import messages
 
-#: Message, names of the fields, body.
+#: Message, field names, body.
 CUTS = [
     (b"", [], b""),
     (b"A: b", [b"a"], b""),
@@ -71,7 +71,7 @@ def test_inside_a_message_continuations_of_nothing_are_passed_over() -> None:
 
 
 def by_the_book(raw: bytes) -> tuple[list[bytes], bytes]:
-    """The names of the fields, and the body, line by line as the cutter's text tells it."""
+    """Return the field names and the body, line by line as the parser's documentation says."""
     newline = b"\n" if b"\n" in raw else b"\r"
     lines = [line + newline for line in raw.split(newline)]
     lines[-1] = lines[-1][:-1]
@@ -96,34 +96,34 @@ def by_the_book(raw: bytes) -> tuple[list[bytes], bytes]:
 
 
 def all_agree(raw: bytes) -> None:
-    """Everybody who reads a header reads the same one."""
+    """Assert that all readers of a header read the same one."""
     header = header_of(raw)
     fields = list(header.fields())
     assert len(header.text) == len(raw)
     assert [field.start for field in fields] == [header.start, *(field.end for field in fields)][: len(fields)]
     assert not fields or fields[-1].end == header.end
     assert by_the_book(raw) == ([field.name for field in fields], header.text[header.body :])
-    # The view: Headers, and the Text below it.
+    # The view: Headers, and the Text below.
     shown = parse_headers(raw)
     assert shown.raw_headers == header.text[header.start : header.end]
     named = [field.name for field in fields if field.name]
     assert [name.lower().encode() for name, _ in shown.headers] == named
-    # A scanner's word is believed from the header that is shown, and from nothing below it.
+    # Scanner verdicts are read from the displayed header only.
     found = verdicts_from_headers(raw)
     assert found == verdicts_from_headers(shown.raw_headers)
     assert verdicts_from_headers(b"\n" + header.text[header.body :]) == HeaderVerdicts()
     if not fields:
         assert found == HeaderVerdicts()
-    # What content rules and our own marker go by.
+    # The readers for content rules and for our marker.
     block = attachments_of(raw).block
     assert (block.start, block.end, block.body) == (header.start, header.end, header.body)
     assert len(own_fields(raw).delete) == sum(name.startswith(b"x-mailhold-") for name in named)
-    # Released: trace fields off, and the body is the one that was shown.
+    # Released: trace fields removed, and the body that was shown.
     released = released_message(raw, b"X-Added: 1\r\n")
     again = header_of(released)
     assert [f.name for f in again.fields()] == [b"x-added", *(f.name for f in fields if not is_trace(f.name))]
     assert body_of(released) == header.text[header.body :]
-    # Passed on with a new body: the header is the same.
+    # Passed on with a new body: the same header.
     onward = changed(raw, Accept(body=b"new"))
     assert [field.name for field in header_of(onward).fields()] == [field.name for field in fields]
     assert body_of(onward) == b"new"

@@ -1,4 +1,4 @@
-"""Local domains: what may be set, which addresses are within, what is proposed, and what a release makes of them."""
+"""Local domains: valid settings, which addresses are within, which are proposed, and their effect on a release."""
 
 from __future__ import annotations
 
@@ -29,9 +29,6 @@ def ready(any_vault: Vault) -> Vault:
 
 def to(vault: Vault, delivery_id: int) -> list[str]:
     return [each.address for each in delivery_of(vault, delivery_id).recipients]
-
-
-# ---------------------------------------------------------------- the setting
 
 
 @pytest.mark.parametrize(
@@ -91,9 +88,6 @@ def test_no_text_makes_looking_up_or_counting_fail(text: str) -> None:
     assert all(name.isascii() and not set(name) & set(" '\"$`;&|<>\\") for name, _ in count.most())
 
 
-# ---------------------------------------------------------------- what is proposed
-
-
 def test_domains_of_envelopes_are_proposed_by_the_number_of_copies(any_vault: Vault) -> None:
     for recipients in (("a@corp.example", "b@CORP.example"), ("c@corp.example", "d@b.example"), ()):
         any_vault.put(RAW, CopyRecord(envelope_recipients=recipients, to="e@header.example"))
@@ -121,9 +115,6 @@ def test_a_gateway_tells_what_it_saw_once_and_only_where_none_is_set() -> None:
     live.policy = Policy(settings=Settings())
     proposal.tell()
     assert len(said) == 2
-
-
-# ---------------------------------------------------------------- release
 
 
 def test_header_addresses_are_used_only_where_they_are_asked_for_and_local(ready: Vault) -> None:

@@ -1,4 +1,4 @@
-"""Look-alike domains: what a reader takes for another one is, and what no reader would is not."""
+"""Look-alike domains: domains that readers confuse are found, others are not."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _ALIKE = [
     ("fempay.example", "fernpay.example"),
     ("vvhitebird.example", "whitebird.example"),
     ("p\u0430yp\u0430l.com", "paypal.com"),
-    ("xn--80ak6aa92e.com", "apple.com"),  # All of it is Cyrillic.
+    ("xn--80ak6aa92e.com", "apple.com"),  # All letters are Cyrillic.
     ("parcelw\u00ecng.example", "parcelwing.example"),
     ("muller.example", "m\u00fcller.example"),
     ("cloud-attic.example", "cloudattic.example"),

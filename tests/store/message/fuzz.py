@@ -1,6 +1,6 @@
-"""Mutates the corpus for as long as it is told: ``python -m tests.store.message.fuzz SECONDS [SEED]``.
+"""Mutate the corpus for a given time: ``python -m tests.store.message.fuzz SECONDS [SEED]``.
 
-What raises or takes over a second is written to ``.fuzz/``, to be cut down and kept in ``tests/data/messages``.
+Messages that raise or take over a second are written to ``.fuzz/``, to be reduced and kept in ``tests/data/messages``.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _SLOW = 1.0
 
 
 def main(seconds: float, seed: int) -> int:
-    """Fuzz for so many seconds; how many messages were found."""
+    """Fuzz for this many seconds; return the number of messages found."""
     random = Random(seed)
     raws = [path.read_bytes() for path in sorted(CORPUS.rglob("*.eml"))]
     until = time.monotonic() + seconds

@@ -1,4 +1,4 @@
-"""Messages that nobody would send in good faith, for Hypothesis."""
+"""Hostile messages, for Hypothesis."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _TOKENS = st.sampled_from(
     ]
 )  # fmt: skip
 
-#: Any bytes, and bytes that look like a message here and there.
+#: Any bytes, some of which look like a message.
 messages = st.one_of(
     st.binary(max_size=600),
     st.lists(st.one_of(_TOKENS, st.binary(max_size=12)), max_size=60).map(b"".join),
 )
-#: Text with everything that a terminal might obey.
+#: Text with everything that a terminal might execute.
 texts = st.one_of(
     st.text(st.characters(), max_size=80),
     st.text(

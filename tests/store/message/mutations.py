@@ -1,4 +1,4 @@
-"""Messages changed at random places, and what must hold of any bytes that are read."""
+"""Messages mutated at random places, and what must hold for reading any bytes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from store.message.in_child import ANSWER_LIMIT
 from store.message.message import ParsedMessage, parse_message, summarise
 from store.message.parser import ATTACHMENT_LIMIT, parse_headers
 
-#: What parsers look for, to be put in anywhere.
+#: Texts that parsers look for, inserted anywhere.
 TOKENS = [
     b"\n", b"\r\n", b"\r", b"\n\n", b"\0", b" ", b"\t", b":", b";", b'"', b"\\", b"=", b"=\n", b"--", b"\n--", b"--\n",
     b"From ", b"\n\tfolded", b"\nContent-Type: multipart/mixed; boundary=x\n\n--x\n", b"\n--x--\n", b"begin 644 \n",
@@ -32,7 +32,7 @@ TOKENS = [
 
 
 def mutated(raw: bytes, others: Sequence[bytes], random: Random) -> bytes:
-    """`raw` changed at one to six places: bits flipped, stretches cut, doubled, moved, or taken from `others`."""
+    """Mutate `raw` at one to six places: bits flipped, stretches cut, doubled, moved, or taken from `others`."""
     data = bytearray(raw)
     for _ in range(random.randint(1, 6)):
         at = random.randrange(len(data) + 1)
@@ -61,7 +61,7 @@ def mutated(raw: bytes, others: Sequence[bytes], random: Random) -> bytes:
 
 
 def read_whole(raw: bytes) -> ParsedMessage:
-    """What is made of a message, after seeing that nothing of it is missing or too much to be handed over."""
+    """Parse a message; assert that the result is complete and within its limits."""
     parsed = parse_message(raw)
     assert parsed.error is None
     assert not [problem for problem in parsed.problems if "could not be" in problem]

@@ -1,6 +1,6 @@
-"""Messages built to cost time, memory or depth. Each is read in the child within a generous deadline, without error.
+"""Messages built to cost time, memory or depth. Each is parsed in the child within a generous deadline, without error.
 
-What they are up against is the deadline and the child's limits, not a clock: a quadratic step takes hours on these.
+The test relies on the deadline and the child's limits, not on timing: a quadratic step takes hours on these.
 """
 
 from __future__ import annotations

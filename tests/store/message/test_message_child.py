@@ -1,4 +1,4 @@
-"""The child process: reused, limited, killed at its deadline, and without anything of its parent's."""
+"""The child process: reused, limited, killed at its deadline, and without resources of its parent."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _children() -> list[int]:
 
 
 def _slow_html() -> bytes:
-    """Quadratic in any parser: attributes that must be compared with each other, out of reach of the cheap guard."""
+    """Make HTML that is quadratic in any parser: attributes to compare with each other, unseen by the cheap guard."""
     attributes = b" ".join(b"a%d='>'" % number for number in range(120_000))
     return b"Subject: slow\nContent-Type: text/html\n\nslow words<p " + attributes + b">"
 

@@ -1,4 +1,4 @@
-"""Types by content: what each kind of file is called, and that no bytes upset it."""
+"""Types by content: the name of each kind of file, and that no bytes cause an error."""
 
 from __future__ import annotations
 

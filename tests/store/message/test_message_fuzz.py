@@ -1,4 +1,4 @@
-"""Any bytes are read in full: real messages changed at random places, and what a fuzzer found before."""
+"""Any bytes are parsed completely: real messages mutated at random, and messages found by the fuzzer before."""
 
 from __future__ import annotations
 

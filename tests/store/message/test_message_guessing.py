@@ -1,4 +1,4 @@
-"""Text without a charset, or with a wrong one, is read by a guess, and the view is told that it is one."""
+"""Text without a charset or with a wrong one is decoded by a guess, and marked as guessed in the view."""
 
 from __future__ import annotations
 

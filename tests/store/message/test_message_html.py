@@ -1,4 +1,4 @@
-"""HTML to text: what a reader sees, what is hidden from them, where links lead."""
+"""HTML to text: visible text, hidden text, and the targets of links."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`parse_message`: text, attachments and problems, of well-formed, malformed and generated messages."""
+"""`parse_message`: text, attachments and problems of well-formed, malformed and generated messages."""
 
 from __future__ import annotations
 

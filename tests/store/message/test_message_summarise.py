@@ -1,4 +1,4 @@
-"""`summarise`: what the record takes from headers and structure, against the standard library where it works."""
+"""`summarise`: what the record takes from headers and structure, compared with the standard library if that works."""
 
 from __future__ import annotations
 

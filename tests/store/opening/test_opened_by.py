@@ -1,4 +1,4 @@
-"""Who acts: whoever the key slot belongs to that unlocked the store, whatever the environment says."""
+"""The acting operator is the owner of the key slot that unlocked the store, whatever the environment says."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tui.commands.cli import main
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path, str]]:
-    """A store that opens by the key files of ann and of nobody named, a passphrase of ben's, and a recovery key."""
+    """Make a store with key files of ann and of nobody named, a passphrase of ben, and a recovery key."""
     folder = tmp_path_factory.mktemp("who")
     location = str(folder / "backup.db")
     vault, recovery = create_store(location, key_file=folder / "ann", operator="ann")
@@ -60,7 +60,7 @@ def test_a_gateway_is_no_operator(made: tuple[str, Path, str]) -> None:
 
 
 def test_a_label_that_does_not_verify_names_nobody(vault: Vault, tmp_path: Path) -> None:
-    """Whoever writes to the database can put another slot's label in the place of his own."""
+    """A database writer can replace a slot's label with that of another slot."""
     slot, other = add_passphrase(vault, "words", "ben"), add_passphrase(vault, "other words", "ann")
     table: Any = vault.models.KeySlot
     with vault.write():
@@ -99,7 +99,7 @@ def test_an_event_has_the_login_beside_the_operator(any_vault: Vault, monkeypatc
 
 
 def test_events_without_a_login_are_read(any_vault: Vault) -> None:
-    """Those of before have no such field."""
+    """Events of earlier versions have no such field."""
 
     class Before(msgspec.Struct, frozen=True, array_like=True):
         at: int

@@ -1,4 +1,4 @@
-"""Stores that can be read and not changed: on a read-only mount, for a user who may not write, on a full disk."""
+"""Stores that can be read but not changed: on a read-only mount, without write permission, on a full disk."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def disk() -> Iterator[Path]:
 
 @pytest.fixture
 def command(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
-    """Run a command on a store; returns its exit code, output and errors."""
+    """Run a command on a store; return its exit code, output and errors."""
 
     def call(location: str, *words: str) -> tuple[int, str, str]:
         monkeypatch.setenv("MAILHOLD_STORE", location)
@@ -107,7 +107,7 @@ def test_what_a_killed_process_left_in_the_log_is_read_on_a_read_only_mount(
 
 @pytest.fixture
 def shared() -> Iterator[Path]:
-    """A folder that every user may look into."""
+    """Make a folder that every user can enter."""
     folder = Path(tempfile.mkdtemp(prefix="mailhold-shared-"))
     folder.chmod(0o755)
     yield folder
@@ -115,7 +115,7 @@ def shared() -> Iterator[Path]:
 
 
 def _as_another(work: Callable[[], Any]) -> Any:
-    """What `work` returns in a process that may not write what is only for its owner to write."""
+    """Return the result of `work` in a process without write access to its owner's files."""
     reading, writing = os.pipe()
     if os.fork() == 0:
         try:

@@ -1,4 +1,4 @@
-"""Reading a store leaves it as it is, and waits for nobody who writes to it."""
+"""Reading a store does not change it and does not wait for writers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tui.commands.cli import main
 
 @pytest.fixture
 def held(vault: Vault, put_some: Callable[..., list[int]], monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A store of three copies whose write lock another process holds, and nobody waits for a lock."""
+    """Make a store of three copies whose write lock another process holds; waiting for a lock fails at once."""
     put_some(vault, 3)
     monkeypatch.setattr(connection, "BUSY_SECONDS", 0.01)
     with write_lock_held(vault.location):
@@ -32,7 +32,7 @@ def held(vault: Vault, put_some: Callable[..., list[int]], monkeypatch: pytest.M
 
 @pytest.fixture
 def commands(vault: Vault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Vault:
-    """The environment of commands on `vault`."""
+    """Set the environment for commands on `vault`."""
     add_key_file(vault, tmp_path / "key")
     monkeypatch.setenv("MAILHOLD_STORE", vault.location)
     monkeypatch.setenv("MAILHOLD_KEY_FILE", str(tmp_path / "key"))

@@ -1,8 +1,8 @@
-"""Writes the test vectors of sealing format 1: `python -m tests.store.sealing.make_vectors`.
+"""Write the test vectors of sealing format 1: `python -m tests.store.sealing.make_vectors`.
 
-Each vector is one case: its inputs, and the outcome that every implementation must have: `opens` (and to what),
-`wrong key`, or `tampered`. Bytes are hexadecimal. HPKE and salts are random, so running this makes other ciphertexts;
-the committed files are the reference, and are made anew only when the format gets a new version.
+Each vector is one case: its inputs, and the outcome that every implementation must have: `opens` (and the plaintext),
+`wrong key`, or `tampered`. Bytes are hexadecimal. HPKE and salts are random, so each run makes other ciphertexts; the
+committed files are the reference, and are made anew only for a new version of the format.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Case = dict[str, Any]
 
 
 def flips(data: bytes, *regions: tuple[str, int]) -> Iterator[tuple[str, bytes]]:
-    """`data` with one bit flipped in each named region, cut short, made longer, and empty."""
+    """Yield `data` with one bit flipped in each named region, cut short, extended, and empty."""
     for name, at in regions:
         place = at % len(data)
         yield f"a bit of {name} is flipped", data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]
@@ -42,7 +42,7 @@ def flips(data: bytes, *regions: tuple[str, int]) -> Iterator[tuple[str, bytes]]
 
 
 def statements() -> Iterator[Case]:
-    """Which bytes a role and its fields give."""
+    """Yield the bytes of a role and its fields."""
     for role, fields in (
         ("", []),
         ("a", []),
@@ -60,7 +60,7 @@ def statements() -> Iterator[Case]:
 
 
 def derived() -> Iterator[Case]:
-    """What is derived from a seed."""
+    """Yield the keys derived from a seed."""
     for seed, store_id in ((SEED, STORE_ID), (SEED, OTHER_STORE), (bytes(32), STORE_ID)):
         made = keys.derive_keys(seed, store_id)
         assert made.gateway and made.read_seed and made.configuration_key and made.private_key and made.authority
@@ -78,7 +78,7 @@ def derived() -> Iterator[Case]:
 
 
 def slots() -> Iterator[Case]:
-    """Key slots, right and wrong."""
+    """Yield valid and invalid key slots."""
 
     def case(fault: str, slot: Slot, secret: bytes, outcome: str, store_id: bytes = STORE_ID) -> Case:
         return {
@@ -128,7 +128,7 @@ def slots() -> Iterator[Case]:
 
 
 def recovery_keys() -> Iterator[Case]:
-    """Recovery keys as people type them."""
+    """Yield recovery keys as people type them."""
     text, secret = "", b""
     while not set("OIB") <= set(text):
         text, secret = keys.new_recovery_key()
@@ -156,7 +156,7 @@ def _swapped(text: str) -> str:
 
 
 def sealed() -> Iterator[Case]:
-    """What is sealed under a long-lived key."""
+    """Yield data sealed under a long-lived key."""
     key, plain = bytes(range(1, 33)), b"what is sealed"
     blob = seal_with(key, "settings", STORE_ID, plain)
 
@@ -181,7 +181,7 @@ def sealed() -> Iterator[Case]:
 
 
 def epochs() -> Iterator[Case]:
-    """Openings and closings of epochs, and the ratchet that an opening leads to."""
+    """Yield openings and closings of epochs, and the ratchet that an opening starts."""
     signer = Ed25519PrivateKey.from_private_bytes(bytes(range(2, 34)))
     made = keys.derive_keys(SEED, STORE_ID)
     assert made.read_seed is not None
@@ -270,7 +270,7 @@ def epochs() -> Iterator[Case]:
 
 
 def copies() -> Iterator[Case]:
-    """Records and bodies of copies."""
+    """Yield records and bodies of copies."""
     key = bytes(range(3, 35))
     raw = b"From: a@example.org\r\n\r\n" + b"spam " * 100
     place = Place(EpochName(STORE_ID, 1, 5, 3), 7, 42, 1795504800000, len(raw), 900)
@@ -304,7 +304,7 @@ def copies() -> Iterator[Case]:
         yield case(fault, changed, TAMPERED)
 
     def block(content: bytes) -> bytes:
-        """The one block, uncompressed, of a zstd frame."""
+        """Return the only block, uncompressed, of a zstd frame."""
         return (len(content) << 3 | 1).to_bytes(3, "little") + content
 
     length = len(raw).to_bytes(8, "little")
@@ -333,7 +333,7 @@ def copies() -> Iterator[Case]:
 
 
 def derived_rows() -> Iterator[Case]:
-    """What was made of copies later."""
+    """Yield rows derived from copies later."""
     private_key = keys.derive_keys(SEED, STORE_ID).private_key
     assert private_key
     right: Case = {"store_id": STORE_ID.hex(), "kind": "traits", "version": 1, "id": 42, "record": b"sealed".hex()}

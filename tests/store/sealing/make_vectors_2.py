@@ -1,7 +1,7 @@
-"""Writes the test vectors of what format 2 adds: `python -m tests.store.sealing.make_vectors_2 NAME…`.
+"""Write the test vectors of the additions in format 2: `python -m tests.store.sealing.make_vectors_2 NAME…`.
 
-Without a NAME it writes all. As `make_vectors`, which holds those of the grammar that both formats share; `verifies` is
-an outcome beside `opens`.
+Without a NAME it writes all. Like `make_vectors`, which has those of the grammar common to both formats; here the
+outcome can also be `verifies`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _KEYS = {
 
 
 def signatures() -> Iterator[Case]:
-    """Who signed what. `keys` are the public keys of those who may sign this."""
+    """Yield signatures with their signers. `keys` are the public keys permitted to sign this."""
     role, fields = "bin", [7, b"entries", "binned"]
     data = statement(role, STORE_ID, *fields)
 
@@ -83,7 +83,7 @@ def signatures() -> Iterator[Case]:
 
 
 def certificates() -> Iterator[Case]:
-    """What an operator may sign. `right` and `at` are what is asked."""
+    """Yield certificates for operators. `right` and `at` are the right and the time asked about."""
     anna = FIRST_OPERATOR + 1
     authority, other = _KEYS[0], _KEYS[2]
     key = _KEYS[anna].public_key().public_bytes_raw()
@@ -135,7 +135,7 @@ def certificates() -> Iterator[Case]:
 
 
 def grants() -> Iterator[Case]:
-    """Generations of the configuration key, and how a gateway gets one."""
+    """Yield generations of the configuration key, and their grants to a gateway."""
     delivery = bytes(range(96))
     public, other = hybrid_public(hybrid_public_bytes(delivery)), hybrid_public(hybrid_public_bytes(bytes(96)))
 
@@ -173,7 +173,7 @@ def grants() -> Iterator[Case]:
 
 
 def generations() -> Iterator[Case]:
-    """What is sealed with a generation of the configuration key."""
+    """Yield data sealed with a generation of the configuration key."""
     role, plaintext = "configuration settings", b"plaintext"
 
     def case(fault: str, sealed: bytes, outcome: str = TAMPERED, **changed: str) -> Case:
@@ -205,7 +205,7 @@ def generations() -> Iterator[Case]:
 
 
 def known() -> Iterator[Case]:
-    """Counters of known senders: their names, and what is sealed under them."""
+    """Yield counters of known senders: their names, and the data sealed under them."""
     kind, address, count = SENDER, "anna@example.net", Count(20_783, 3.5, 12.25)
     keys = {number: bytes(generation_keys(SEED, STORE_ID, number).counter) for number in (2, 3)}
     tag = tag_of(keys[3], kind, address)
@@ -253,7 +253,7 @@ def known() -> Iterator[Case]:
 
 
 def schemas() -> Iterator[Case]:
-    """What SQLite keeps of the tables of a store, and statements after which it is another store's."""
+    """Yield SQLite's schema of a store, and statements that make it a foreign one."""
     yield {"fault": "", "tables": list(TABLES), "then": [], "outcome": "the same"}
     for fault, statements in (
         ("", ["ANALYZE"]),
@@ -276,7 +276,7 @@ def schemas() -> Iterator[Case]:
 
 
 def heads() -> Iterator[Case]:
-    """A head, and what a store has that is compared with it: its newest event, tombstone, and so on."""
+    """Yield a head, and the state of the store compared with it: newest event, tombstone, and so on."""
     seen = Vector(
         9, 1_700_000_000_000, 0, 7, bytes([7]) * 32, 3, 5, 0, 41, 4, 3, bytes(32), 1, 2, bytes([2]) * 32, [(6, 8)]
     )
@@ -308,7 +308,7 @@ def heads() -> Iterator[Case]:
 
 
 def spent() -> Iterator[Case]:
-    """The record of a recipient to whom an order's message was about to go."""
+    """Yield the record of a recipient to whom an order's message was about to be sent."""
     for fault, address, expiry in (
         ("", "a@x.example", 1_700_000_000_000),
         ("", "ä@x.example", 1),

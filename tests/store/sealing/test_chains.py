@@ -1,4 +1,4 @@
-"""The keys of an epoch's steps are the same in whatever order they are asked for, and none costs many derivations."""
+"""The keys of an epoch's steps are the same for any order of requests, and none costs many derivations."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ STEPS = 1000
 
 @pytest.fixture
 def derived(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The length of everything that is derived."""
+    """Record the length of everything that is derived."""
     lengths: list[int] = []
     real = epochs.HKDFExpand
 

@@ -1,4 +1,4 @@
-"""Counters of known senders by their vectors: how they are called, and what is sealed under them."""
+"""Counters of known senders by their vectors: their names, and the data sealed under them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is made from copies later, by its vectors."""
+"""Data derived from copies later, by its vectors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Generations of the configuration key by their vectors: derived, granted, and what is sealed with them."""
+"""Generations of the configuration key by their vectors: derivation, grants, and data sealed with them."""
 
 from __future__ import annotations
 

@@ -164,7 +164,7 @@ def test_slots_are_added_listed_and_removed(any_vault: Vault, tmp_path: Path) ->
     with pytest.raises(UsageError, match="no key slot 999"):
         remove_slot(any_vault, 999)
     with pytest.raises(UsageError, match="no key slot"):
-        remove_slot(any_vault, 1 << 70)  # No column holds it.
+        remove_slot(any_vault, 1 << 70)  # no column contains it
     with pytest.raises(WrongKey):
         open_store(any_vault.location, Unlock.passphrase(PASSPHRASE))
     open_store(any_vault.location, Unlock.recovery(text)).close()
@@ -195,7 +195,7 @@ def test_what_is_no_store(tmp_path: Path, store: str) -> None:
         open_store(str(other), unlock)
 
 
-#: Tries to take the range of bytes that SQLite locks in a file; 0: nobody held any of it.
+#: Tries to lock the byte range that SQLite locks in a file; prints 0 if no process held any of it.
 _TAKE = """
 import fcntl, sys
 with open(sys.argv[1], "r+b") as file:
@@ -207,7 +207,7 @@ with open(sys.argv[1], "r+b") as file:
 
 
 def test_a_second_look_at_a_store_takes_no_locks_from_the_first(store: str) -> None:
-    """Where they are lost, the next process to close the store removes the log, and the first writes over the store."""
+    """If locks are lost, the next process to close the store removes the log, and the first overwrites the store."""
 
     def taken() -> int:
         return subprocess.run([sys.executable, "-c", _TAKE, store], timeout=60, check=False).returncode
@@ -296,7 +296,7 @@ def test_closing_a_vault_wipes_its_keys(store: str, vault: Vault) -> None:
     assert not any(any(buffer) for buffer in buffers if buffer is not None)
     secrets = (held.seed, held.read_private, held.read_seed, held.authority, held.private_key, held.gateway)
     assert secrets == (None,) * 6
-    assert vault.keys.seed is not None  # another vault's keys are its own
+    assert vault.keys.seed is not None  # another vault has other keys
 
 
 def test_a_key_file_that_was_not_written_to_its_end_does_not_stay(

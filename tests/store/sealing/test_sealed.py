@@ -1,4 +1,4 @@
-"""What is sealed with a long-lived key is written as FORMAT.md says, and nothing but the whole of it opens."""
+"""Data sealed with a long-lived key is written as FORMAT.md says, and opens only if complete and unchanged."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ def test_sealing_takes_a_fresh_key_each_time(plaintext: bytes) -> None:
 
 
 def _epoch(case: dict[str, Any]) -> tuple[Opening, Chains]:
-    """What a reader makes of a vector, its closing included. Raises TamperedError."""
+    """Read a vector as an implementation would, including its closing. Raises TamperedError."""
     store_id, previous, commitment, sealed_secret, signature = _hex(
         case, "store_id", "previous", "commitment", "sealed_secret", "signature"
     )
@@ -125,7 +125,7 @@ def test_copy_vectors(case: dict[str, Any]) -> None:
 
 
 def _hkdf_expand(key: bytes, info: bytes, length: int) -> bytes:
-    """RFC 5869, section 2.3, written down once more."""
+    """Expand as in RFC 5869, section 2.3, written independently."""
     block, out = b"", b""
     for counter in range(1, 256):
         block = hmac.digest(key, block + info + bytes([counter]), hashlib.sha256)
@@ -136,7 +136,7 @@ def _hkdf_expand(key: bytes, info: bytes, length: int) -> bytes:
 
 
 def test_the_ratchet_as_the_format_says_it() -> None:
-    """From the secret to the keys of a step with nothing but HMAC and the statements of FORMAT.md."""
+    """From the secret to the keys of a step with only HMAC and the statements of FORMAT.md."""
     secret = bytes(range(32))
     header = b"mailhold\x01"
 

@@ -1,4 +1,4 @@
-"""`sig` by its vectors, and what a signature that was made here says."""
+"""`sig` by its vectors, and the content of a signature made here."""
 
 from __future__ import annotations
 

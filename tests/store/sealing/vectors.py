@@ -1,4 +1,4 @@
-"""Reads the test vectors of the sealing formats."""
+"""The test vectors of the sealing formats."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ FOLDER = Path(__file__).resolve().parents[2] / "data" / "vectors"
 
 
 def vectors(name: str) -> list[Any]:
-    """The cases of one file. Each is a pytest parameter named by its number and fault."""
+    """Return the cases of one file as pytest parameters named by number and fault."""
     import pytest
 
     document = json.loads((FOLDER / f"{name}.json").read_text())

@@ -1,4 +1,4 @@
-"""How much the bin keeps: its share whatever arrives, beyond it only while there is room, and for its time."""
+"""Limits of the bin: its share under arriving mail, more than that while there is room, and its retention time."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_a_smaller_maximum_is_final_for_the_bin_too(any_vault: Vault) -> None:
 
 
 def test_a_row_that_somebody_moved_there_is_not_removed(any_vault: Vault) -> None:
-    """Else rows that were moved into the bin would have a gateway eat good mail."""
+    """Otherwise rows moved into the bin would make a gateway delete good mail."""
     fill(any_vault, 10)
     one = size_of(any_vault)
     columns = "id, epoch_id, step, stored_at, size, stored_size, record"
@@ -111,7 +111,7 @@ def test_the_promise_at_todays_rate(any_vault: Vault) -> None:
     assert promise(any_vault, 2 * one, until, now=now).is_certain, "within its share"
     delete_copies(any_vault, range(3, 9), operator="anna")
     found = promise(any_vault, 6 * one, until, now=now)
-    # 10 copies' room is free, and 2 were deleted before: at 10 copies a day that is 1.2 days.
+    # Room for 10 copies is free, and 2 were deleted before: at 10 copies a day that is 1.2 days.
     assert found.lasts == pytest.approx(1.2 * DAY_MS, rel=0.01) and not found.is_certain
     assert promise(any_vault, 6 * one, now + DAY_MS, now=now).is_certain, "its time is over before"
 
@@ -142,7 +142,7 @@ def test_what_was_deleted_first_goes_first_so_its_promise_is_worth_less(any_vaul
     acts = any_vault.bin.acts()
     found = promises(any_vault, acts, now=now)
     lasts = [found[act.act].lasts for act in acts]
-    # 10 copies' room is free; before the second act 2 copies go, before the first none: at 10 copies a day.
+    # Room for 10 copies is free; 2 copies go before the second act, none before the first: at 10 copies a day.
     assert lasts[0] is None, "one copy is within the share"
     assert lasts[1:] == pytest.approx([1.2 * DAY_MS, 1.0 * DAY_MS], rel=0.01)
     assert [found[act.act].until for act in acts] == [act.until for act in acts]
@@ -161,7 +161,7 @@ def test_it_is_kept_for_as_long_as_was_said_whatever_the_settings_are_by_then(an
 
 @pytest.mark.parametrize("share", [0, 30])
 def test_rotation_beside_an_operator(any_vault: Vault, open_again: Callable[[], Vault], share: int) -> None:
-    """A gateway that rotates while copies go in and out."""
+    """A gateway rotates while copies go in and out."""
     fill(any_vault, 30)
     one = size_of(any_vault)
     force(any_vault, 30 * one, share=share)

@@ -1,4 +1,4 @@
-"""Rotation where the settings do not verify: by the last maximum that is known, and by none where none is."""
+"""Rotation if the settings do not verify: the last known maximum applies, or none if none is known."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def fill(vault: Vault, count: int) -> list[int]:
 
 
 def damage(vault: Vault, *, all_versions: bool = False) -> None:
-    """Flip a bit of the newest settings, or break all versions of them."""
+    """Flip a bit of the newest settings, or damage all versions."""
     table = vault.models.Configuration
     rows = list(table.select().where(table.name == "settings").order_by(table.id.desc()))
     with vault.write():
@@ -89,7 +89,7 @@ def test_settings_that_verify_again_are_gone_by_at_once(any_vault: Vault, open_a
     damage(any_vault, all_versions=True)
     again = open_again()
     fill(again, 4)
-    damage(again, all_versions=True)  # The bits flip back.
+    damage(again, all_versions=True)  # The bits are flipped back.
     assert last_known(again) is None
     fill(again, 1)
     assert again.count().messages == 5

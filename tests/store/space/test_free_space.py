@@ -1,4 +1,4 @@
-"""The free space notification: one mail for one crossing, whoever looks, and again only after space was freed."""
+"""The free space notification: one mail per crossing for all processes, and again only after space was freed."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ SETTINGS = Settings(
 )
 
 
-#: Sends a message as the settings say, and calls the last argument just before the content goes out.
+#: Sends a message by the settings, and calls the last argument just before the content is sent.
 Send = Callable[[Settings, bytes, Callable[[], None]], Outcome]
 
 
 def free_space_notice(vault: Vault, send: Send, clock: Callable[[], int], host: str = "") -> Told:
-    """Look at the free space, and send the notification with `send` if it is due: `notify` without a relay."""
+    """Check the free space, and send the notification with `send` if it is due: `notify` without a relay."""
     due = claim(vault, clock=clock, host=host)
     if isinstance(due, Told):
         return due
@@ -56,7 +56,7 @@ def free_space_notice(vault: Vault, send: Send, clock: Callable[[], int], host: 
 
 @dataclass
 class Relay:
-    """A `Send` that keeps what it was given and answers as told."""
+    """A `Send` that records messages and returns what the test says."""
 
     answers: list[Any] = field(default_factory=list)
     sent: list[bytes] = field(default_factory=list)
@@ -97,7 +97,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def look(any_vault: Vault, relay: Relay, clock: Clock) -> Callable[..., Told]:
-    """One look at the free space, through the test's store or another opening of it."""
+    """Check the free space once, through the test's store or another opening of it."""
     change_settings(any_vault, SETTINGS)
 
     def look(vault: Vault = any_vault) -> Told:
@@ -140,7 +140,7 @@ def test_crossing_sends_one(any_vault: Vault, look: Callable[..., Told], relay: 
 
 
 def test_rotation_does_not_make_it_come_again(any_vault: Vault, look: Callable[..., Told], relay: Relay) -> None:
-    """At the maximum the free space goes up and down across a threshold that is smaller than a copy."""
+    """At the maximum, free space moves up and down across a threshold that is smaller than a copy."""
     change(any_vault, notify_below="25000")
     told = []
     for number in range(60):
@@ -303,7 +303,7 @@ def test_a_lost_connection_is_reported_and_not_repeated(
 def test_who_lost_its_lease_does_not_send(
     any_vault: Vault, look: Callable[..., Told], relay: Relay, clock: Clock
 ) -> None:
-    """The first sleeps past its lease before the content goes out; the second sends in the meantime."""
+    """The first sender sleeps past its lease before sending the content; the second sends in the meantime."""
     fill(any_vault, 8)
 
     def slow(settings: Settings, message: bytes, handed_over: Callable[[], None]) -> Outcome:
@@ -334,7 +334,7 @@ def test_room_made_while_it_is_sent_does_not_disturb(
 
 
 def test_what_was_given_back_is_not_sent_any_more(any_vault: Vault, look: Callable[..., Told]) -> None:
-    """A thread that comes late, after its program gave the notice back, is kept from sending it."""
+    """A thread that is late, after its program gave the notice back, must not send it."""
     fill(any_vault, 8)
     due = claim(any_vault)
     assert isinstance(due, Due)
@@ -432,7 +432,7 @@ async def test_a_session_that_fails(vault: Vault, point: str, answer: str, expec
 
 @pytest.mark.parametrize(("point", "phase"), [("rcpt", "armed"), ("dot", "told")])
 async def test_stopping_the_program_while_it_sends(vault: Vault, point: str, phase: str) -> None:
-    """Before the content it is given back to the next process; after, nobody sends it again."""
+    """Before the content it is given back to the next process; after that no process sends it again."""
     reached = asyncio.Event()
 
     def script(at: str, _argument: str) -> str | None:

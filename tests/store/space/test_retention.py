@@ -1,4 +1,4 @@
-"""Rotation: the oldest go once the maximum is exceeded, no more than needed, and never what is being delivered."""
+"""Rotation: the oldest copies go once the maximum is exceeded, no more than needed, never one being delivered."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def delivery(vault: Vault, copy_id: int, *, finished: int | None = None) -> Any:
 
 
 def rotated(vault: Vault) -> list[int]:
-    """The ids that the tombstones of rotation name, in the order they went."""
+    """Return the ids in rotation's tombstones, in the order of deletion."""
     table = vault.models.Tombstone
     return [
         copy_id
@@ -109,7 +109,7 @@ def test_down_to_the_maximum_exactly_is_enough(any_vault: Vault) -> None:
 
 
 def test_a_false_counter_does_not_empty_the_store(any_vault: Vault) -> None:
-    """Whoever can write the database can write any number there; the copies themselves are counted then."""
+    """A database writer can write any number there; the copies themselves are counted then."""
     ids = fill(any_vault, 5)
     used = any_vault.count().used_bytes
     with any_vault.write():
@@ -323,7 +323,7 @@ def test_giving_back_on_a_full_disk_gives_up_the_ballast(vault: Vault, monkeypat
 
 
 def test_a_few_megabytes_go_in_one_batch_and_more_in_several(vault: Vault) -> None:
-    """A batch is what holds the write lock: as many copies as about 8 MB of them."""
+    """A batch holds the write lock: as many copies as about 8 MB of them."""
     fill(vault, 30, 600_000)
     used = vault.count().used_bytes
     for left, batches in ((used - 7 * 1024 * 1024, 1), (used - 16 * 1024 * 1024, 2)):
@@ -409,7 +409,7 @@ def test_first_since_agrees_with_a_scan(any_vault: Vault) -> None:
 
 
 def test_tombstones_of_a_store_at_its_maximum_stay_few(any_vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever follows the tombstones learns of each copy that went, also across those that became one."""
+    """Readers of the tombstones learn of each deleted copy, even if several tombstones became one."""
     monkeypatch.setattr(deleting, "_JOINED_COPIES", 10)
     fill(any_vault, 3, 500)
     set_maximum(any_vault, any_vault.count().used_bytes)
@@ -430,20 +430,20 @@ def test_tombstones_of_a_store_at_its_maximum_stay_few(any_vault: Vault, monkeyp
 
 
 def rotation_rows(vault: Vault) -> list[tuple[int, int]]:
-    """The id of each tombstone, and how many copies it names, in order."""
+    """Return the id of each tombstone and the number of copies it names, in order."""
     table = vault.models.Tombstone
     return [(row.id, len(ids_of(entries_of(row.entries, "it")))) for row in table.select().order_by(table.id)]
 
 
 def full(vault: Vault) -> None:
-    """Bring a store of three copies to its maximum: each further one of their size takes the place of the oldest."""
+    """Fill a store of three copies to its maximum: each further copy of their size replaces the oldest."""
     for _ in range(3):
         put(vault, 500)
     set_maximum(vault, vault.count().used_bytes)
 
 
 def test_the_oldest_tombstone_stays_as_it_was_written(any_vault: Vault) -> None:
-    """By it, whoever follows the tombstones sees whether any that he has not seen are gone."""
+    """With it, readers of the tombstones detect that ones they have not seen are gone."""
     full(any_vault)
     put(any_vault, 500)
     [(oldest, copies)] = rotation_rows(any_vault)
@@ -476,7 +476,7 @@ def test_a_tombstone_that_is_an_hour_old_is_left_alone(any_vault: Vault, monkeyp
 
 
 def damage_settings(vault: Vault) -> None:
-    """Turn one bit of the settings over, as a bad disk would."""
+    """Flip one bit of the settings, as a bad disk would."""
     table = vault.models.Configuration
     row = table.select().where(table.name == NAME).order_by(table.id.desc()).get()
     sealed = bytearray(row.sealed)
@@ -485,7 +485,7 @@ def damage_settings(vault: Vault) -> None:
 
 
 def test_copies_are_put_whatever_became_of_the_settings(any_vault: Vault, open_again: Callable[[], Vault]) -> None:
-    """A gateway that starts after that knows of no maximum: nothing is rotated, and no message goes without a copy."""
+    """A gateway that then starts knows no maximum: nothing is rotated, and no message goes without a copy."""
     ids = fill(any_vault, 3)
     set_maximum(any_vault, any_vault.count().used_bytes + 5)
     damage_settings(any_vault)
@@ -512,7 +512,7 @@ def test_a_forged_tombstone_is_not_taken_over(any_vault: Vault) -> None:
 
 
 class FullDisk:
-    """A disk without room until the ballast is given up: the first write of a kind fails as SQLite's would."""
+    """A disk that is full until the ballast is freed: the first write of a kind fails as SQLite's would."""
 
     def __init__(self, vault: Vault, monkeypatch: pytest.MonkeyPatch, ballast: bool) -> None:
         self.full = True
@@ -588,7 +588,7 @@ def test_the_forecast_is_what_a_smaller_maximum_removes(
 
 
 def check_forecast(vault: Vault, data: st.DataObject) -> None:
-    """Copies of any sizes and times, some of which wait for delivery: what goes is what was said."""
+    """For copies of any sizes and times, some waiting for delivery: the forecast equals what is deleted."""
     placed = data.draw(
         st.lists(st.tuples(st.integers(1, 30_000), st.integers(0, 10**9)), max_size=12), label="sizes, times"
     )

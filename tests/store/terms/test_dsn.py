@@ -1,4 +1,4 @@
-"""What a sender asked to be told: read as RFC 3461 has it, kept with a copy, and nothing else gets through."""
+"""DSN parameters: parsed by RFC 3461, kept with a copy, and nothing else is passed on."""
 
 from __future__ import annotations
 

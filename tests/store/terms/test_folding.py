@@ -1,4 +1,4 @@
-"""Folding: what looks the same to a reader is the same, and what does not is not."""
+"""Folding: texts that look the same to a reader fold to the same text, others do not."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from store.terms.folding import NUL, caseless, fold, mixes_scripts, plain_words, skeleton
 
-#: A Latin letter and letters of other scripts that look like it.
+#: A Latin letter and look-alike letters of other scripts.
 LOOKALIKES = {
     "a": "аɑαａ𝐚á", "c": "сϲｃ", "e": "еεｅéẹ", "i": "іιıｉí", "o": "оοøｏö", "p": "рρｐ", "s": "ѕｓś", "x": "хχｘ",
     "y": "уγｙ", "h": "һнｈ", "k": "кκｋ", "t": "тτｔ", "m": "мｍ", "n": "ηｎñ",
@@ -24,7 +24,7 @@ INVISIBLE = ["\u200b", "\u200d", "\u2060", "\ufeff", "\u00ad", "\u034f", "\ufe0f
         ("Paуpаl", "paypal"),
         ("СОС ѕсоре", "coc scope"),
         ("Привет, дела", "привет дела"),
-        ("как", "kak"),  # Latin to look at, and the same in every letter.
+        ("как", "kak"),  # looks Latin, and folds to the same in every letter
         ("Order 7f3a9c21bd", "order #"),
         ("ＦＵＬＬ width", "full width"),
         ("您的包裹", "您 的 包 裹"),
@@ -80,7 +80,7 @@ def test_text_to_search_is_done_after_once_and_holds_nothing_that_is_not_seen(te
         ("ＦＵＬＬ ﬁt ½", "full fit 1\u20442"),
         ("a\0b", "ab"),
         ("ı力", "iカ"),
-        ("Pаypаl", "pаypаl"),  # The alphabet is `skeleton`'s.
+        ("Pаypаl", "pаypаl"),  # only `skeleton` maps letters to another alphabet
     ],
 )
 def test_text_to_search(text: str, folded: str) -> None:
@@ -91,10 +91,10 @@ def test_text_to_search(text: str, folded: str) -> None:
     ("text", "mixed"),
     [
         ("Invоice", True),
-        ("invoice а", True),  # All that is Cyrillic looks Latin.
+        ("invoice а", True),  # The word is all Cyrillic but looks Latin.
         ("рост 5", True),
         ("счeт", True),  # A Latin letter in a Cyrillic word.
-        ("c уважением", True),  # And one that stands alone.
+        ("c уважением", True),  # And a letter alone.
         ("ɪnvoice", True),
         ("Ηas", True),
         ("счёт от microsoft", False),

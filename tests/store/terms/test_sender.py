@@ -1,4 +1,4 @@
-"""The address before the name, and what counts as another sender in the envelope."""
+"""The address before the name, and when the envelope has another sender."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sizes: the spec's figures, and that what is shown can be given back."""
+"""Sizes: the spec's figures, and that displayed sizes can be entered again."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_a_field_that_says_its_unit_takes_a_number_alone(text: str, size: int) -
 
 
 def test_a_number_alone_is_refused_with_what_to_write() -> None:
-    """200 in Backup maximum size meant 200 bytes, and took 398 of 400 copies."""
+    """200 in Backup maximum size once meant 200 bytes, and deleted 398 of 400 copies."""
     with pytest.raises(SettingError, match=r"200 has no unit.*Write 200MB, 200GB or 200bytes\."):
         parse_size("200")
 

@@ -1,4 +1,4 @@
-"""Taking back changes of the configuration, in all consoles of an operator, among the changes of others."""
+"""Undoing changes of the configuration, in all consoles of an operator, among the changes of others."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_twice_goes_one_further_and_each_can_be_done_again(any_vault: Vault) -> 
 def test_only_ones_own_acts(any_vault: Vault, open_again: Callable[[], Vault]) -> None:
     block(any_vault, "mine.example")
     block(any_vault, "theirs.example", operator=COLLEAGUE)
-    other = open_again()  # Another session of the same operator.
+    other = open_again()  # another session of the same operator
     assert z(other) == (("black list of the organisation: removed mine.example",), ())
     assert read_lists(any_vault).black == ("theirs.example",)
     assert next_plan(any_vault, ME) is None

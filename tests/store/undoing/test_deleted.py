@@ -1,4 +1,4 @@
-"""Taking a deletion back, and deleting again; what colleagues and rotation did meanwhile is told before and after."""
+"""Undoing a deletion, and redoing it; what colleagues and rotation did meanwhile is reported before and after."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def z(vault: Vault, *, again: bool = False) -> Told:
 
 def test_twice_goes_one_further_and_it_is_done_again(any_vault: Vault, open_again: Callable[[], Vault]) -> None:
     ids = fill(any_vault, 300)
-    delete_copies(any_vault, ids[:250], operator=ME)  # Told in several parts.
+    delete_copies(any_vault, ids[:250], operator=ME)  # recorded in several parts
     delete_copies(any_vault, ids[250:260], operator=COLLEAGUE)
     delete_copies(any_vault, ids[260:], operator=ME)
     vault = open_again()

@@ -1,4 +1,4 @@
-"""Taking back what an operator said of campaigns: every kind of it, among what colleagues said."""
+"""Undoing an operator's marks of campaigns: every kind, among the marks of colleagues."""
 
 from __future__ import annotations
 

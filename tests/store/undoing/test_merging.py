@@ -1,4 +1,4 @@
-"""Taking a change back among the changes of others."""
+"""Undoing a change among the changes of others."""
 
 from __future__ import annotations
 

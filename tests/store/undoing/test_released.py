@@ -1,4 +1,4 @@
-"""Taking a release back while it is in the outbox, and after some of it was sent."""
+"""Undoing a release while it is in the outbox, and after some of it was sent."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def states(vault: Vault, ids: list[int]) -> list[State]:
 
 
 def send(vault: Vault, count: int) -> None:
-    """As a worker does once the hold is over."""
+    """Send as a worker does once the hold is over."""
     later = decides_ms(vault.db) + 61_000
     with vault.write():
         for each in leases.claim(vault, 1, "w", count, later, 60_000):
@@ -56,7 +56,7 @@ def test_what_former_releases_told_names_none() -> None:
 
 def test_a_release_is_called_back_and_done_again(any_vault: Vault, open_again: Callable[[], Vault]) -> None:
     ids = released(any_vault, 60)
-    vault = open_again()  # Another session.
+    vault = open_again()  # another session
     plan = next_plan(vault, ME)
     assert plan is not None and plan.what == "60 message copies placed in queue for delivery"
     assert plan.told.does == ("60 deliveries are called back: nobody has them yet",)
@@ -76,7 +76,7 @@ def test_who_has_it_keeps_it_and_that_is_said(any_vault: Vault) -> None:
     plan = next_plan(any_vault, ME)
     assert plan is not None
     assert plan.told.does_not == (f"delivery {ids[0]}: it was sent",)
-    send(any_vault, 1)  # Between the question and the answer.
+    send(any_vault, 1)  # between the question and the answer
     told = carry_out(any_vault, plan, operator=ME)
     assert told.does == ("2 deliveries are called back: nobody has them yet",)
     assert told.does_not == (f"delivery {ids[0]}-{ids[1]}: it was sent",)

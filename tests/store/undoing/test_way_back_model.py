@@ -1,8 +1,8 @@
-"""The way back against a model of it: copies, bin, queue, rotation and undo, in any order, with crashes in the midst.
+"""Undo against a model: copies, bin, queue, rotation and undo in any order, with crashes in the middle.
 
 Two consoles of one operator, one of a colleague, a worker and a gateway that rotates share a store; some acts are done
-by a process that is killed before one of its statements. Before each act the model says what it changes. Afterwards
-that has changed and nothing else (of an act that was killed: the first batches), and what undo said is what happened.
+by a process that is killed before one of its statements. Before each act the model predicts the changes. Afterwards
+exactly these have happened (after a kill: the first batches), and undo's report equals what happened.
 
 There are 400 examples with `MAILHOLD_THOROUGH=1`.
 """
@@ -60,7 +60,7 @@ from tests.store.undoing.way_back_model import MOST, SHARE, Model, Shown, flat
 
 EXAMPLES = {"sqlite": 10, "postgresql": 4}
 STEPS = 30
-#: So many copies are one batch of any act.
+#: Copies per batch of any act.
 BATCH = 2
 SIZE = prepare(MESSAGE, RECORD, AT).stored_size
 ME, HER = "Zoë \x1b[31m\u202e; deliveries 1-9\n'\"", "her"
@@ -76,7 +76,7 @@ changes = st.one_of(
 
 
 class WayBack(RuleBasedStateMachine):
-    """The store, four that have it open, and the model."""
+    """The store, its four users, and the model."""
 
     place: Callable[[], tuple[str, Path]]
     mortal: Mortal
@@ -96,13 +96,11 @@ class WayBack(RuleBasedStateMachine):
         self.plans: dict[int, Plan | None] = {}
         self.claims: dict[int, leases.Claim] = {}
         self.put_off: set[int] = set()
-        #: What was deleted or released last.
+        #: The ids deleted or released last.
         self.lately: list[int] = []
 
-    # --- Doing them --------------------------------------------------------------------------------------------------
-
     def take_in(self, act: Act, expected: Shown, *, whole: bool = True) -> Shown:
-        """Look at what an act changed, and hold it against what it may have."""
+        """Read what an act changed, and compare it with the permitted changes."""
         before, was = flat(self.model.now), self.model.now
         self.model.now = seen(self.vaults[0])
         after = flat(self.model.now)
@@ -118,7 +116,7 @@ class WayBack(RuleBasedStateMachine):
         return changed
 
     def note(self, act: Act, was: Seen, changed: Shown, *, whole: bool) -> None:
-        """Take in which acts can be taken back now: a new one, and of one that was killed what it came to."""
+        """Record which acts can be undone now: a new one, and the completed part of a killed one."""
         operator = act[1]
         found = acts_of(self.vaults[0], operator)
         real = [each.number for each in reversed(found.done)], [each.number for each in reversed(found.taken_back)]
@@ -142,7 +140,7 @@ class WayBack(RuleBasedStateMachine):
         self.model.stacks[operator] = real
 
     def do(self, which: int, what: str, how: Any, statements: int | None = None) -> Any:
-        """Do an act in a console, or in a process of its own that dies before that statement."""
+        """Do an act in a console, or in its own process that dies before that statement."""
         act = (what, OPERATORS[which], how)
         expected = self.model.expected(act)
         if statements is not None:
@@ -152,8 +150,6 @@ class WayBack(RuleBasedStateMachine):
         result = perform(self.vaults[which], act)
         self.take_in(act, expected)
         return result
-
-    # --- What can happen ---------------------------------------------------------------------------------------------
 
     then = st.sampled_from(["", "", "", "z", "zZ"])
     dies = st.one_of(st.none(), st.none(), st.none(), st.integers(0, 60))
@@ -185,7 +181,7 @@ class WayBack(RuleBasedStateMachine):
         self.do(which, what, data.draw(st.lists(ids, unique=True, min_size=1, max_size=7)), dies)
 
     def wait(self, which: int, days: int) -> None:
-        """Until the time of what is in the bin is over, or nearly."""
+        """Let the time pass until copies in the bin expire, or nearly."""
         gone = sorted(self.model.now.binned) if days > 7 else []
         assert expire(self.vaults[which], now=now_ms() + days * DAY_MS) == len(gone)
         self.take_in(("wait", "", 0), self.model.moved(gone, "gone"))
@@ -210,7 +206,7 @@ class WayBack(RuleBasedStateMachine):
     @precondition(lambda self: self.model.now.queue)
     @rule(which=consoles, count=st.integers(1, 4), outcome=st.sampled_from(["sent", "deferred", "sending"]))
     def work(self, which: int, count: int, outcome: str) -> None:
-        """As a worker does once the hold is over."""
+        """Send as a worker does once the hold is over."""
         vault = self.vaults[which]
         due = {
             each
@@ -238,7 +234,7 @@ class WayBack(RuleBasedStateMachine):
     @precondition(lambda self: self.claims)
     @rule(which=consoles)
     def finish(self, which: int) -> None:
-        """What was being sent was sent."""
+        """Finish what is being sent."""
         each, claim = self.claims.popitem()
         vault = self.vaults[which]
         with vault.write():
@@ -275,7 +271,7 @@ class WayBack(RuleBasedStateMachine):
     @precondition(lambda self: any(self.plans.values()))
     @rule(data=st.data())
     def answer(self, data: st.DataObject) -> None:
-        """Press Enter in a window, whatever happened since it was opened."""
+        """Press Enter in a window, whatever happened since it opened."""
         self.confirm(data.draw(st.sampled_from([each for each, plan in self.plans.items() if plan])))
 
     def confirm(self, which: int) -> Told:
@@ -298,7 +294,7 @@ class WayBack(RuleBasedStateMachine):
         return told
 
     def hold_against(self, told: Told, effect: Shown) -> None:
-        """What was said is what is changed."""
+        """Assert that the announced changes are the actual ones."""
         assert bool(told.does) == bool(effect)
         if effect and isinstance(next(iter(effect)), tuple):
             [does] = told.does
@@ -313,8 +309,6 @@ class WayBack(RuleBasedStateMachine):
     def restart(self, which: int) -> None:
         self.vaults[which].close()
         self.vaults[which] = opened(self.location, self.credentials if which == 3 else None)
-
-    # --- What must hold ----------------------------------------------------------------------------------------------
 
     @invariant()
     def all_see_the_same(self) -> None:
@@ -337,7 +331,7 @@ class WayBack(RuleBasedStateMachine):
 
 @pytest.fixture
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Batches of two, so that few copies make many; and all acts of an example count as done at the same time."""
+    """Use batches of two copies; all acts of an example count as done at the same time."""
     for module, names in (
         (bin_module, ("_LEAST", "_MOST")),
         (deleting, ("_FIRST_BATCH", "_LEAST", "_MOST")),
@@ -360,7 +354,7 @@ def killed(small_batches: None) -> Iterator[Mortal]:
 
 @pytest.fixture(params=BACKENDS)
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], tuple[str, Path]]:
-    """A function that names a place for a new store each time, and a folder."""
+    """Return a function that names a place for a new store each time, and a folder."""
     count = iter(range(10_000))
 
     def new() -> tuple[str, Path]:

@@ -1,7 +1,8 @@
-"""What the model of the way back (`test_way_back_model`) acts with and looks at, and processes that die in the midst.
+"""Actions and observations for the model of undo (`test_way_back_model`), and processes that die in the middle.
 
-An act is a tuple: what it is, who does it, and to what. `perform` does it, in this process or in one that kills itself
-before a statement: a process forked before any store was open forks those, since SQLite does not outlive a fork.
+An act is a tuple: action, operator, objects. `perform` does it, in this process or in one that kills itself before a
+statement. Those are forked by a process that was forked before any store was open, since SQLite does not survive a
+fork.
 """
 
 from __future__ import annotations
@@ -38,12 +39,12 @@ MESSAGE = b"Subject: x\r\n\r\ny\r\n"
 RECORD = CopyRecord(subject="x", envelope_sender="s@x.example", envelope_recipients=("a@x.example",))
 AT = 1_790_000_000_000
 
-#: What is done, by whom, and to what.
+#: Action, operator, objects.
 Act = tuple[str, str, Any]
 
 
 class Seen(NamedTuple):
-    """What is in a store: Backup, the bin with the acts, what is buried (each as often as it is), and the queue."""
+    """The content of a store: Backup, the bin with its acts, buried ids (as often as buried), and the queue."""
 
     copies: list[int]
     binned: dict[int, int]
@@ -55,7 +56,7 @@ class Seen(NamedTuple):
 
 
 def seen(vault: Vault) -> Seen:
-    """What an operator's vault shows."""
+    """Return what an operator's vault shows."""
     with vault.reading():
         queue = run(vault.db, "SELECT id, copy_id, state FROM delivery").fetchall()
     filters = {each.name: each.line for each in read_saved_filters(vault)}
@@ -71,7 +72,7 @@ def seen(vault: Vault) -> Seen:
 
 
 def perform(vault: Vault, act: Act) -> Any:
-    """Do an act, and return what it returns."""
+    """Do an act; return its result."""
     what, operator, how = act
     match what:
         case "put":
@@ -103,7 +104,7 @@ def perform(vault: Vault, act: Act) -> Any:
 
 
 def opened(location: str, credentials: Path | None = None) -> Vault:
-    """The store, as an operator's console or with a gateway's credentials."""
+    """Open the store as an operator's console or with a gateway's credentials."""
     if credentials is not None:
         return open_with_credentials(location, credentials)
     return open_store(location, Unlock.passphrase(PASSPHRASE))
@@ -116,7 +117,7 @@ class Mortal:
         self._asks, self._answers = asks, answers
 
     def perform(self, location: str, credentials: Path | None, act: Act, statements: int) -> bool:
-        """Whether the process died. Raises AssertionError where it failed."""
+        """Return True if the process died. Raises AssertionError if it failed."""
         words = json.dumps([location, str(credentials) if credentials else None, act, statements])
         os.write(self._asks, words.encode() + b"\n")
         answer = os.read(self._answers, 4)
@@ -126,7 +127,7 @@ class Mortal:
 
 @contextmanager
 def mortal() -> Iterator[Mortal]:
-    """To be entered while this process has no store open."""
+    """Start the forking process; enter this while this process has no store open."""
     asked, asks = os.pipe()
     answers, answer = os.pipe()
     parent = os.fork()
@@ -164,7 +165,7 @@ def _die(location: str, credentials: str | None, act: list[Any], statements: int
 
 
 def kill_before(vault: Vault, number: int) -> None:
-    """Let this process be killed before the statement `number` that changes anything, from now on."""
+    """Kill this process before the statement `number` that changes anything, counted from now."""
     left = [number]
 
     def before(text: str) -> None:

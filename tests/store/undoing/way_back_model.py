@@ -1,4 +1,4 @@
-"""What the model of the way back (`test_way_back_model`) expects: what an act changes in what was seen last."""
+"""The expectations of the model of undo (`test_way_back_model`): what an act changes in the state seen last."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from typing import Any
 
 from tests.store.undoing.way_back import Act, Seen
 
-#: So many copies fit, and so many of them the bin's share holds.
+#: The number of copies that fit, and the number that the bin's share holds.
 MOST, SHARE = 12, 3
 LIVE = ("queued", "deferred", "sending")
-#: What a store shows of each thing, or what an act changes of it.
+#: The state of each thing in a store, or its change by an act.
 Shown = dict[Any, Any]
 
 
 def flat(now: Seen) -> Shown:
-    """Each id is a copy, in the bin or buried, once; and the states of each copy's deliveries, and the rest."""
+    """Flatten to the place of each id (copy, in the bin or buried, once), delivery states per copy, and the rest."""
     where = [(each, "copy") for each in now.copies] + [(each, "bin") for each in now.binned]
     where += [(each, "gone") for each in now.buried]
     assert sorted(each for each, _ in where) == list(range(1, len(where) + 1))
@@ -25,19 +25,19 @@ def flat(now: Seen) -> Shown:
 
 
 class Model:
-    """What was seen last, and what each operator did."""
+    """The state seen last, and the acts of each operator."""
 
     def __init__(self, now: Seen, operators: tuple[str, ...]) -> None:
         self.now = now
-        #: Whose acts of the bin those are.
+        #: The operator of each act in the bin.
         self.bin_acts: dict[int, str] = {}
-        #: The acts by number, and those of each operator that are done, and taken back, newest last.
+        #: The acts by number, and those of each operator done and undone, newest last.
         self.acts: dict[int, tuple[str, Any]] = {}
         self.stacks: dict[str, tuple[list[int], list[int]]] = {each: ([], []) for each in operators}
 
     @property
     def where(self) -> list[int]:
-        """All ids that were given out."""
+        """All ids ever used."""
         return [*self.now.copies, *self.now.binned, *self.now.buried]
 
     def states(self, copy_id: int) -> list[str]:
@@ -56,7 +56,7 @@ class Model:
         return {("copy", each): place for each in ids}
 
     def turned(self, ids: list[int], state: str) -> Shown:
-        """Deliveries in another state: one of a copy."""
+        """Return deliveries with one copy's delivery in another state."""
         found: Shown = {}
         for each in ids:
             copy_id = self.now.queue[each][0]
@@ -75,7 +75,7 @@ class Model:
         return gone | self.moved([*first, *rest], "gone")
 
     def effect(self, number: int, operator: str, again: bool) -> Shown:
-        """What taking an act back (or doing it again) changes now."""
+        """Return what undoing (or redoing) an act changes now."""
         kind, what = self.acts[number]
         copies, binned = set(self.now.copies), self.now.binned
         if kind == "delete":

@@ -1,4 +1,4 @@
-"""The store of format 1 that is kept as test data, as a file of its own or in PostgreSQL; and what is in it."""
+"""The store of format 1 kept as test data, as a file or in PostgreSQL; and its content."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PASSPHRASE = CONTENT["passphrase"]
 
 
 def secret(name: str, folder: Path) -> Path:
-    """A copy of a secret file of the store, which is its owner's alone."""
+    """Copy a secret file of the store, readable by its owner only."""
     path = folder / name
     shutil.copyfile(DATA / name, path)
     path.chmod(0o600)
@@ -23,12 +23,12 @@ def secret(name: str, folder: Path) -> Path:
 
 
 def in_sqlite(folder: Path) -> str:
-    """The location of the store as a file in `folder`."""
+    """Return the location of the store as a file in `folder`."""
     return str(secret("mail.store", folder))
 
 
 def in_postgresql(location: str) -> str:
-    """Fill the empty schema of `location` with the tables that format 1 made there, and the store's rows."""
+    """Fill the empty schema of `location` with the tables and rows of the format 1 store."""
     import psycopg
     from psycopg import sql
 
@@ -51,7 +51,7 @@ def in_postgresql(location: str) -> str:
 
 
 def rows_of(location: str) -> dict[str, Any]:
-    """Every row of every table, and what the tables are: equal for two stores that are the same."""
+    """Return every row of every table and the tables' definitions: equal for two equal stores."""
     found: dict[str, Any] = {}
     if "://" not in location:
         with closing(sqlite3.connect(location)) as db:

@@ -1,4 +1,4 @@
-"""The kept store of format 1 becomes one of format 2: whole, byte for byte, or not at all, whenever it is killed."""
+"""The kept store of format 1 is upgraded to format 2 completely, byte for byte, or not at all, at any kill."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ UNLOCK = Unlock.passphrase(PASSPHRASE)
 
 @pytest.fixture(params=BACKENDS)
 def former(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The location of the store of format 1."""
+    """Return the location of the store of format 1."""
     if request.param == "sqlite":
         return in_sqlite(tmp_path)
     return in_postgresql(request.getfixturevalue("empty_postgres"))
@@ -48,7 +48,7 @@ def former(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture
 def upgraded(former: str) -> Iterator[Vault]:
-    """The store, upgraded and opened as everybody opens it."""
+    """Upgrade the store and open it normally."""
     vault = open_store(former, UNLOCK, former=True)
     assert upgrade(vault, operator="anna") == [1]
     assert upgrade(vault) == []
@@ -184,7 +184,7 @@ def test_tables_that_format_1_did_not_make_are_not_upgraded(former: str) -> None
 
 
 def _killed_at(location: str, number: int) -> bool:
-    """Upgrade in a child that dies before its change `number`. Whether there was such a statement."""
+    """Upgrade in a child that dies before its change `number`. Return True if there was such a statement."""
     child = os.fork()
     if child:
         _, status = os.waitpid(child, 0)
@@ -201,7 +201,7 @@ def _killed_at(location: str, number: int) -> bool:
 
 
 def _count(vault: Vault, number: int) -> None:
-    """Let this process die before the statement `number` that changes anything, from now on."""
+    """Kill this process before the statement `number` that changes anything, counted from now."""
     left = [number]
 
     def before(text: str) -> None:

@@ -1,8 +1,8 @@
-"""Writes the test vectors of the bin: `python -m tests.store.vault.make_vectors`.
+"""Write the test vectors of the bin: `python -m tests.store.vault.make_vectors`.
 
-As `tests.store.sealing.make_vectors`; put together as FORMAT.md says, not by the code that is tested. A case is a
-journal, the tombstones and the rows of `binned`; `removable` are the copies that a gateway may remove to make room,
-`broken` names what a reader must find wrong. The bin's share is `share` bytes, in force since long before.
+Like `tests.store.sealing.make_vectors`; assembled as FORMAT.md says, not by the code under test. A case is a journal,
+the tombstones and the rows of `binned`; `removable` are the copies that a gateway may remove to make room, `broken`
+names the errors that a reader must report. The bin's share is `share` bytes, in force for a long time.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ ROWS = [[7, 1, 3, 300], [8, 1, 4, 300], [9, 1, 5, 300], [20, 2, 0, 400]]
 def row(
     row_id: int, kind: str, act: int, runs: list[list[int]], *, signer: int = 0, key: int | None = None
 ) -> dict[str, Any]:
-    """A row of `bin_act`."""
+    """Make a row of `bin_act`."""
     entries, until = msgspec.msgpack.encode(runs), UNTIL if kind == "binned" else 0
     data = statement("bin", STORE_ID, kind, act, AT, until, entries, b"")
     made = sign(STORE_ID, data, Signer(signer, KEYS[signer if key is None else key]))
@@ -37,7 +37,7 @@ def row(
 
 
 def tombstone(cause: str, at: int, runs: list[list[int]], gateway: int = 0) -> dict[str, Any]:
-    """A row of `tombstone`, by the authority or a gateway."""
+    """Make a row of `tombstone`, by the authority or a gateway."""
     entries = msgspec.msgpack.encode(runs)
     data = statement("tombstone", STORE_ID, at, cause, gateway, entries, b"")
     key = KEYS[gateway] if gateway else AUTHORITY
@@ -51,7 +51,7 @@ def tombstone(cause: str, at: int, runs: list[list[int]], gateway: int = 0) -> d
 
 
 def bins() -> Iterator[Case]:
-    """The journal of the bin, what lies in it, and what was buried of it."""
+    """Yield the journal of the bin, its content, and the copies buried from it."""
 
     def case(
         fault: str,

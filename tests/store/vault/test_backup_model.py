@@ -1,9 +1,7 @@
-"""Backup against a model of it: any order of puts, deletions, into the bin and out of it, deliveries, changes of the
-maximum and restarts.
+"""Backup against a model: puts, deletions, bin, deliveries, changes of the maximum and restarts in any order.
 
-Two openings of the same store stand for two processes. After every step both agree with the model on which copies
-there are, what they hold, what is in the bin, how full the store is, and what was ever deleted for good: each id is
-one of these, once.
+Two openings of the same store stand for two processes. After every step both agree with the model on the copies, their
+content, the content of the bin, the usage, and the ids ever deleted for good: each id is in one of these places, once.
 """
 
 from __future__ import annotations
@@ -54,7 +52,7 @@ class Kept(NamedTuple):
 
 
 class Backup(RuleBasedStateMachine):
-    """The model: what is kept, oldest first, and what was deleted."""
+    """The model: copies kept, oldest first, and copies deleted."""
 
     new_location: Callable[[], str]
 
@@ -66,7 +64,7 @@ class Backup(RuleBasedStateMachine):
         self.kept: dict[int, Kept] = {}
         self.live: dict[int, list[int]] = {}
         self.deleted: list[int] = []
-        #: What is in the bin, with its act: the acts count up, and 0 is none.
+        #: The ids in the bin, with their acts: acts count up, and 0 is none.
         self.binned: dict[int, tuple[int, Kept]] = {}
         self.share = 10
         self.next_id = 1
@@ -75,8 +73,6 @@ class Backup(RuleBasedStateMachine):
 
     def _open(self) -> Vault:
         return open_store(self.location, Unlock.passphrase(PASSPHRASE))
-
-    # --- The model's own idea ----------------------------------------------------------------------------------------
 
     @property
     def used(self) -> int:
@@ -110,8 +106,6 @@ class Backup(RuleBasedStateMachine):
 
     def _record(self) -> CopyRecord:
         return CopyRecord(subject=f"message {self.clock}", from_="a@b.example")
-
-    # --- What can happen ---------------------------------------------------------------------------------------------
 
     @rule(which=which, raw=messages)
     def put(self, which: int, raw: bytes) -> None:
@@ -182,10 +176,11 @@ class Backup(RuleBasedStateMachine):
     @precondition(lambda self: self.binned)
     @rule(which=which, days=st.sampled_from([6, 8]))
     def wait(self, which: int, days: int) -> None:
-        """Until the time of what is in the bin is over, or nearly."""
+        """Let the time pass until copies in the bin expire, or nearly."""
         gone = sorted(self.binned) if days > 7 else []
         then = now_ms() + days * DAY_MS
-        with patch("store.vault.deleting.now_ms", lambda: then):  # Else `check` finds them buried before their time.
+        # Otherwise `check` finds them buried before their time.
+        with patch("store.vault.deleting.now_ms", lambda: then):
             assert expire(self.vaults[which], now=then) == len(gone)
         for copy_id in gone:
             del self.binned[copy_id]
@@ -218,7 +213,7 @@ class Backup(RuleBasedStateMachine):
 
     @rule(which=which, share=st.integers(0, 130), bin_share=st.sampled_from([0, 10, 50]))
     def change_maximum(self, which: int, share: int, bin_share: int) -> None:
-        """To a share of what is used now, in percent."""
+        """Set the maximum to a share of the current usage (%)."""
         maximum = max(1, self.used * share // 100)
         change_settings(self.vaults[which], Settings(max_size=maximum, notify_below=0, bin_share=bin_share))
         self.share = bin_share
@@ -230,8 +225,6 @@ class Backup(RuleBasedStateMachine):
     def restart(self, which: int) -> None:
         self.vaults[which].close()
         self.vaults[which] = self._open()
-
-    # --- What must hold ----------------------------------------------------------------------------------------------
 
     @invariant()
     def both_agree_with_the_model(self) -> None:
@@ -279,7 +272,7 @@ class Backup(RuleBasedStateMachine):
     def teardown(self) -> None:
         try:
             result = check(self.vaults[0])
-            # An order of the model's is none that `check` accepts.
+            # `check` does not accept an order made by the model.
             assert [what for what, _why in result.broken if not what.startswith("delivery ")] == []
         finally:
             for vault in self.vaults:
@@ -301,7 +294,7 @@ def run(new_location: Callable[[], str], examples: int) -> None:
 
 @pytest.fixture(params=BACKENDS)
 def new_location(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], str]:
-    """A function that names a place for a new store each time."""
+    """Return a function that names a place for a new store each time."""
     count = iter(range(10_000))
     if request.param == "sqlite":
         return lambda: str(tmp_path / f"{next(count)}.store")

@@ -1,4 +1,4 @@
-"""The bin: copies go in and come back as they were, and nothing is lost on the way."""
+"""The bin: copies go in and come back unchanged, and nothing is lost on the way."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def fill(vault: Vault, count: int, size: int = 500) -> list[int]:
 
 
 def where(vault: Vault) -> tuple[list[int], list[int], list[int]]:
-    """The ids in Backup, in the bin, and buried: each id is one of them, once."""
+    """Return the ids in Backup, in the bin, and buried; assert that each id is in one of them, once."""
     kept, binned = vault.ids(), vault.bin.ids()
     buried = sorted(vault.tombstones_since(0)[1])
     with vault.reading():
@@ -158,11 +158,8 @@ def test_two_operators_at_once(any_vault: Vault, open_again: Callable[[], Vault]
     assert run(any_vault.db, "SELECT COUNT(*) FROM body").fetchone()[0] == 300
 
 
-# --- Somebody who may write the database -----------------------------------------------------------------------------
-
-
 def changed(vault: Vault, *statements: str) -> dict[str, str]:
-    """What `check` finds once these were executed."""
+    """Return what `check` finds after these statements were executed."""
     with vault.writing():
         for each in statements:
             run(vault.db, each)
@@ -170,7 +167,7 @@ def changed(vault: Vault, *statements: str) -> dict[str, str]:
 
 
 def in_bin(vault: Vault) -> int:
-    """A store with copies 1 to 10, of which 2 to 5 are in the bin and 4 came back; returns the act."""
+    """Make a store with copies 1 to 10, of which 2 to 5 are in the bin and 4 came back; return the act."""
     fill(vault, 10)
     act = delete_copies(vault, [2, 3, 4, 5], operator="anna").act
     bring_back(vault, [4], operator="anna")
@@ -259,7 +256,7 @@ def test_a_row_of_the_journal_that_was_taken_out_is_missed(any_vault: Vault) -> 
 
 
 def test_a_gateway_buries_nothing_before_its_time(any_vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With a stolen key it can; `check` says so, where the bin held no more than its share."""
+    """A stolen key can do so; `check` reports it if the bin held no more than its share."""
     change_settings(any_vault, Settings(bin_share=11))
     in_bin(any_vault)
     with any_vault.write():
@@ -274,7 +271,7 @@ def test_a_gateway_buries_nothing_before_its_time(any_vault: Vault, monkeypatch:
 
 
 def test_what_moves_while_check_reads_is_not_missed(any_vault: Vault, open_again: Callable[[], Vault]) -> None:
-    """Copies that go from one table to the other between two looks are in none of them."""
+    """Copies that move from one table to the other between two reads are in neither result."""
     fill(any_vault, 1200, 20)
     delete_copies(any_vault, range(1, 600), operator="anna")
     other = open_again()

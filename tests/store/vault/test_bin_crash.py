@@ -1,4 +1,4 @@
-"""A process that is killed in the middle of an act of the bin, and a disk that is full: nothing is lost."""
+"""A process killed in the middle of an act of the bin, and a full disk: nothing is lost."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from store.vault.vault import Vault
 from tests import small_disk
 from tests.conftest import PASSPHRASE
 
-#: Deletes all copies into the bin, or brings them back; says how far it is, and waits to be killed there.
+#: Deletes all copies into the bin, or brings them back; prints its progress, and waits there to be killed.
 _CHILD = """
 import sys
 from store.authority.deleting import bring_back, delete_copies
@@ -44,7 +44,7 @@ def fill(vault: Vault, count: int) -> list[int]:
 
 
 def killed(location: str, what: str, at: int) -> int:
-    """Kill a process once it has moved at least `at` copies; returns how many it moved."""
+    """Kill a process once it has moved at least `at` copies; return how many it moved."""
     command = [sys.executable, "-c", _CHILD, location, PASSPHRASE, what, str(at)]
     child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert child.stdout is not None

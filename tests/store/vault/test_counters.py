@@ -1,4 +1,4 @@
-"""The table of counters: what is counted in and out, and its being written anew where it counts something else."""
+"""The table of counters: counting in and out, and rebuilding it if a count is wrong."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ BEYOND = 1 << 53
 
 @pytest.fixture
 def held(any_vault: Vault, put_some: Callable[..., list[int]]) -> Vault:
-    """A vault with the copies 1, 2 and 4 of 5."""
+    """Make a vault with the copies 1, 2 and 4 of 5."""
     put_some(any_vault, 5)
     any_vault.delete([3, 5])
     return any_vault
@@ -40,7 +40,7 @@ def now(vault: Vault) -> Counters:
 
 
 def right(vault: Vault, floor: int) -> list[str]:
-    """In a transaction that no head witnesses: it would refuse ids that are lower than what was seen."""
+    """Count in a transaction without a signed head: a head would refuse ids lower than those seen."""
     with vault.writing(), vault.db.transaction():
         return made_right(vault.db, floor)
 
@@ -138,7 +138,7 @@ def test_what_is_made_from_copies_is_counted_and_goes_with_them(held: Vault) -> 
     each = now(held).derived_bytes // 3
     assert now(held).derived == 3 and each > 100
     assert (held.count().used_bytes, held.count().derived_bytes) == (used + 3 * each, 3 * each)
-    made(held, 150, [1, 2])  # in the place of former ones
+    made(held, 150, [1, 2])  # in place of former ones
     assert (now(held).derived, now(held).derived_bytes) == (3, 3 * each + 100)
     loose = Loose(held, "campaign", 1)
     with held.write(quiet=True):

@@ -1,4 +1,4 @@
-"""What is made from copies later: bound to its copy, gone with it, and kept in the bin."""
+"""Data derived from copies later: bound to its copy, deleted with it, and kept in the bin."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an operator deletes for good is overwritten on the disk, and what is not is said."""
+"""Copies deleted for good are overwritten on the disk; what is not yet overwritten is reported."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ from tui.commands.cli import main
 
 
 def _sealed(vault: Vault) -> dict[int, bytes]:
-    """All that is sealed of each copy: its body, and its record."""
+    """Return all sealed data of each copy: body and record."""
     bodies = {copy_id: bytes(sealed) for copy_id, sealed in run(vault.db, "SELECT id, sealed FROM body").fetchall()}
     records = run(vault.db, "SELECT id, record FROM message").fetchall()
     return {copy_id: bodies[copy_id] + bytes(record) for copy_id, record in records}
 
 
 def _found(vault: Vault, sealed: bytes) -> bool:
-    """Whether any piece of `sealed` is in the file or in its log."""
+    """Return True if any piece of `sealed` is in the file or in its log."""
     held = b"".join(Path(vault.location + suffix).read_bytes() for suffix in ("", "-wal"))
     return any(sealed[start : start + 24] in held for start in range(0, len(sealed) - 24, 500))
 
 
 @contextmanager
 def _snapshot(location: str) -> Iterator[None]:
-    """Another connection reads the store as it is now, and goes on to."""
+    """Keep a read transaction open on another connection."""
     with closing(sqlite3.connect(location, isolation_level=None)) as reader:
         reader.execute("BEGIN")
         reader.execute("SELECT COUNT(*) FROM message").fetchone()
@@ -47,7 +47,7 @@ def _snapshot(location: str) -> Iterator[None]:
 
 @pytest.fixture
 def put(vault: Vault, record: CopyRecord) -> Callable[[int, int], list[int]]:
-    """Put so many copies of a size that does not shrink."""
+    """Put this many copies of a size that does not compress."""
     source = random.Random(5)
 
     def work(count: int, size: int) -> list[int]:
@@ -142,7 +142,7 @@ def test_a_reader_is_waited_for_a_little(
     with ExitStack() as stack:
         stack.enter_context(reader)
         if erased:
-            stack.pop_all()  # It leaves in a pause.
+            stack.pop_all()  # The reader ends in a pause.
         assert (vault.delete(ids).left == "") is erased
         assert vault.erasing.pending is not erased
     assert pauses == [0.03] * min(leaves_after, 9)

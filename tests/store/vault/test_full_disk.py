@@ -1,4 +1,4 @@
-"""Full disks, small and less small, with another program that takes what comes free: copies can be deleted there."""
+"""Full disks, small and less small, while another program uses up freed space: copies can still be deleted."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _open(location: str) -> Vault:
 
 
 def _fill(vault: Vault, record: CopyRecord, sizes: tuple[int, ...]) -> list[int]:
-    """Put copies of drawn sizes until the disk is full."""
+    """Put copies of random sizes until the disk is full."""
     source, ids = random.Random(1), []
     with pytest.raises(DiskFull):
         while True:
@@ -76,7 +76,7 @@ def test_copies_are_deleted_from_a_full_disk_again_and_again(
 
 @pytest.mark.parametrize("megabytes", [12, 20])
 def test_copies_for_which_the_bin_has_no_room_are_deleted_for_good(record: CopyRecord, megabytes: int) -> None:
-    """To move copies frees nothing: the ballast is kept for the deletion."""
+    """Moving copies frees nothing: the ballast is kept for the deletion."""
     with small_disk.small_disk(megabytes) as disk:
         vault, _recovery = create_store(str(disk / "mail.store"), passphrase=PASSPHRASE)
         ids = _fill(vault, record, (500, 3000, 48_000))
@@ -178,7 +178,7 @@ def test_what_was_deleted_before_the_disk_was_full_is_told(
 
 
 def test_a_file_that_is_shorter_than_it_says_is_a_store(store: str, tmp_path: Path) -> None:
-    """What a checkpoint leaves that found no room for the last pages: the log has them."""
+    """A checkpoint without room for the last pages leaves this; the log has them."""
     copy = tmp_path / "copy"
     shutil.copy(store, copy)
     os.truncate(copy, copy.stat().st_size - 3 * 4096)

@@ -1,4 +1,4 @@
-"""The keys that gateways sign with: verified once, and asked for again in one column."""
+"""The gateways' signing keys: verified once, then checked by reading one column."""
 
 from __future__ import annotations
 

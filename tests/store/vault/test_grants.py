@@ -1,4 +1,4 @@
-"""Generations of the configuration key: who can open what when a gateway is enrolled, revoked, or robbed of a grant."""
+"""Generations of the configuration key: what each gateway can open after enrolment, revocation, or loss of a grant."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from store.vault.vault import Vault
 
 @pytest.fixture
 def gateways(any_vault: Vault, tmp_path: Path) -> Iterator[list[Vault]]:
-    """Two gateways, open."""
+    """Open two gateways."""
     opened = []
     for name in ("mx1", "mx2"):
         enroll(any_vault, name, tmp_path / name)
@@ -35,7 +35,7 @@ def gateways(any_vault: Vault, tmp_path: Path) -> Iterator[list[Vault]]:
 
 
 def sealed(vault: Vault) -> list[tuple[str, int, int]]:
-    """Name, version and generation of the configuration's rows."""
+    """Return name, version and generation of the configuration's rows."""
     rows = run(vault.db, "SELECT name, version, sealed FROM configuration ORDER BY id").fetchall()
     return [(name, version, generation_of(bytes(blob), name)) for name, version, blob in rows]
 

@@ -1,4 +1,4 @@
-"""Counters of known senders in the database: shared, bounded, fading, and read over a change of their key."""
+"""Counters of known senders in the database: shared, bounded, decaying, and read across a change of their key."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Sql = Callable[..., Any]
 
 @pytest.fixture
 def gateways(any_vault: Vault, tmp_path: Path) -> Iterator[list[Vault]]:
-    """Two gateways, open."""
+    """Open two gateways."""
     opened = []
     for name in ("mx1", "mx2"):
         enroll(any_vault, name, tmp_path / name)
@@ -218,7 +218,7 @@ def test_of_many_names_those_that_have_a_counter_are_told(
     assert not Known(any_vault).begins() and Known(any_vault).likely(Known(any_vault).begins(), SENDER, ["a"]) == []
     enroll(any_vault, "mx1", tmp_path / "mx1")
     Known(any_vault).add({(SENDER, f"a{number}@x.example"): (1, 0) for number in range(7)}, 100)
-    revoke(any_vault, "mx1")  # The counters of before are under the former key.
+    revoke(any_vault, "mx1")  # The earlier counters are under the former key.
     known = Known(any_vault)
     known.add({(SENDER, "new@x.example"): (1, 0), (DOMAIN, "x.example"): (1, 0)}, 100)
     begins = known.begins()

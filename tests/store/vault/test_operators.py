@@ -1,4 +1,4 @@
-"""Who may sign what: the authority, gateways for themselves, and operators as far as their certificates go."""
+"""Permitted signers: the authority, gateways for themselves, and operators within their certificates."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ INSERT = "INSERT INTO certificate (signer, key, rights, since, until, signature)
 
 
 def certify(vault: Vault, who: int, rights: Right, *, since: int = 0, until: int = 1 << 60) -> None:
-    """Put a certificate into the store, as the authority signs it."""
+    """Put a certificate, signed by the authority, into the store."""
     assert vault.keys.authority is not None
     key = KEYS[who].public_key().public_bytes_raw()
     data = Certificate(who, key, rights, since, until).data(vault.store_id)
@@ -44,14 +44,14 @@ def certify(vault: Vault, who: int, rights: Right, *, since: int = 0, until: int
 
 
 def by(vault: Vault, *who: int, data: bytes = b"data") -> bytes:
-    """The signature of operators under the act "bin" with one field."""
+    """Return the operators' signature of the act "bin" with one field."""
     return sign(vault.store_id, statement("bin", vault.store_id, data), *(Signer(each, KEYS[each]) for each in who))
 
 
 def believed(
     vault: Vault, signature: bytes, right: Right = Right.DELETE, *, at: int = 5, seconded: bool | None = None
 ) -> str:
-    """Why a signature under the act is not believed, "" where it is."""
+    """Return why a signature of the act is not accepted, "" if it is."""
     try:
         vault.signers.verify(signature, "act", "bin", b"data", right=right, at=at, seconded=seconded)
     except TamperedError as error:
@@ -94,7 +94,7 @@ def test_two_sign_where_two_must(any_vault: Vault) -> None:
 
 
 def second(vault: Vault, *kinds: tuple[Right, int]) -> None:
-    """Put the setting `seconded` into the store, as the authority signs it."""
+    """Put the setting `seconded`, signed by the authority, into the store."""
     configuration.write(vault, "seconded", Seconded([(int(right), since) for right, since in kinds]))
 
 
@@ -145,7 +145,7 @@ def test_heads_and_events_are_of_one_signer_all_the_same(any_vault: Vault) -> No
 
 
 def test_operators_cannot_take_it_back(any_vault: Vault) -> None:
-    """Two of them could, had they signed together what the authority alone signs."""
+    """Otherwise two operators could jointly sign what only the authority signs."""
     certify(any_vault, ANNA, Right(63))
     certify(any_vault, BERT, Right(63))
     second(any_vault, (Right.DELETE, 0))
@@ -228,7 +228,7 @@ def signed_by(vault: Vault, who: int, data: bytes) -> bytes:
 
 @pytest.mark.parametrize("right", [Right.KEYS, Right.DELETE])
 def test_rows_of_format_1_take_an_operators_signature(any_vault: Vault, right: Right, record: CopyRecord) -> None:
-    """Gateways and key slots take the right to keys, tombstones that to delete."""
+    """Gateways and key slots need the right to keys, tombstones the right to delete."""
     certify(any_vault, ANNA, right)
     any_vault.put(b"x", record)
     any_vault.delete([1])
@@ -244,7 +244,7 @@ def test_rows_of_format_1_take_an_operators_signature(any_vault: Vault, right: R
         row.save()
     wrong = {what for what, _why in check(any_vault).broken}
     if right is Right.KEYS:
-        # Whoever may not delete buried nothing: then there are copies that nothing says of where they are.
+        # A signer without the right to delete buried nothing: the places of some copies are then unknown.
         assert wrong == {"tombstone 1", "tombstones", "epoch 1"}
     else:
         assert wrong == {"gateway 1", "key slot 1"}

@@ -1,4 +1,4 @@
-"""What room a store beside a disk takes: which copies it admits, when its log is emptied, and the ballast's size."""
+"""Disk space of a store: which copies it admits, when it empties its log, and the size of the ballast."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from tests.conftest import PASSPHRASE
 
 MB = 1 << 20
 SLICE = 256 * 1024
-#: Less than this beside twice the copies, and the log is emptied first.
+#: With less than this beyond twice the copies, the log is emptied first.
 SPARE = SLICE + 4 * MB
 
 
 class Disk(NamedTuple):
-    """What the system says of a disk whose blocks are of one byte."""
+    """The system's report of a disk with blocks of one byte."""
 
     f_blocks: int
     f_bavail: int
@@ -39,7 +39,7 @@ class Disk(NamedTuple):
 
 @pytest.fixture
 def disk(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Let the disk have so many bytes in all, and so many free: to the byte, which no real one has."""
+    """Set the size of the disk and its free space, to the byte."""
 
     def be(free: int, total: int = 1 << 40) -> None:
         monkeypatch.setattr(os, "statvfs", lambda _path: Disk(total, free, free))
@@ -61,7 +61,7 @@ def log(vault: Vault) -> Path:
 
 
 def brought(vault: Vault) -> bool:
-    """Whether all pages of the log are in the file: it is whole without its log."""
+    """Return True if all pages of the log are in the file: it is complete without its log."""
     alone = Path(vault.location + ".alone")
     shutil.copy(vault.location, alone)
     with closing(sqlite3.connect(f"file:{alone}?immutable=1", uri=True)) as db:
@@ -71,7 +71,7 @@ def brought(vault: Vault) -> bool:
 
 @pytest.fixture
 def logged(vault: Vault, record: CopyRecord) -> Vault:
-    """A vault whose log holds a copy of 100,000 bytes that its file does not."""
+    """Make a vault whose log holds a copy of 100,000 bytes that is not in its file."""
     vault.put(os.urandom(100_000), record)
     assert log(vault).stat().st_size > 100_000 and not brought(vault)
     return vault
@@ -242,12 +242,9 @@ def test_pages_that_came_free_are_given_back_and_the_ballast_made_of_them(vault:
     assert len(vault.raw(vault.ids()[0])) == 9000
 
 
-# --- The ballast -------------------------------------------------------------------------------------------------
-
-
 @pytest.fixture
 def weight(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ballast:
-    """The ballast of a store, as large as it is where nothing says otherwise, and not there yet."""
+    """Return a store's ballast of the default size, before it is made."""
     monkeypatch.setattr(ballast, "BALLAST_BYTES", 4 * MB)
     return Ballast(tmp_path / "mail.store")
 
@@ -318,7 +315,7 @@ def test_the_last_slice_takes_the_file_away(weight: Ballast) -> None:
 
 @pytest.mark.parametrize("there", [0, SLICE, SLICE + 5])
 def test_where_the_room_ends_it_stays_as_it_was(weight: Ballast, monkeypatch: pytest.MonkeyPatch, there: int) -> None:
-    """What a file system without its own `fallocate` does: it writes until there is no more room."""
+    """Like a file system without its own `fallocate`: it writes until there is no more room."""
     if there:
         weight.path.write_bytes(b"x" * there)
 

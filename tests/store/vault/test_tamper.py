@@ -1,4 +1,4 @@
-"""Whoever can write to the database changes one field of one row: it is found, named, and nothing of it is used."""
+"""A database writer changes one field of one row: the change is found and named, and the row is not used."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from store.vault.vault import Vault
 from tests.amounts import THOROUGH
 from tests.conftest import PASSPHRASE
 
-#: What workers change without the authority, and numbers that only say when or in which order a row was written.
+#: Columns that workers change without the authority, and numbers that only give the time or order of writing.
 OPERATIONAL = {
     "delivery": {
         "created_at",
@@ -64,7 +64,7 @@ NAMES = {
 def full_vault(
     any_vault: Vault, open_again: Callable[[], Vault], record: CopyRecord, tmp_path: Path
 ) -> Iterator[Vault]:
-    """A store with rows in every table: closed epochs and an open one, both kinds of tombstone, orders, events."""
+    """Make a store with rows in every table: closed epochs and an open one, both kinds of tombstone, orders, events."""
     first = open_again()
     first.put_many((b"first %d" % i * 20, record, 100 + i) for i in range(6))
     first.close()
@@ -94,7 +94,7 @@ def _columns(vault: Vault) -> list[tuple[str, str]]:
 
 
 def _variants(value: Any, other: Any) -> list[Any]:
-    """What to put in the place of a field's value: one flip in each region, cuts, and another row's value."""
+    """Yield replacements of a field's value: one flip in each region, cuts, and another row's value."""
     if value is None:
         return [b"x" * 64 if isinstance(other, bytes) else 3]
     if isinstance(value, int):
@@ -115,7 +115,7 @@ def _variants(value: Any, other: Any) -> list[Any]:
 
 
 def _tampered(vault: Vault, statement: str, *values: Any) -> CheckResult | None:
-    """What `check` finds after one statement, which is then undone. None where the database refuses it."""
+    """Return what `check` finds after one statement, then undo it. None if the database refuses the statement."""
     with vault.db.atomic() as transaction:
         try:
             vault.db.execute_sql(statement.replace("?", vault.db.param), values)
@@ -138,7 +138,7 @@ def test_an_untouched_store_is_whole(full_vault: Vault) -> None:
 def test_every_field_of_every_row(full_vault: Vault, sql: Callable[..., Any]) -> None:
     vault, tried = full_vault, 0
     unnoticed = []
-    # Which byte of a field is another is a matter of the signatures, which are the same on both databases.
+    # Testing all bytes of a field would test only the signatures, which are the same on both databases.
     all_of_them = THOROUGH or not vault.location.startswith("postgresql:")
     for table, column in _columns(vault):
         rows = sql(vault, f'SELECT id, "{column}" FROM {table} ORDER BY id')
@@ -232,7 +232,7 @@ def test_many_at_once_are_refused_as_each_by_itself_is(full_vault: Vault, sql: C
 
 
 def test_an_epoch_of_a_forger(full_vault: Vault, open_again: Callable[[], Vault], sql: Callable[..., Any]) -> None:
-    """The read key is public: whoever has the database can seal to it. Only a gateway's signature makes an epoch."""
+    """The read key is public: a database writer can seal to it. Only a gateway's signature makes an epoch."""
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     from store.sealing.copies import BODY, RECORD, Place, pack_body, seal_part
@@ -328,7 +328,7 @@ def test_the_stores_own_row(full_vault: Vault, sql: Callable[..., Any], column: 
 
 
 def test_a_released_key_of_somebody_else(full_vault: Vault, sql: Callable[..., Any]) -> None:
-    """A delivery's key of another copy, for another delivery, or sealed by a writer of the database is not used."""
+    """A delivery's key of another copy, for another delivery, or sealed by a database writer is not used."""
     first, second = full_vault.models.Delivery.select().order_by(full_vault.models.Delivery.id)[:2]
     assert full_vault.released_raw(first).startswith(b"first 0")
     own = bytes(first.sealed_body_key)
@@ -339,7 +339,7 @@ def test_a_released_key_of_somebody_else(full_vault: Vault, sql: Callable[..., A
     first.sealed_body_key = None
     with pytest.raises(TamperedError):
         full_vault.released_raw(first)
-    # The delivery key is public: whoever writes the database seals to it, and signs with nothing.
+    # The delivery key is public: a database writer can seal to it, but cannot sign.
     assert full_vault.keys.gateway is not None
     info = statement("released body key", full_vault.store_id, first.gateway_id, first.id, first.copy_id)
     forged = hpke_seal(full_vault.keys.gateway.delivery.public_key(), info, bytes(64))
@@ -352,7 +352,7 @@ def test_a_released_key_of_somebody_else(full_vault: Vault, sql: Callable[..., A
 def test_absurd_values_in_a_file_without_strict_tables(
     vault: Vault, record: CopyRecord, sql: Callable[..., Any]
 ) -> None:
-    """Somebody who can write the file can make tables that take anything anywhere."""
+    """A writer of the file can make tables that accept any value in any column."""
     vault.put(b"x", record)
     sql(vault, "ALTER TABLE message RENAME TO old")
     sql(vault, "CREATE TABLE message (id INTEGER PRIMARY KEY, epoch_id, step, stored_at, size, stored_size, record)")
@@ -378,7 +378,7 @@ def test_absurd_values_in_a_file_without_strict_tables(
 def test_a_gateway_that_seals_another_body_than_it_describes(
     any_vault: Vault, record: CopyRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Both seals hold and the size is right: only the SHA-256 in the record tells, wherever the message is read."""
+    """Both seals verify and the size is right: only the SHA-256 in the record shows it, for every reader."""
     described, sealed = b"Subject: harmless\r\n\r\n", b"Subject: anything\r\n\r\n"
     monkeypatch.setattr("store.vault.writer.pack_body", lambda _raw: pack_body(sealed))
     copy_id = any_vault.put(described, record)
@@ -411,7 +411,7 @@ def test_the_settings_and_the_trail(full_vault: Vault, sql: Callable[..., Any]) 
 def test_counters_that_give_out_a_taken_id(full_vault: Vault, sql: Callable[..., Any], record: CopyRecord) -> None:
     sql(full_vault, "UPDATE state SET next_copy_id = 4")
     assert any("ids that are taken" in why for _what, why in check(full_vault).broken)
-    # Where a head was signed meanwhile, the store lacks what was seen of it.
+    # If a head was signed meanwhile, the store lacks what the memory has seen.
     with pytest.raises((TamperedError, StoreOlder), match=r"counters|older than what was seen"):
         full_vault.put(b"x", record)
     sql(full_vault, "UPDATE state SET next_copy_id = 500")
@@ -421,7 +421,7 @@ def test_counters_that_give_out_a_taken_id(full_vault: Vault, sql: Callable[...,
 
 
 def test_a_file_damaged_anywhere(vault: Vault, put_some: Callable[..., list[int]], tmp_path: Path) -> None:
-    """Flipped bits, overwritten stretches and cuts of the SQLite file: a clear error or the right bytes, and an end."""
+    """Flipped bits, overwritten stretches and cuts of the SQLite file: a clear error or the right bytes, no hang."""
     import random
     import shutil
 
@@ -448,7 +448,7 @@ def test_a_file_damaged_anywhere(vault: Vault, put_some: Callable[..., list[int]
 
 
 def _outcome(location: str, expected: dict[int, bytes]) -> str:
-    """What becomes of a damaged store: refused when opened, found by `check`, or whole (damage in free space)."""
+    """Return the fate of a damaged store: refused when opened, found by `check`, or intact (damage in free space)."""
     try:
         opened = open_store(location, Unlock.passphrase(PASSPHRASE))
     except MailholdError:

@@ -1,4 +1,4 @@
-"""A message whose client had no answer is not placed again when it comes again; one that was answered is another."""
+"""A message that is resent after no answer is not placed again; one resent after an answer is a new message."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def tag_of(
 def arrive(
     vault: Vault, raw: bytes = RAW, sender: str = "a@b.example", recipients: tuple[str, ...] = ("c@d",)
 ) -> tuple[bytes, int]:
-    """What a gateway does with a message that comes in: its tag, and the copy that is its."""
+    """Receive a message like a gateway; return its tag and its copy."""
     tag = tag_of(vault, raw, sender, recipients)
     copy_id = vault.unanswered.take(tag)
     return tag, vault.put(raw, CopyRecord(), tag=tag) if copy_id is None else copy_id
@@ -38,7 +38,7 @@ def test_after_a_kill_the_message_that_comes_again_is_the_same_once(
     any_vault: Vault, open_again: Callable[[], Vault]
 ) -> None:
     _, first = arrive(any_vault)
-    after = open_again()  # Of the process that was killed nothing is left but its rows.
+    after = open_again()  # Only its rows remain of the killed process.
     tag, again = arrive(after)
     assert again == first and after.ids() == [first]
     after.unanswered.settle(tag, again, answered=True)
@@ -173,7 +173,7 @@ def test_a_tag_is_of_the_message_and_its_envelope_and_of_the_store(
     tag = tag_of(vault, recipients=("c@d", "\udce9@d"))
     assert len(tag) == 16
     assert tag_of(open_again(), recipients=("c@d", "\udce9@d")) == tag
-    # Where one text ends and the next begins is of it.
+    # The boundary between two recipients is part of the tag.
     assert tag_of(vault, recipients=("c@d\udce9@d",)) != tag
 
 

@@ -1,4 +1,4 @@
-"""What looks after the space is handed to the vault, and told of puts and deletions."""
+"""The vault calls the space upkeep that it was given after puts and deletions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.conftest import PASSPHRASE
 
 
 class Recorder:
-    """Says after each put how much is still too much, and notes whether that was asked in a transaction."""
+    """Reports after each put the excess (bytes), and records whether it was called in a transaction."""
 
     def __init__(self, vault: Vault) -> None:
         self.vault = vault
@@ -41,7 +41,7 @@ def test_it_is_told_in_the_transaction_and_again_while_there_is_too_much(any_vau
     [recorder] = made
     first = vault.put(b"x" * 100, CopyRecord())
     used = vault.count().used_bytes
-    recorder.over = [7, -1]  # What is left to do after the commit fails no put: the copy is durable.
+    recorder.over = [7, -1]  # A failure after the commit does not fail a put: the copy is durable.
     second = vault.put(b"y" * 100, CopyRecord())
     assert vault.ids() == [first, second]
     both = vault.count().used_bytes

@@ -1,4 +1,4 @@
-"""The vault's contract on both databases: what is put comes back, exactly; what is deleted is gone, for good."""
+"""The vault's contract on both databases: copies come back exactly as put; deleted copies are gone for good."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Processes that are killed, forked, cut off or run out of disk: no copy that was acknowledged is lost."""
+"""Processes that are killed, forked, cut off or out of disk space: no acknowledged copy is lost."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from store.vault.ballast import Ballast
 from store.vault.vault import Vault
 from tests.conftest import PASSPHRASE
 
-#: Puts copies, in threads and in groups, and deletes some; says what was acknowledged, one line each.
+#: Puts copies, in threads and in groups, and deletes some; prints each acknowledgement on a line.
 _CHILD = """
 import sys, threading
 from store.opening.opening import Unlock, open_store
@@ -64,7 +64,7 @@ def _start(location: str, seed: int, turns: int) -> subprocess.Popen[str]:
 
 
 class _Account:
-    """What the children said."""
+    """The acknowledgements of the children."""
 
     def __init__(self) -> None:
         self.kept: dict[int, str] = {}
@@ -82,7 +82,7 @@ class _Account:
                 self.gone.add(int(copy_id))
 
     def settle(self, vault: Vault) -> None:
-        """Every acknowledged copy is there, byte for byte; every acknowledged deletion is done."""
+        """Assert that every acknowledged copy is there, byte for byte, and every acknowledged deletion is done."""
         there = set(vault.ids())
         for copy_id, start in self.kept.items():
             if copy_id in self.gone:
@@ -171,7 +171,7 @@ def test_a_server_that_ends_our_connections(empty_postgres: str, record: CopyRec
 
 @pytest.fixture
 def small_disk() -> Iterator[Path]:
-    """A file system of 24 MB."""
+    """Mount a file system of 24 MB."""
     folder = Path(tempfile.mkdtemp(prefix="mailhold-disk-"))
     if os.getuid() or shutil.which("mount") is None:
         pytest.skip("only root can mount a small file system")
@@ -308,7 +308,7 @@ def test_the_ballast_lies_beside_the_store(vault: Vault, record: CopyRecord) -> 
 
 
 def test_unlock_after_a_kill(store: str) -> None:
-    """A store whose process was killed opens as it is: the write-ahead log is taken up."""
+    """A store whose process was killed opens normally: its write-ahead log is applied."""
     child = _start(store, 1, 10_000)
     assert child.stdout is not None
     line = child.stdout.readline()

@@ -1,4 +1,4 @@
-"""Putting copies: shared commits, and no key that ever serves twice, whatever fails."""
+"""Putting copies: shared commits, and no key is ever used twice, whatever fails."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from store.vault.vault import Vault
 
 @pytest.fixture
 def keys_used(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
-    """Every key that sealed something, in order."""
+    """Record every key that sealed something, in order."""
     used: list[bytes] = []
 
     def noting(key: Any, *args: Any) -> bytes:
@@ -124,7 +124,7 @@ def test_the_committing_thread_stays_for_those_who_wait_however_long_another_com
             while waited.count(False) < 3 and committing is not None and committing.is_alive():
                 threading.Event().wait(0.001)
             stays = vault._writer._thread is committing
-            if not stays:  # Else those who wait would wait for ever.
+            if not stays:  # Otherwise the waiting threads would wait for ever.
                 vault._writer._have_committed()
         assert sorted(each.result() for each in stored) == [1, 2]
     assert stays
@@ -263,7 +263,7 @@ def test_a_commit_whose_answer_is_lost(
 def test_copies_whose_commit_has_no_answer_are_stored_where_they_are_there(
     any_vault: Vault, record: CopyRecord, monkeypatch: pytest.MonkeyPatch, committed: bool, count: int
 ) -> None:
-    """The connection is lost for a moment: what became of the transaction is looked up with the next."""
+    """The connection is lost for a moment: the outcome of the transaction is looked up with the next one."""
     assert any_vault.put(b"before", record) == 1
     commit, placed, told = any_vault.db.commit, [b"%d" % number for number in range(count)], list[list[int]]()
     with monkeypatch.context() as broken:
@@ -317,7 +317,7 @@ def test_an_interrupt_in_the_middle_leaves_a_working_vault(
 
 
 def test_the_file_grows_as_the_usage_says(vault: Vault, record: CopyRecord) -> None:
-    """The maximum size is of the file: what is counted must be what the file takes up, within a few per cent."""
+    """The maximum size is that of the file: the counted usage must equal the file's size within a few per cent."""
     import random
 
     source = random.Random(1)
@@ -352,7 +352,7 @@ def _fails(error: BaseException) -> Callable[..., None]:
     ],
 )
 def test_a_copy_takes_up_what_sqlite_needs_for_it(record: int, body: int, taken: int) -> None:
-    """Overflow pages and the rest in the row are those that SQLite's dbstat table counts for rows of these lengths."""
+    """Overflow pages and the remainder in the row equal those that SQLite's dbstat table reports for such rows."""
     assert writer.stored_size(record, body) == taken
 
 
