@@ -179,7 +179,7 @@ def _summaries(vault: Vault, standing: Standing) -> tuple[dict[int, Summary], Le
 
 
 def _show(vault: Vault, standing: Standing, campaign: Campaign, args: argparse.Namespace) -> int:
-    """Print a campaign; returns how many of its copies do not verify."""
+    """Print a campaign; return the number of its copies that do not verify."""
     from store.catalogue.plain_summaries import counted
     from tui.commands.campaign_output import as_json, lines, members
 

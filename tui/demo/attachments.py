@@ -84,7 +84,7 @@ class Files:
         return attachment_part(name, entry.content_type, encoded, charset), name
 
     def large(self, megabytes: int, rng: Random) -> tuple[Part, str]:
-        """Make a film of so many MB (a little more once encoded); return also its name."""
+        """Make a film of `megabytes` MB (a little more once encoded); return also its name."""
         encoded = self._large.get(megabytes)
         if encoded is None:
             encoded = self._large[megabytes] = base64_lines(files.video(self._rng, megabytes * 750_000))

@@ -63,8 +63,8 @@ def fill_demo(
 ) -> None:
     """Put copies, settings, events and (with a `relay`) deliveries into an empty store.
 
-    With `attack`, about that many copies of an attack wave are mixed in, every copy gets the traits a gateway would
-    seal, and campaigns are found.
+    With `attack`, about that many copies of an attack wave are mixed in, every record gets what a gateway would know of
+    the message (`with_knowledge`), and campaigns are found.
     """
     at = now_ms() if now is None else now
     _past(vault, at)
@@ -107,7 +107,7 @@ class Demo:
         self._before = 0
 
     def store(self, messages: int, progress: Progress | None = None, *, attack: int = 0) -> Vault:
-        """Make a store of so many copies, some of them delivered to the receiver. The caller closes it.
+        """Make a store of `messages` copies, some of them delivered to the receiver. The caller closes it.
 
         `attack` is as in `fill_demo`. Raises what `create_store` raises.
         """

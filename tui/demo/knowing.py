@@ -27,7 +27,7 @@ _WEIGHTS = {"BAYES_SPAM": 5.1, "PHISHING": 8.0, "R_SPF_FAIL": 1.0, "HFILTER_HOST
 
 
 def with_knowledge(record: CopyRecord, rng: Random) -> CopyRecord:
-    """Add to a composed message's record the traits that a gateway would seal."""
+    """Add to a composed message's record the findings, results and sender history that a gateway would record."""
     sender = next(iter(addresses(record.from_)), "")
     domain = sender.rpartition("@")[2].lower()
     partner = domain in _partners() and rng.random() < 0.3

@@ -36,7 +36,7 @@ def _words() -> _Words:
 
 
 def _noise(rng: Random, count: int) -> str:
-    """Make so many meaningless words."""
+    """Make `count` meaningless words."""
     return " ".join(rng.choices(_words().noise.split(), k=count))
 
 

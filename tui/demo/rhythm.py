@@ -35,16 +35,16 @@ class Rhythm:
         self._weights = list(accumulate(weights))
 
     def moments(self, count: int) -> list[int]:
-        """Draw so many times, unsorted."""
+        """Draw `count` times, unsorted."""
         starts = self._rng.choices(self._hours, cum_weights=self._weights, k=count)
         return [min(self._now, start + self._rng.randrange(HOUR)) for start in starts]
 
     def lately(self, count: int) -> list[int]:
-        """Draw so many times within the last hour."""
+        """Draw `count` times within the last hour."""
         return [self._now - self._rng.randrange(20_000, HOUR - 60_000) for _ in range(count)]
 
     def burst(self, count: int, hours: float) -> list[int]:
-        """Draw the times of a campaign: dense at first, thinning out over about so many hours."""
+        """Draw the times of a campaign: dense at first, thinning out over about `hours` hours."""
         start = self.moments(1)[0]
         return [min(self._now, start + int(self._rng.expovariate(2 / (hours * HOUR)))) for _ in range(count)]
 

@@ -51,7 +51,7 @@ class Thread:
         self.subject = rng.choice(_words().lists if self._listed else _words().partners)
 
     def turns(self, count: int) -> list[Turn]:
-        """Return so many messages; each answers and quotes the one before."""
+        """Return `count` messages; each answers and quotes the one before."""
         rng = self._rng
         domains, staff, sentences = people().partner_domains, people().staff, _words().sentences
         writers = [outsider(self._language, rng, domains) for _ in range(6 if self._listed else 1)]

@@ -1,7 +1,7 @@
 """The demo's attack wave: campaigns of varied copies, good mail that was caught with them, and targeted letters.
 
-`wave(count, now, seed)` makes about `count` copies with all traits that a gateway seals. The same
-seed and `now` give the same mail.
+`wave(count, now, seed)` makes about `count` copies, with all that a gateway records of a message. The same seed and
+`now` give the same mail.
 """
 
 from __future__ import annotations

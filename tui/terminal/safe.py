@@ -1,17 +1,17 @@
-"""The one door through which text from a message reaches the terminal.
+"""Makes text from messages safe to show: all such text passes these functions before it reaches the terminal.
 
-Decode first (encoded-words hide escapes), then come here. What a terminal would obey, and what a reader could not see,
-is replaced by a visible mark one cell wide:
+Decode first, since encoded-words hide escapes. Each character that a terminal would obey, or that a reader would not
+see, is replaced by a visible mark one cell wide:
 
     C0 controls and DEL   their control picture (␛, ␀, ␡ ...)
     C1 controls           ␦
     bidi controls         ⇄
     zero-width, fillers   ␢
     line separators       ␤
-    all else that is not assigned, not text, or not measurable (surrogates, private use, tags, stray variation
+    others that are unassigned, not text, or of unknown width (surrogates, private use, tags, stray variation
     selectors, excess combining marks) ⍰
 
-Only what is harmless and needed to read is taken off without a mark: one variation selector after a symbol, a joiner
+Three are removed without a mark, since they are harmless and common: a variation selector after a symbol, a joiner
 between two emoji, a skin tone. Spaces of any kind become a plain space. `safe` is idempotent and never raises.
 """
 

@@ -1,4 +1,4 @@
-"""A user's own keys: the file ``$MAILHOLD_KEYS``, else ``$XDG_CONFIG_HOME/mailhold/keys.toml``, names actions::
+"""A user's own keys, from ``$MAILHOLD_KEYS`` or ``$XDG_CONFIG_HOME/mailhold/keys.toml``. It maps actions to keys::
 
 [keys]
 deliver = "r"

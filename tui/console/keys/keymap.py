@@ -12,7 +12,7 @@ from textual.keys import format_key
 
 
 class Scope(StrEnum):
-    """Where a key works. The value is the heading in the help."""
+    """A part of the console in which a set of keys works. The value is its heading in the help."""
 
     LIST = "Message list"
     VIEW = "Message view"

@@ -55,7 +55,7 @@ _OF_PAGE = (
 
 
 class MainScreen(Screen[None]):
-    """Top line, tree at the left, workspace at the right, keys at the bottom."""
+    """Top line, tree on the left, workspace on the right, footer with the keys at the bottom."""
 
     DEFAULT_CSS = """
     MainScreen {
