@@ -1,10 +1,10 @@
 """Fail on every public function whose docstring does not name an error that the function itself raises.
 
-Usage: docstrings.py FOLDER... Read from the syntax trees; nothing is imported. A function or method is public where no
-name on its way (class, function) begins with an underscore; what raises while an instance is made may stand in the
-docstring of its class. An error counts where the function's own body has `raise Name` or `raise Name(...)` and no
-`except` around it there catches that. What is caught and raised again does not count, nor what helpers raise, nor
-NotImplementedError, which tells whoever writes a subclass.
+Usage: docstrings.py FOLDER... It reads syntax trees and imports nothing. A function or method is public if no name on
+its path (class, function) starts with an underscore; errors raised while an instance is made may be named in the
+docstring of its class. An error counts if the function's own body has `raise Name` or `raise Name(...)` and no
+surrounding `except` catches it. Errors that are caught and raised again, errors of helpers, and NotImplementedError
+(meant for authors of subclasses) do not count.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _EVERYTHING = frozenset({"Exception", "BaseException"})
 
 
 def functions(tree: ast.Module) -> Iterator[tuple[str, Function, str]]:
-    """Each public function: its dotted name, its node, and the docstrings that speak for it."""
+    """Yield each public function: its dotted name, its node, and the docstrings that may name its errors."""
     todo: list[tuple[str, ast.Module | ast.ClassDef | ast.If | ast.Try]] = [("", tree)]
     for prefix, parent in todo:
         for node in ast.iter_child_nodes(parent):
@@ -39,7 +39,7 @@ def functions(tree: ast.Module) -> Iterator[tuple[str, Function, str]]:
 
 
 def raised(node: ast.AST, caught: frozenset[str] = frozenset()) -> Iterator[tuple[str, frozenset[str]]]:
-    """List the errors that a function's own body raises, each with the names that are caught around it."""
+    """List the errors that a function's own body raises, each with the names caught around it."""
     guarded = []
     if isinstance(node, ast.Try | ast.TryStar):
         guarded = node.body
@@ -53,7 +53,7 @@ def raised(node: ast.AST, caught: frozenset[str] = frozenset()) -> Iterator[tupl
 
 
 def _error(expression: ast.expr | None) -> str:
-    """Return the class that a `raise` names; "" for a variable and for what is raised again."""
+    """Return the class that a `raise` names; "" for a variable and for a bare `raise`."""
     name = _name(expression.func if isinstance(expression, ast.Call) else expression)
     return name if name[:1].isupper() else ""
 
@@ -78,7 +78,7 @@ def classes(tree: ast.Module) -> dict[str, list[str]]:
 
 
 def kinds(error: str, bases: Mapping[str, list[str]]) -> set[str]:
-    """List the names that catch an error: its own, and its bases' as far as they are known."""
+    """List the names that catch an error: its own, and those of its known bases."""
     found = {error, *_EVERYTHING}
     todo = [error]
     for each in todo:
@@ -88,7 +88,7 @@ def kinds(error: str, bases: Mapping[str, list[str]]) -> set[str]:
 
 
 def unsaid(trees: Mapping[Path, ast.Module]) -> Iterator[str]:
-    """Write a line for each error that a public function raises and does not name."""
+    """Yield a line for each error that a public function raises and does not name."""
     bases = {name: above for tree in trees.values() for name, above in classes(tree).items()}
     for path, tree in trees.items():
         for name, node, said in functions(tree):
@@ -99,7 +99,7 @@ def unsaid(trees: Mapping[Path, ast.Module]) -> Iterator[str]:
 
 
 def main(folders: list[str]) -> int:
-    """Print what is unsaid; 1 where anything is, or where there is nothing to read."""
+    """Print each unnamed error; return 1 if there is any, or nothing to read."""
     paths = [path for folder in folders for path in sorted(Path(folder).rglob("*.py"))]
     lines = list(unsaid({path: ast.parse(path.read_text("utf-8")) for path in paths}))
     for line in lines:

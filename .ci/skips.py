@@ -1,6 +1,7 @@
-"""Fail on every skipped test of a JUnit report, but for those that a list of allowed ones names.
+"""Fail on every skipped test of a JUnit report that is not in a list of allowed ones.
 
-Usage: skips.py REPORT.xml ALLOWED. ALLOWED has a line a test, as `tests.store.test_x::test_y`; `#` begins a comment.
+Usage: skips.py REPORT.xml ALLOWED. ALLOWED has one test per line, such as `tests.store.test_x::test_y`; `#` starts a
+comment.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from pathlib import Path
 
 
 def main(report: Path, allowed_list: Path) -> int:
-    """Print each skipped test with its reason; 1 where one is not allowed."""
+    """Print each skipped test with its reason; return 1 if one is not allowed."""
     lines = (line.partition("#")[0].strip() for line in allowed_list.read_text().splitlines())
     allowed = {line for line in lines if line}
     cases = ElementTree.parse(report).getroot().iter("testcase")

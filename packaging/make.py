@@ -1,7 +1,7 @@
-"""Write the manual pages and the shells' completions, from the command line's parser and from mailhold.toml's example.
+"""Write the manual pages and the shells' completions, from the command line's parser and mailhold.toml's example.
 
-`make pages` writes them all; tests/test_packaging.py says when they are not current. They are committed, so that a
-package and a wheel need nothing to have them.
+`make pages` writes them all; tests/test_packaging.py fails if they are outdated. They are committed, so that a package
+and a wheel can be built without this.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tui.commands.parser import build_parser
 
 HERE = Path(__file__).resolve().parent
 _VERSION = tomllib.loads((HERE.parent / "pyproject.toml").read_text("utf-8"))["project"]["version"]
-#: What an option or argument takes, by its name in the help, where that is a file or a folder.
+#: Options and arguments that take a file or a folder, by their name in the help.
 _FILES = ("F", "FILE", "PATH", "TO")
 _FOLDERS = ("DIR",)
 _COMMON = ("help", "store", "key_file", "recovery")
@@ -79,7 +79,7 @@ The usual place of the store.
 
 
 def roff(text: str) -> str:
-    """Return a text as troff input; what stands between grave accents becomes bold."""
+    """Return a text as troff input; text between backquotes becomes bold."""
     text = (
         text.replace("\\", "\\e").replace("-", "\\-").replace("'", "\\(aq").replace("^", "\\(ha").replace("~", "\\(ti")
     )
@@ -92,14 +92,14 @@ def _sentence(text: str) -> str:
 
 
 def _value_of(action: argparse.Action) -> str:
-    """Return what an option or argument takes, as the help spells it."""
+    """Return the value of an option or argument, as spelled in the help."""
     if action.metavar is not None or not action.choices:
         return str(action.metavar or action.dest.upper())
     return "{" + ",".join(map(str, action.choices)) + "}"
 
 
 def _synopsis(action: argparse.Action) -> str:
-    """Return an argument as a synopsis has it: bracketed where it may be missing, dotted where it may be repeated."""
+    """Return the synopsis of an argument: in brackets if optional, with dots if repeatable."""
     value = roff(_value_of(action))
     if action.option_strings:
         word = f"\\fB{roff(action.option_strings[-1])}\\fR"
@@ -110,7 +110,7 @@ def _synopsis(action: argparse.Action) -> str:
 
 
 def _entry(action: argparse.Action) -> str:
-    """Return an option or argument with what its help says."""
+    """Return an option or argument with its help text."""
     names = ", ".join(f"\\fB{roff(name)}\\fR" for name in action.option_strings)
     value = "" if action.nargs == 0 else f"\\fI{roff(_value_of(action))}\\fR"
     return f".TP\n{' '.join(filter(None, (names, value)))}\n{roff(_sentence(action.help or ''))}\n"
@@ -146,7 +146,7 @@ def commands_page() -> str:
 
 
 def _default(table: str, key: str) -> str:
-    """Return what counts where the key is missing, as a sentence."""
+    """Return the default of a key, as a sentence."""
     [field] = (field for field in msgspec.structs.fields(_TABLES[table]) if field.name == key)
     if field.required:
         return "It is needed."
@@ -155,7 +155,7 @@ def _default(table: str, key: str) -> str:
 
 
 def configuration_page() -> str:
-    """Return mailhold.toml(5), of the comments in the example and of the defaults in the code."""
+    """Return mailhold.toml(5), from the comments of the example and the defaults in the code."""
     parts = [
         f'.TH MAILHOLD.TOML 5 "" "Mailhold {_VERSION}" "File Formats"\n'
         ".SH NAME\nmailhold.toml \\- what a Mailhold gateway is told on its own machine\n"
@@ -181,7 +181,7 @@ def configuration_page() -> str:
         elif line.startswith("#"):
             said.append(line.removeprefix("#").strip())
         elif not table:
-            said = []  # the example's own head speaks of number signs, which a page has none of
+            said = []  # the example's introduction explains number signs, which the page does not have
     parts.append(
         ".SH SIGNALS\nSIGHUP has the gateway read the file again. "
         "What listens, and the store, change with a restart only.\n"
@@ -191,7 +191,7 @@ def configuration_page() -> str:
 
 
 def _marked(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
-    """Mark which options and arguments take files and folders, for all commands below the parser too."""
+    """Mark the options and arguments that take files and folders, for all commands below the parser too."""
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
             for command in action.choices.values():
@@ -208,7 +208,7 @@ def _completion(shell: str) -> str:
 
 
 def made() -> dict[Path, str]:
-    """Return every file that is made, and its text."""
+    """Return every generated file and its text."""
     return {
         HERE / "man" / "mailhold.1": commands_page(),
         HERE / "man" / "mailhold.toml.5": configuration_page(),
@@ -219,7 +219,7 @@ def made() -> dict[Path, str]:
 
 
 def main() -> int:
-    """Write what is not current; with --check, name it and return 1."""
+    """Write outdated files; with --check, name them and return 1."""
     only_look = sys.argv[1:] == ["--check"]
     old = [path for path, text in made().items() if not path.is_file() or path.read_text("utf-8") != text]
     for path in old:

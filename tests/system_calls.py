@@ -1,7 +1,7 @@
-"""Calls of SQLite to the system that fail: its own table of them is changed for a while, through its C interface.
+"""Failing system calls of SQLite: its table of them is changed for a while, through its C interface.
 
-No compiler is needed. What brings a file to the disk is not in that table: there the methods of each file that is
-opened are exchanged for others.
+No compiler is needed. The call that syncs a file to the disk is not in that table: for it, the methods of each opened
+file are replaced.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ _INT, _LONG, _SIZE, _PLACE = ctypes.c_int, ctypes.c_longlong, ctypes.c_size_t, c
 
 
 class Fault(Enum):
-    """How a call fails, with EIO where nothing else is said."""
+    """How a call fails; EIO by default."""
 
     LOST = "nothing is done"
-    #: As it is where a file is written and cannot be made durable.
+    #: The file can be written but not synced.
     WRITTEN = "all is done"
     FULL = "nothing is done: the disk is full"
     SHORT = "half of it is done, and then the disk is full"
@@ -33,7 +33,7 @@ class Fault(Enum):
 
 
 class Call(NamedTuple):
-    """A call: its name, the file (empty for a name that is opened or removed), and how many calls came before."""
+    """A call: its name, the file (empty when a name is opened or removed), and the number of earlier calls."""
 
     name: str
     path: Path
@@ -41,7 +41,7 @@ class Call(NamedTuple):
 
 
 class _Kind(NamedTuple):
-    """What a call of the table takes and gives; `sized` names the argument that says how many bytes."""
+    """The signature of a call; `sized` names the argument with the number of bytes."""
 
     result: Any
     arguments: tuple[Any, ...]
@@ -57,13 +57,13 @@ _KINDS = {
     "ftruncate": _Kind(_INT, (_INT, _LONG)),
     "unlink": _Kind(_INT, (ctypes.c_char_p,)),
 }
-#: The calls that `calls` may be asked about beside those of the table.
+#: Calls that `calls` reports in addition to those of the table.
 SYNC = "fsync"
 _IO_ERROR_FSYNC = 1034
 
 
 class _Vfs(ctypes.Structure):
-    """`sqlite3_vfs`, as far as its `xSetSystemCall`."""
+    """`sqlite3_vfs`, up to its `xSetSystemCall`."""
 
     _fields_ = (
         ("version", ctypes.c_int),
@@ -87,7 +87,7 @@ class _Methods(ctypes.Structure):
 
 
 _SET_CALL = ctypes.CFUNCTYPE(_INT, _PLACE, ctypes.c_char_p, _PLACE)
-#: The name is an address: SQLite keeps it, and reads beyond its end.
+#: The name is passed by address: SQLite keeps it, and reads beyond its end.
 _OPEN = ctypes.CFUNCTYPE(_INT, _PLACE, _PLACE, _PLACE, _INT, _PLACE)
 _SYNC = ctypes.CFUNCTYPE(_INT, _PLACE, _INT)
 Answer = Callable[[Call], Fault | None]
@@ -95,9 +95,9 @@ Answer = Callable[[Call], Fault | None]
 
 @contextmanager
 def calls(answer: Answer) -> Iterator[None]:
-    """Ask `answer` of each call of SQLite's that reads, writes, cuts or removes a file, or brings it to the disk.
+    """Call `answer` for each SQLite call that reads, writes, truncates, removes or syncs a file.
 
-    Of fsync only for files that are opened inside. Skips the test where Python's SQLite is not the system's library.
+    Syncs are reported only for files opened within. Skips the test if Python's SQLite is not the system's library.
     """
     vfs = _system()
     faults = _Faults(answer)
@@ -114,14 +114,14 @@ def calls(answer: Answer) -> Iterator[None]:
         vfs.contents.open = before
         for name in changed:
             set_call(vfs, name.encode(), None)
-        # Files that were opened inside, and are open still, use what was put in place of their methods.
+        # Files opened within and still open use the replaced methods.
         faults.over = True
         _kept.append((faults, callbacks, opening))
 
 
 @contextmanager
 def writes(answer: Callable[[Path, int], Fault | None]) -> Iterator[None]:
-    """Ask `answer` of each write of SQLite's, with the file and how many came before. Skips as `calls` does."""
+    """Call `answer` for each SQLite write, with the file and the number of earlier writes. Skips like `calls`."""
     seen = 0
 
     def asked(call: Call) -> Fault | None:
@@ -139,7 +139,7 @@ _kept: list[Any] = []
 
 
 def _system() -> Any:
-    """SQLite's way to the system."""
+    """SQLite's interface to the system."""
     name = ctypes.util.find_library("sqlite3")
     if name is None or name not in Path("/proc/self/maps").read_text():
         pytest.skip("Python's SQLite is not the system's library")
@@ -152,7 +152,7 @@ class _Faults:
     def __init__(self, answer: Answer) -> None:
         self._answer = answer
         self._seen = 0
-        #: Whether nothing fails any more.
+        #: True once no call fails any more.
         self.over = False
         self._libc = ctypes.CDLL(None, use_errno=True)
         self._alive: list[Any] = []
@@ -169,7 +169,7 @@ class _Faults:
         return fault
 
     def callback(self, name: str) -> Any:
-        """What SQLite calls in place of the system's function of that name."""
+        """Make the function that SQLite calls in place of the system's function of that name."""
         kind = _KINDS[name]
         real = getattr(self._libc, name)
         real.argtypes, real.restype = kind.arguments, kind.result
@@ -181,7 +181,7 @@ class _Faults:
             if fault is None:
                 return int(real(*arguments))
             if fault is Fault.SHORT and kind.sized is not None:
-                # The caller tries the rest again, and gets the same answer: SQLite writes until nothing is left.
+                # The caller retries the rest and gets the same answer: SQLite writes until nothing is left.
                 half = list(arguments)
                 half[kind.sized] //= 2
                 real(*half)
@@ -193,7 +193,7 @@ class _Faults:
         return ctypes.CFUNCTYPE(kind.result, *kind.arguments, use_errno=True)(called)
 
     def opening(self, real: Any) -> Callable[..., int]:
-        """What opens a file in place of SQLite's own: its methods become copies with another `sync`."""
+        """Make the function that replaces SQLite's own open: it gives the file copied methods with another `sync`."""
 
         def opened(vfs: int, name: int | None, file: int, flags: int, out: int) -> int:
             code = int(real(vfs, name, file, flags, out))

@@ -1,4 +1,4 @@
-"""The base, without any extra: every command is there but the console and the demo, and what is missing is named."""
+"""The base without any extra: every command works except the console and the demo; what is missing is named."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import pytest
 from tests.test_hygiene import ROOT, module_name
 from tui.commands import COMMANDS
 
-#: What the extras bring, and the base does without.
+#: Packages of the extras, which the base works without.
 EXTRAS = ("textual", "rich", "polars", "aiosmtpd", "aiohttp", "prometheus_client", "psycopg")
-#: What may need them when it is imported: the console and the demo, and the modules that Polars is for.
+#: Modules that may import them: the console, the demo, and the modules that use Polars.
 OF_EXTRAS = ("tui.console", "tui.demo", "tui.terminal.rich", "store.catalogue")
 MAIL = "From: Anna <anna@x.example>\r\nTo: bob@corp.example\r\nSubject: Счёт 发票\r\n\r\nhello\r\n".encode()
 
@@ -24,7 +24,7 @@ Python = Callable[..., "subprocess.CompletedProcess[str]"]
 
 @pytest.fixture
 def python(tmp_path: Path) -> Python:
-    """Run Python with words, where nothing of the extras can be imported, in child processes neither."""
+    """Run Python with arguments; neither it nor its children can import packages of the extras."""
     blocked = tmp_path / "blocked"
     blocked.mkdir()
     (blocked / "sitecustomize.py").write_text(f"import sys\nsys.modules.update(dict.fromkeys({EXTRAS}))\n")

@@ -1,4 +1,4 @@
-"""The check of docstrings (`.ci/docstrings.py`): what it complains of, and what it does not."""
+"""The check of docstrings (`.ci/docstrings.py`): what it reports, and what it does not."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CHECK = ROOT / ".ci" / "docstrings.py"
 
 
 def complaints(folder: Path, code: str) -> list[str]:
-    """What the check says of a file: the function, "raises" and the error."""
+    """Return what the check reports of a file: the function, "raises" and the error."""
     (folder / "module.py").write_text(textwrap.dedent(code))
     done = subprocess.run(
         [sys.executable, CHECK, folder], capture_output=True, text=True, timeout=60, cwd=ROOT, check=False

@@ -1,4 +1,4 @@
-"""The rules that keep the house in order: what may import what, and what no committed file may hold."""
+"""Rules of the repository: permitted imports, and content that no committed file may have."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def module_name(path: Path) -> str:
-    """`store/vault/vault.py` is `store.vault`."""
+    """Convert a path to a module name: `store/vault/vault.py` is `store.vault`."""
     return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
 STORE_MODULES = {module_name(path): path for path in sorted((ROOT / "store").rglob("*.py"))}
 
-#: Modules that cost a tenth of a second or so: a command that does not need them must not pay for them.
+#: Modules that take a tenth of a second or so to load: commands that do not need them must not load them.
 HEAVY = (
     "polars",
     "textual",
@@ -38,7 +38,7 @@ HEAVY = (
 
 
 def loaded_by(*statements: str) -> set[str]:
-    """The top-level names of the modules that a fresh interpreter has loaded after `statements`."""
+    """Return the top-level names of the modules that a fresh interpreter has loaded after `statements`."""
     code = "\n".join([*statements, "import sys", "print(*sorted({name.partition('.')[0] for name in sys.modules}))"])
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, cwd=ROOT, check=True
@@ -52,7 +52,7 @@ def parsed(path: Path) -> ast.Module:
 
 
 def imported_names(path: Path) -> set[str]:
-    """The top-level names of all modules that `path` imports, wherever in the file it does."""
+    """Return the top-level names of all modules that `path` imports, anywhere in the file."""
     names: set[str] = set()
     for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Import):
@@ -63,7 +63,7 @@ def imported_names(path: Path) -> set[str]:
 
 
 def offenders(found: Callable[[Path], Collection[str]]) -> dict[str, Collection[str]]:
-    """The files of the store in which something is found, and what."""
+    """Return the files of the store in which something is found, and what."""
     looked = {str(path.relative_to(ROOT)): found(path) for path in STORE_MODULES.values()}
     assert len(looked) > 100
     return {name: what for name, what in looked.items() if what}
@@ -74,12 +74,12 @@ def test_store_never_imports_the_screens() -> None:
 
 
 def test_peewee_is_imported_in_one_place() -> None:
-    """Where it is imported first decides whether it loads the PostgreSQL driver."""
+    """The place of its first import decides whether it loads the PostgreSQL driver."""
     assert list(offenders(lambda path: imported_names(path) & {"peewee"})) == ["store/database/orm.py"]
 
 
 def decoders(path: Path) -> list[str]:
-    """The calls that make a decoder, by name or inside a function."""
+    """Yield the calls that make a decoder, by name or inside a function."""
     calls = [node for node in ast.walk(parsed(path)) if isinstance(node, ast.Call)]
     return [
         ast.unparse(call)
@@ -90,7 +90,7 @@ def decoders(path: Path) -> list[str]:
 
 
 def test_decoders_of_types_are_made_in_one_place() -> None:
-    """Made in two threads at once they end the process (`store/helpers/decoding.py`)."""
+    """Decoders made in two threads at once crash the process (`store/helpers/decoding.py`)."""
     assert not offenders(decoders)
 
 
@@ -115,7 +115,7 @@ def test_heavy_modules_are_imported_where_they_are_used(module: str) -> None:
 
 
 def test_the_command_line_starts_without_cryptography() -> None:
-    """`--help` and wrong usage answer at once: what opens a store is not loaded for them."""
+    """`--help` and usage errors answer at once: modules for opening a store are not loaded for them."""
     loaded = loaded_by("import tui.commands.parser", "tui.commands.parser.build_parser()")
     assert not loaded & {*HEAVY, "cryptography", "peewee", "backports", "compression"}
 
@@ -136,7 +136,7 @@ def test_files_that_are_no_code_come_with_a_wheel() -> None:
 
 
 def tracked_files() -> list[Path]:
-    """The files that git knows here; skips where this is no checkout."""
+    """Return the files that git tracks; skip outside of a checkout."""
     done = subprocess.run(["git", "ls-files", "-z"], capture_output=True, text=True, cwd=ROOT, timeout=30, check=False)
     if done.returncode:
         pytest.skip("not a git checkout, so there is no list of committed files to look through")

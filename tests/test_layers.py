@@ -1,4 +1,4 @@
-"""The layers of the house (`[tool.importlinter]` in pyproject.toml): each rule fails when one line breaks it."""
+"""The layers (`[tool.importlinter]` in pyproject.toml): each rule fails when one line breaks it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CONTRACTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["import
 
 
 class Breach(NamedTuple):
-    """A line at the end of a file, and what of the report says that it breaks a rule."""
+    """A line added to the end of a file, and the report's text for the broken rule."""
 
     path: str
     line: str
@@ -75,7 +75,7 @@ BREACHES = {
 
 
 def lint(root: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    """What the contracts say of the packages in `root`, or of one contract."""
+    """Return the report of the contracts for the packages in `root`, or of one contract."""
     command = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache", "--no-logo", *options]
     environment = {**os.environ, "PYTHONPATH": str(root), "COLUMNS": "300", "NO_COLOR": "1"}
     return subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=120, check=False)
@@ -83,7 +83,7 @@ def lint(root: Path, *options: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of both packages and of the contracts."""
+    """Copy both packages and the contracts."""
     root = tmp_path_factory.mktemp("house")
     for package in ("store", "tui"):
         shutil.copytree(ROOT / package, root / package, ignore=shutil.ignore_patterns("__pycache__"))
@@ -111,7 +111,7 @@ def test_one_line_breaks_a_rule(house: Path, breach: Breach) -> None:
 
 
 def test_no_rule_makes_an_exception() -> None:
-    """No import is ignored, none for types alone is left out, and no file may lie beside the rooms."""
+    """No import is ignored, imports for types count, and no file may be next to the rooms."""
     assert set(CONTRACTS) == {"root_packages", "contracts"}
     for contract in CONTRACTS["contracts"]:
         assert not set(contract) & {"ignore_imports", "exhaustive_ignores", "skip_descendants", "depth"}

@@ -1,4 +1,4 @@
-"""Imports inside functions are for start-up time alone, and all of them stand in one list (`lazy_imports.toml`)."""
+"""Imports inside functions serve only a quick start, and all are in one list (`lazy_imports.toml`)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FILES = {
 
 
 def inside_functions(tree: ast.AST) -> Iterator[str]:
-    """The modules that functions import."""
+    """Return the modules that functions import."""
     for function in ast.walk(tree):
         if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
             for node in ast.walk(function):
@@ -30,7 +30,7 @@ def inside_functions(tree: ast.AST) -> Iterator[str]:
 
 
 def listed() -> list[tuple[str, str]]:
-    """Who imports late, and what, as the list says."""
+    """Read the importing modules and their lazy imports from the list."""
     return [
         (importer, module)
         for group in LIST.values()

@@ -1,4 +1,4 @@
-"""Every test has a time limit, the longest begin, and those that wait run beside those that do not."""
+"""Every test has a time limit, the longest start first, and waiting tests run next to computing ones."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_a_mark_of_its_own_goes_before(request: pytest.FixtureRequest) -> None:
 
 
 class One(NamedTuple):
-    """A test, to be put in order."""
+    """A test to be sorted."""
 
     name: str
     group: str

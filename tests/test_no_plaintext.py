@@ -1,4 +1,4 @@
-"""No word of any message, address, rule or setting, and no key, stands in any file that Mailhold wrote."""
+"""No word of any message, address, rule or setting, and no key, is in any file that Mailhold wrote."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ MESSAGE = (
 
 
 class Home:
-    """A user's whole world below one folder: every file that a command writes lands in it."""
+    """A user's complete environment in one folder: every file that a command writes is in it."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -86,7 +86,7 @@ def home(tmp_path: Path) -> Home:
 
 
 def found_words(home: Home, words: set[bytes], empty: Home) -> dict[str, dict[bytes, str]]:
-    """The words that stand in the home's files, but for those that a store without any message holds too."""
+    """Return the words in the home's files, except those that a store without messages contains too."""
     own = {word for path in empty.files() for word in words_in(path.read_bytes(), words)}
     found = {str(path): words_in(path.read_bytes(), words - own) for path in home.files()}
     return {path: hits for path, hits in found.items() if hits}
@@ -101,7 +101,7 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Home:
 
 
 def test_the_search_finds_what_is_there() -> None:
-    """A search that finds nothing proves nothing: each form is found when it is there."""
+    """A search that finds nothing proves nothing: each encoding is found if it is there."""
     words = words_of([b"Whistleblower77 Bodyword1234567"])
     noise = random.Random(1).randbytes(4096)
     for text in (

@@ -1,4 +1,4 @@
-"""What is packed beside the programs: man pages and completions made from the parser, and Debian's sources."""
+"""Packaged files: man pages and completions made from the parser, and Debian's sources."""
 
 from __future__ import annotations
 

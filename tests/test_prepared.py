@@ -1,4 +1,4 @@
-"""A prepared process is one like any other: a child of who asked, with the folder and environment asked for."""
+"""A prepared process is like any other: a child of the caller, with the requested folder and environment."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_it_has_its_own_folder_environment_streams_and_end(tmp_path: Path) -> No
 
 
 def test_it_starts_no_python() -> None:
-    """The control: what is said here of prepared processes is of one, not of what it falls back to."""
+    """A control: the other tests test prepared processes, not the fallback."""
     loaded = "import sys; print('textual' in sys.modules)"
     done = prepared.run([sys.executable, "-c", loaded], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == "True\n"
@@ -77,7 +77,7 @@ def test_it_has_a_terminal_of_its_own(plainly: bool) -> None:
         shown += os.read(terminal, 1024)
     assert shown.split() == [b"True", b"91", b"23", b"True", b"True"]
     os.write(terminal, b"\x03")
-    with contextlib.suppress(OSError):  # what Linux answers once nobody is left there
+    with contextlib.suppress(OSError):  # Linux's answer when no process is left there
         while os.read(terminal, 1024):
             pass
     _, status = os.waitpid(pid, 0)

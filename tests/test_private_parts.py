@@ -1,4 +1,4 @@
-"""Only one file a library touches what Textual, Rich and Peewee do not promise."""
+"""Only one file per library uses what Textual, Rich and Peewee do not guarantee."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-#: The library, and the file that may.
+#: The library, and the only file that may use its private parts.
 KEEPERS = {
     "textual": "tui/console/textual_private.py",
     "rich": "tui/terminal/rich_private.py",
@@ -22,9 +22,9 @@ KEEPERS = {
 }
 #: Modules and names without an underscore that are in no reference either.
 UNDOCUMENTED = {"textual.drivers", "rich.cells.load_cell_table"}
-#: Named tuples have public methods with an underscore, which those of the libraries have as well.
+#: Named tuples have public methods with an underscore, and so have those of the libraries.
 PUBLIC = {"_replace", "_asdict", "_make", "_fields"}
-pytestmark = pytest.mark.xdist_group("private parts")  # the libraries are read once
+pytestmark = pytest.mark.xdist_group("private parts")  # read the libraries only once
 SOURCES = [path for room in ("store", "tui") for path in sorted((ROOT / room).rglob("*.py"))]
 
 
@@ -37,7 +37,7 @@ def classes(tree: ast.AST) -> Iterator[ast.ClassDef]:
 
 
 def own_names(tree: ast.AST) -> set[str]:
-    """The private names that are given a value or defined inside `tree`."""
+    """Return the private names that are assigned or defined inside `tree`."""
     names: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef):
@@ -53,23 +53,23 @@ def own_names(tree: ast.AST) -> set[str]:
 
 @cache
 def names_of(library_class: type) -> set[str]:
-    """The private names of a class of a library, those that its methods give a value to as well."""
+    """Return the private names of a class of a library, including those that its methods assign."""
     try:
         found = own_names(ast.parse(textwrap.dedent(inspect.getsource(library_class))))
-    except (OSError, TypeError):  # one that is not written in Python
+    except (OSError, TypeError):  # not written in Python
         found = set()
     return found | {name for name in vars(library_class) if is_private(name)}
 
 
 def inherited(ours: type) -> set[str]:
-    """The private names that a class of ours has from the libraries."""
+    """Return the private names that a class of Mailhold inherits from the libraries."""
     theirs = [base for base in ours.__mro__ if base.__module__.partition(".")[0] in KEEPERS]
     return set().union(*map(names_of, theirs))
 
 
 @cache
 def private_names() -> set[str]:
-    """All private names of all classes of the libraries."""
+    """Return all private names of all classes of the libraries."""
     names: set[str] = set()
     for library in KEEPERS:
         spec = importlib.util.find_spec(library)
@@ -82,7 +82,7 @@ def private_names() -> set[str]:
 
 
 def touched(source: str, module: Mapping[str, Any], keeps: str | None = None) -> list[str]:
-    """The private parts that the source of `module` touches, but for those of the library that it `keeps`."""
+    """Return the private parts that `module` uses, except those of the library that it `keeps`."""
     tree = ast.parse(source)
     others = {library for library in KEEPERS if library != keeps}
     theirs = set() if keeps else private_names() - own_names(tree)
@@ -128,7 +128,7 @@ def test_only_the_keepers_touch_private_parts() -> None:
 
 
 def made(source: str) -> dict[str, Any]:
-    """What `source` leaves in its module."""
+    """Return the module that `source` makes."""
     content: dict[str, Any] = {}
     if "class" in source:
         exec(source, content)

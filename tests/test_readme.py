@@ -1,4 +1,4 @@
-"""The documentation says what is there: its tables are those of the code, its pictures and links exist."""
+"""The documentation describes the code: its tables are generated from it, its pictures and links exist."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 
 
 def anchor_of(title: str) -> str:
-    """The anchor that a heading gets where Markdown is shown."""
+    """Return the anchor that Markdown viewers give to a heading."""
     return re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
 
 
@@ -62,7 +62,7 @@ def test_the_filter_lines_of_the_console_chapter_parse() -> None:
         assert f"{field}:" in CONSOLE
 
 
-#: What a line of commands begins with.
+#: The start of a line of commands.
 COMMAND = (
     r"(?:sudo |export |[A-Z_]+=\S+ )*"
     r"(?:mailhold|make|pipx?|python3?|rm|cp|install|createdb|pg_restore|systemctl|postfix)(?:\s|$)"

@@ -1,14 +1,16 @@
 """Build the Debian package of Mailhold, `dist/mailhold_VERSION_ARCHITECTURE.deb`, with the Python that runs this.
 
-The programs and their libraries, in the releases of constraints.txt, lie in a virtual environment of their own in
+The programs and their libraries, in the versions of constraints.txt, are in their own virtual environment in
 /usr/lib/mailhold. It is an environment and not a folder for PYTHONPATH because Mailhold starts children with
 `sys.executable -m`: in an environment these find the same libraries, and no others, whatever the caller's variables
-say. Its Python is a link to Debian's; as libraries are compiled for one minor release of it, the package depends on
-that one (python3.13). Python compiles the modules when the package is installed, and prerm removes that again.
+say. Its Python is a link to Debian's; because libraries are compiled for one minor release of Python, the package
+depends on that one (python3.13). Python compiles the modules when the package is installed, and prerm removes the
+result.
 
-There is no conffile: mailhold.toml is written by `mailhold setup` or by hand, and Debian's policy has no file be both.
+There is no conffile: mailhold.toml is written by `mailhold setup` or by hand, and Debian's policy forbids a conffile
+that programs change.
 
-Takes Debian's python3-venv and dpkg-deb, and pip's registry; no root.
+Needs Debian's python3-venv and dpkg-deb, and pip's registry; not root.
 """
 
 from __future__ import annotations
@@ -34,12 +36,12 @@ HOME = Path("usr/lib/mailhold")
 EXTRAS = "demo,gateway,postgresql"
 _SOURCES = ("store", "tui", "packaging/man", "packaging/completion", "pyproject.toml", "README.md", "LICENSE")
 _PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"
-#: The shared libraries of the system that a wheel may name, and the packages that have them.
+#: Shared system libraries that a wheel may need, and the packages that contain them.
 _SYSTEM = {b"libgcc_s.so.1\0": "libgcc-s1", b"libstdc++.so.6\0": "libstdc++6", b"libz.so.1\0": "zlib1g"}
 
 
 def run(*words: str | Path, **variables: str) -> str:
-    """Run a program and return what it prints. Raises SystemExit where it fails, which has said why by then."""
+    """Run a program and return its output. Raises SystemExit if it fails; the program has printed the reason."""
     done = subprocess.run(words, stdout=subprocess.PIPE, text=True, env={**os.environ, **variables}, check=False)
     if done.returncode:
         raise SystemExit(f"{words[0]} failed ({done.returncode}): no package was built.")
@@ -47,8 +49,8 @@ def run(*words: str | Path, **variables: str) -> str:
 
 
 def environment(target: Path, work: Path) -> None:
-    """Make the virtual environment in `target`, with Mailhold and its libraries and nothing else."""
-    source = work / "source"  # setuptools leaves folders behind in what it builds from
+    """Make the virtual environment in `target`, with only Mailhold and its libraries."""
+    source = work / "source"  # setuptools leaves folders behind in its source
     for name in _SOURCES:
         path, copy = ROOT / name, source / name
         copy.parent.mkdir(parents=True, exist_ok=True)
@@ -77,11 +79,11 @@ def environment(target: Path, work: Path) -> None:
     kept = [line for line in settings if line.startswith(("include-system", "version"))]
     (target / "pyvenv.cfg").write_text("\n".join(["home = /usr/bin", *kept]) + "\n")
     for path in [*target.rglob("*.dist-info/direct_url.json"), *target.rglob(".gitignore")]:
-        path.unlink()  # the first names the folder of this build
+        path.unlink()  # the first line names the folder of this build
 
 
 def libraries(packages: Path) -> str:
-    """Return the dependencies that the compiled modules have, by the versions of symbols that stand in them."""
+    """Return the dependencies of the compiled modules, by the symbol versions in them."""
     newest, needed = 0, set()
     for path in packages.rglob("*.so*"):
         content = path.read_bytes()
@@ -91,7 +93,7 @@ def libraries(packages: Path) -> str:
 
 
 def copyright_text(packages: Path) -> str:
-    """Return the copyright file: Mailhold's licence, and the name, release and licence of each library."""
+    """Return the copyright file: Mailhold's licence, and the name, version and licence of each library."""
     lines = []
     for path in sorted(packages.glob("*.dist-info/METADATA"), key=lambda path: path.parent.name.lower()):
         said = HeaderParser().parsestr(path.read_text("utf-8"))
@@ -106,7 +108,7 @@ def copyright_text(packages: Path) -> str:
 
 
 def put(path: Path, content: str | bytes, mode: int = 0o644) -> None:
-    """Write a file of the package, packed where its name ends so."""
+    """Write a file of the package, compressed if its name says so."""
     data = content.encode() if isinstance(content, str) else content
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(gzip.compress(data, 9, mtime=0) if path.suffix == ".gz" else data)
@@ -114,7 +116,7 @@ def put(path: Path, content: str | bytes, mode: int = 0o644) -> None:
 
 
 def around(tree: Path) -> None:
-    """Put into `tree` what is outside of the environment."""
+    """Put the files outside of the environment into `tree`."""
     share = tree / "usr/share"
     doc = share / "doc/mailhold"
     for number, page in ((1, "mailhold.1"), (5, "mailhold.toml.5")):
@@ -131,8 +133,8 @@ def around(tree: Path) -> None:
     unit = (
         (ROOT / "store/gateway/mailhold-gateway.service").read_text("utf-8").replace("@MAILHOLD@", "/usr/bin/mailhold")
     )
-    # A unit that names a group that there is not does not start, and Postfix may not be there; where it is,
-    # `mailhold setup` puts the user into its group, and systemd starts the gateway with all groups of its user.
+    # A unit with a group that does not exist fails to start, and Postfix may not be installed. If it is, `mailhold
+    # setup` adds the user to its group, and systemd starts the gateway with all groups of its user.
     unit = unit.replace("SupplementaryGroups=postfix\n", "")
     put(tree / "usr/lib/systemd/system/mailhold-gateway.service", unit)
     put(tree / "usr/lib/sysusers.d/mailhold.conf", (HERE / "mailhold.sysusers").read_bytes())
@@ -143,7 +145,7 @@ def around(tree: Path) -> None:
 
 
 def control(tree: Path, version: str, architecture: str) -> None:
-    """Write DEBIAN/: the control file, the scripts, and the files' sums."""
+    """Write DEBIAN/: the control file, the scripts, and the files' checksums."""
     files = [path for path in sorted(tree.rglob("*")) if path.is_file() and not path.is_symlink()]
     sums = [f"{hashlib.md5(path.read_bytes()).hexdigest()}  {path.relative_to(tree)}\n" for path in files]
     values = {
@@ -161,7 +163,7 @@ def control(tree: Path, version: str, architecture: str) -> None:
 
 
 def settle(tree: Path, moment: int) -> None:
-    """Give every file and folder the mode that a package has, and one time."""
+    """Set the mode that packages use, and a single time, on every file and folder."""
     for path in [tree, *tree.rglob("*")]:
         if not path.is_symlink():
             programs = path.parent in (tree / HOME / "bin", tree / "DEBIAN") and path.name not in ("control", "md5sums")
@@ -170,7 +172,7 @@ def settle(tree: Path, moment: int) -> None:
 
 
 def main() -> int:
-    """Build the package and print where it is."""
+    """Build the package and print its path."""
     parser = argparse.ArgumentParser(description="Build Mailhold's Debian package.")
     parser.add_argument("--to", type=Path, default=ROOT / "dist", help="the folder for it (default: dist)")
     parser.add_argument("--lintian", action="store_true", help="have lintian look at it, and fail on its errors")
@@ -197,7 +199,7 @@ def main() -> int:
         settle(tree, int(moment))
         target.mkdir(parents=True, exist_ok=True)
         package = target / f"mailhold_{version}_{architecture}.deb"
-        # Higher levels take twice as long for a tenth less; lintian knows no zstd.
+        # Higher levels take twice as long for a tenth less; lintian does not support zstd.
         options = ("--root-owner-group", "-Zxz", "-z0")
         run("dpkg-deb", *options, "--build", tree, package, SOURCE_DATE_EPOCH=str(int(moment)))
     print(f"{package}: {package.stat().st_size / 2**20:.0f} MiB")

@@ -1,8 +1,8 @@
-"""Tortures stores, and says what held. Ends with 1 at the first law that is broken, and says how to run that again.
+"""Torture stores and report which laws held. Exits with 1 at the first broken law, and says how to repeat that run.
 
     python -m tests.torture [--minutes 2] [--seed 1] [--only NAME ...] [--strict]
 
-README.md beside this file says what each torture does, and holds figures.
+README.md in this folder describes each torture and gives figures.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ TORTURES: dict[str, Torture] = {
 
 
 def tortured(name: str, seed: int, seconds: float) -> Figure:
-    """Run one torture for about so long."""
+    """Run one torture for about this long."""
     torture = TORTURES[name]
-    # Not below pytest's own folder, which other users may not enter.
+    # Other users cannot enter pytest's own folder.
     folder = Path(tempfile.mkdtemp(prefix=f"mailhold-torture-{name}-"))
     began = time.monotonic()
     run = Run(random.Random(f"{seed} {name}"), began + seconds, folder)

@@ -1,7 +1,6 @@
-"""What operators and gateways do to a store of known copies, and how much of it was done by what is there afterwards.
+"""Acts of operators and gateways on a store of known copies, and how much of each the store shows afterwards.
 
-Each act is tried with something in its way: a fault in a call, or a kill. `Act.settle` holds what it said against the
-store.
+Each act runs with a disturbance: a fault in a call, or a kill. `Act.settle` compares what it reported with the store.
 """
 
 from __future__ import annotations
@@ -32,15 +31,15 @@ from tests.torture.running import hold, remembering
 from tests.torture.stores import Store, message, number_of, record_of
 from tui.commands import cli
 
-#: How many copies the store had before, and how many of those that it holds wait to be sent.
+#: Copies that the store has at the start, and those of them waiting to be sent.
 DELETED, WAITING = 4, 3
-#: Numbers of messages that are new to it, and how many lie in a folder to be imported.
+#: Numbers of messages new to the store, and of messages in a folder to import.
 NEW, INCOMING = 1000, 120
 BLACK = "black@bad.example"
 
 
 def made(folder: Path, held: int) -> Store:
-    """The store that acts begin with, with `held` copies, closed."""
+    """Make the store that acts start with, with `held` copies; close it."""
     store = Store(folder, relay="smtp://127.0.0.1:9", allow_infected=True)
     store.held = held
     store.enroll("mx1")
@@ -57,7 +56,7 @@ def made(folder: Path, held: int) -> Store:
 
 @contextmanager
 def at_hand(folder: Path, first: Store) -> Iterator[Store]:
-    """A copy of a store in `folder`, which `mailhold` finds. The folder goes again where no law is broken."""
+    """Copy a store to `folder` for `mailhold`. The folder is removed unless a law is broken."""
     folder.mkdir()
     store = copy(first)
     store.folder, store.key_file = folder, folder / "key"
@@ -77,7 +76,7 @@ def at_hand(folder: Path, first: Store) -> Iterator[Store]:
 
 
 def put(store: Store) -> int:
-    """What a gateway does: a few copies one by one, and some together; their ids are said once they are there."""
+    """Put some copies one by one and some together, as a gateway does; print the ids once they are stored."""
     from store.terms.errors import MailholdError
 
     try:
@@ -97,7 +96,7 @@ def put(store: Store) -> int:
 
 
 class Found(NamedTuple):
-    """How much of an act is there."""
+    """How much of an act the store shows."""
 
     imported: int = 0
     deleted: int = 0
@@ -107,7 +106,7 @@ class Found(NamedTuple):
 
 
 def found(store: Store, vault: Vault) -> Found:
-    """Look. Raises Broken where a delivery is there in part."""
+    """Look at the store. Raises Broken if a delivery is there in part."""
     orders = deliveries(vault)
     hold("no delivery is queued in part", [each.id for each in orders if not each.recipients or each.damage])
     ids = vault.ids()
@@ -117,9 +116,9 @@ def found(store: Store, vault: Vault) -> Found:
 
 
 class Act(NamedTuple):
-    """`words` are those of `mailhold` (none for `put`); where all is done, `field` of `Found` is `whole` afterwards.
+    """An act. `words` are those of `mailhold` (none for `put`); when complete, `field` of `Found` is `whole`.
 
-    `said` reads in what it printed how much it says is done, and `also` holds what it says of files against these.
+    `said` reads from the output how much is reported as done, and `also` compares reported files with these.
     """
 
     words: Callable[[Store], list[str]]
@@ -129,11 +128,11 @@ class Act(NamedTuple):
     also: Callable[[Store, Process, Any], None] = lambda *_: None
 
     def run(self, store: Store) -> int:
-        """Do it, in the process that is to be tortured."""
+        """Do it in the tortured process."""
         return cli.main(words) if (words := self.words(store)) else put(store)
 
     def settle(self, store: Store, process: Process, ruin: Callable[..., None]) -> int:
-        """Hold what it said against what is there; returns how much is done. Raises Broken."""
+        """Compare its report with the store; return how much is done. Raises Broken."""
         ledger = Ledger(doomed=set(range(1, DELETED + store.held + 1)))
         for words in process.lines():
             if words[:1] == ["put"] and len(words) == 3:
@@ -160,7 +159,7 @@ class Act(NamedTuple):
         return done
 
     def _told(self, vault: Vault, seen: Found) -> None:
-        """The trail tells as many copies as there were, and that an act ended early where it did."""
+        """Assert that the trail reports the right number of copies, and an early end if there was one."""
         action = {"imported": "import", "deleted": "delete"}.get(self.field)
         told = [each for each in folded(events(vault), now_ms() + 120_000) if each.action == action]
         if action == "delete":
@@ -172,7 +171,7 @@ class Act(NamedTuple):
 
 
 def _saved(store: Store, process: Process, report: Any) -> None:
-    """What is said to be saved is there, byte for byte."""
+    """Assert that files reported as saved are there, byte for byte."""
     for each in (report or {"saved": []})["saved"]:
         number, whole = number_of(Path(each["path"]).read_bytes())
         hold("what is saved is the message", (not whole or number != each["id"] - 1) and each)
@@ -180,14 +179,14 @@ def _saved(store: Store, process: Process, report: Any) -> None:
 
 
 def _backed_up(store: Store, process: Process, report: Any) -> None:
-    """A backup is whole, or it is not there."""
+    """Assert that a backup is complete or absent."""
     target = store.folder / "copy"
     hold("who says that all went well did all", process.code == 0 and not target.exists())
     if not target.exists():
         return
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(store, "location", str(target))
-        # Not what was seen of the store itself: a backup is older than that.
+        # Without the memory of the store itself, because a backup is older than that.
         patch.setenv("XDG_STATE_HOME", str(store.folder / "elsewhere"))
         with store.opened() as vault:
             hold("a backup holds every copy", len(conserved(vault).copies) != store.held)

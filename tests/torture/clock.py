@@ -1,4 +1,4 @@
-"""Clocks that jump: the time of a process is the machine's, and what a file says that it is ahead of that."""
+"""Clocks that jump: a process's time is the machine's plus an offset in a file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _AHEAD = struct.Struct("<q")
 
 
 class Clock:
-    """How far the clock of those processes is ahead that go by it (ms; behind where it is less than 0)."""
+    """How far the clock of the processes that use it is ahead (ms; negative: behind)."""
 
     def __init__(self, path: Path) -> None:
         path.write_bytes(_AHEAD.pack(0))
@@ -19,13 +19,13 @@ class Clock:
         self.ahead = 0
 
     def set(self, ahead: int) -> None:
-        """Let all who go by it have that time from now on."""
+        """Set this offset for all processes that use it, from now on."""
         with self._path.open("r+b") as file:
             file.write(_AHEAD.pack(ahead))
         self.ahead = ahead
 
     def wind(self) -> None:
-        """Let the process that calls this go by it."""
+        """Make the calling process use it."""
         with self._path.open("rb") as file:
             said = mmap.mmap(file.fileno(), _AHEAD.size, access=mmap.ACCESS_READ)
         real = time.time_ns

@@ -1,6 +1,6 @@
-"""Clocks: those of a gateway and of operators jump by minutes, hours and a year, ahead and back, under their work.
+"""The clocks of a gateway and of operators jump by minutes, hours and a year, ahead and back, while they work.
 
-In the end every clock is right again, and everything that was ordered has to come to its end.
+In the end every clock is right again, and everything ordered must reach its end.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ LAW = (
     "operator and sent by him, every id in exactly one place, `check` whole"
 )
 _MINUTE, _HOUR, _YEAR = 60_000, 3_600_000, 365 * 86_400_000
-#: How far clocks go wrong (ms): as far as is borne, a little further, hours, and a year.
+#: How far clocks go wrong (ms): as far as tolerated, a little further, hours, and a year.
 WRONG = (0, TOLERANCE_MS - _MINUTE, TOLERANCE_MS + _MINUTE, 2 * _HOUR, 30 * 24 * _HOUR, _YEAR)
 _COPIES, _STEPS = 60, 8
-#: Seconds in which everything comes to its end once the clocks are right.
+#: Seconds for everything to reach its end once the clocks are right.
 _PATIENCE = 60.0
 
 
 class _Round:
-    """One store, its gateway, and the relay."""
+    """A store, its gateway, and the relay."""
 
     def __init__(self, run: Run, folder: Path) -> None:
         self.run, self.dice, self.folder = run, run.dice, folder
@@ -59,7 +59,7 @@ class _Round:
         self.gateway = self.start("gateway", self._words)
 
     def start(self, clock: str, words: list[str]) -> Process:
-        """A process of `mailhold` that goes by a clock."""
+        """Start a process of `mailhold` that uses a clock."""
         self.started += 1
 
         def work() -> int:
@@ -75,7 +75,7 @@ class _Round:
                 self.run.counts["jumps"] += 1
 
     def step(self) -> None:
-        """Something that an operator does, and perhaps the end of the gateway."""
+        """Do one act of an operator, and sometimes stop the gateway."""
         ids = [self.waiting.pop() for _ in range(self.dice.randint(1, 3)) if len(self.waiting) > 10]
         self._order("deliver", "--original", "--json", *map(str, ids))
         self.run.counts["releases"] += len(ids)
@@ -97,9 +97,9 @@ class _Round:
         hold(f"`{words[0]}` works whatever the clock says", words[0] != "queue" and process.code and process.err)
 
     def end(self) -> None:
-        """Put the clocks right, and wait until everything came to its end.
+        """Set the clocks right, and wait until everything has reached its end.
 
-        Right is five minutes later: an order waits for so long whose clock was ahead by what is borne.
+        The clocks are set five minutes ahead: an order given with a clock ahead by the tolerance waits for this long.
         """
         for clock in self.clocks.values():
             clock.set(TOLERANCE_MS)
@@ -135,7 +135,7 @@ class _Round:
             for each in delivery.recipients:
                 got = taken.get((int(each.address[1:].partition("@")[0]), each.address), 0)
                 states[each.state] += 1
-                # Who was killed in the midst of a message knows of it no more.
+                # A process killed in the middle of a message forgets it.
                 unknown = each.state is State.UNKNOWN and self.killed
                 hold("nothing is failed for its time", each.state is not State.SENT and not unknown and each)
                 hold(

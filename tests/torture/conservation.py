@@ -1,6 +1,6 @@
-"""Conservation: gateways that put, operators who delete, deliver and check, and rotation, all at once, and killed.
+"""Conservation: gateways put, operators delete, deliver and check, and rotation runs, all at once, with kills.
 
-Every program is a process of its own. One of them is killed at a random moment, again and again; the others go on.
+Every program is its own process. Again and again one of them is killed at a random moment; the others continue.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ LAW = (
     "nobody meant, `check` whole, nothing sent twice"
 )
 _GATEWAYS = 2
-#: Numbers of messages that one putter may use up.
+#: Numbers of messages reserved for one putter.
 _NUMBERS = 1_000_000
-#: Seconds of one round with its end, more or less.
+#: Approximate seconds of one round with its end.
 _ROUND = 10.0
 
 
 def put(location: str, credentials: Path, seed: int, first: int) -> None:
-    """What a gateway does: put copies, one or many, of numbers from `first`, and say their ids once they are there."""
+    """Put copies, one or many, numbered from `first`, as a gateway does; print the ids once they are stored."""
     dice, number = Random(seed), first
     vault = open_with_credentials(location, credentials)
     while True:
@@ -46,7 +46,7 @@ def put(location: str, credentials: Path, seed: int, first: int) -> None:
 
 
 class _Round:
-    """One store, and the programs on it."""
+    """A store, and the programs on it."""
 
     def __init__(self, run: Run, folder: Path, location: str) -> None:
         self.run, self.folder, self.dice = run, folder, run.dice
@@ -119,7 +119,7 @@ class _Round:
         return mailhold(self.folder, name, ["check", "--json"], self.store.environment)
 
     def _hear(self, process: Process) -> None:
-        """Take note of what a putter said since it was heard last."""
+        """Record the output of a putter since the last call."""
         lines = process.lines()
         for words in lines[self.heard.get(process.name, 0) :]:
             if words[:1] == ["put"]:
@@ -157,7 +157,7 @@ class _Round:
         self.run.counts["in the bin"] += len(found.binned)
 
     def _sent(self, vault: Vault, taken: dict[tuple[int, str], int]) -> None:
-        """Each recipient got as many as the queue says that he got."""
+        """Assert that each recipient got as many messages as the queue reports."""
         known: set[tuple[int, str]] = set()
         for delivery in deliveries(vault):
             for each in delivery.recipients:

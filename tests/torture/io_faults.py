@@ -1,4 +1,4 @@
-"""I/O faults: each call of SQLite's to the system fails once, by number, or fails from there on, or is the last."""
+"""I/O faults: each system call of SQLite fails once, by number, fails from there on, or is the last."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _FAULTS = {
     "unlink": (Fault.LOST, Fault.END),
     SYNC: (Fault.LOST, Fault.WRITTEN, Fault.END),
 }
-#: Names of the same.
+#: The names of the faults.
 _KIND = {"pread64": "pread", "pwrite64": "pwrite"}
 
 
 def names_of(store: Store, act: Act) -> list[str]:
-    """The calls that an act makes where nothing fails, in order."""
+    """List the calls that an act makes without faults, in order."""
     seen = store.folder / "calls"
 
     def counted() -> int:
@@ -59,7 +59,7 @@ def _trial(store: Store, act: Act, number: int, fault: Fault, ever: bool) -> Pro
 
 
 def trials(run: Run, names: dict[str, list[str]]) -> Iterator[tuple[str, int, Fault, bool]]:
-    """Every act, call and fault, each once and from there on, in an order that the dice decide."""
+    """Yield every act, call and fault, once and from there on, in random order."""
     every = [
         (act, number, fault, ever)
         for act, called in names.items()
@@ -68,7 +68,7 @@ def trials(run: Run, names: dict[str, list[str]]) -> Iterator[tuple[str, int, Fa
         for ever in ((False,) if fault is Fault.END else (False, True))
     ]
     run.dice.shuffle(every)
-    # Acts in turn, whatever the number of their calls.
+    # Alternate between acts, whatever their numbers of calls.
     by_act: dict[str, list[Any]] = {act: [each for each in every if each[0] == act] for act in names}
     while any(by_act.values()):
         for each in by_act.values():

@@ -1,4 +1,4 @@
-"""Kills: what operators and gateways do is killed at random moments, and then begun again as anybody would."""
+"""Kills: acts of operators and gateways are killed at random moments, then repeated as an operator would."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ class _Kills:
 
     def __init__(self, run: Run) -> None:
         self.run = run
-        #: How long each act takes where nobody kills it (seconds): the moments are drawn from that.
+        #: How long each act takes without a kill (s): the moments of kills are drawn from that.
         self._takes: dict[str, float] = {}
 
     def slain(self, what: str, process: Process, takes: float, location: str = "") -> Process:
-        """Kill it at a random moment of its work, if it does not end before.
+        """Kill it at a random moment of its work, unless it ends before.
 
-        Half of those that write to the store at `location` are killed after they wrote first.
+        Half of those that write to the store at `location` are killed after their first write.
         """
         log = Path(f"{location}-wal")
         wrote = bool(location) and self.run.dice.random() < 0.5
@@ -57,14 +57,14 @@ class _Kills:
         return process.sane()
 
     def takes(self, name: str, process: Process) -> None:
-        """Let it come to its end, and take its time."""
+        """Let it finish; record how long it took."""
         began = time.monotonic()
         process.wait().sane()
         hold(f"`{name}` works where nobody kills it", process.code and process.err)
         self._takes[name] = time.monotonic() - began
 
     def acts(self, first: Store) -> None:
-        """Each act once, and the store looked at."""
+        """Run each act once, then check the store."""
         for name, act in ACTS.items():
             if name == "check":
                 continue
@@ -87,7 +87,7 @@ class _Kills:
                     self._import_again(store)
 
     def _import_again(self, store: Store) -> None:
-        """An import that is run again places what is left, and nothing twice."""
+        """Run an import again: it places what is left, and nothing twice."""
         again = mailhold(store.folder, "again", ACTS["import"].words(store)).wait().sane()
         hold("an import that was killed is gone on with", again.code and again.err)
         with store.opened() as vault:
@@ -96,7 +96,7 @@ class _Kills:
         hold("an import that is run again places nothing twice", new != whole and f"{new} of {whole}")
 
     def upgrade(self) -> None:
-        """A store of format 1 is upgraded whole, or stays as it was, and is upgraded the next time."""
+        """Upgrade a store of format 1: it is upgraded completely, or unchanged and upgraded the next time."""
         folder = self.run.folder / "upgrade"
         folder.mkdir()
         key = secret("key-file", folder)
@@ -125,7 +125,7 @@ class _Kills:
         shutil.rmtree(folder)
 
     def restore(self, first: Store) -> None:
-        """A backup that is put in the store's place holds once `restore` is done, however often it was killed."""
+        """Replace a store by a backup: it is good once `restore` is done, however often that was killed."""
         with at_hand(self.run.folder / "restore", first) as store:
             words = ["restore", "--yes"]
             backup = store.folder / "backup"
@@ -144,7 +144,7 @@ class _Kills:
             hold("a restored store holds what the backup had", len(places.copies) != store.held)
 
     def gateway(self) -> None:
-        """A gateway that is killed, again and again, while clients hand in mail that it keeps."""
+        """Kill a gateway again and again while clients send mail that it keeps."""
         folder = self.run.folder / "gateway"
         folder.mkdir()
         with remembering(folder):
@@ -182,7 +182,7 @@ class _Kills:
                 (sent if word == "sent" else answered)[number] += 1
         lost = sorted(set(answered) - set(kept))
         hold("no message that was answered is lost", lost and f"{lost[:8]}")
-        # A client that never heard, or heard a temporary failure, sends again.
+        # A client that got no answer or a temporary failure sends again.
         twice = [each for each, number in kept.items() if number > max(1, sent[each])]
         hold("no copy is there twice without a message that came twice", twice)
         hold("no copy is there without a message", sorted(set(kept) - set(sent)))
@@ -207,7 +207,7 @@ def _client(listens: Path, client: int) -> None:
 
 
 async def _hand_in(listens: Path, client: int) -> None:
-    """Hand in numbered messages, each until it is answered for good, as an MTA does."""
+    """Send numbered messages, each until it gets a final answer, like an MTA."""
     number = client * 1_000_000
     while True:
         try:
@@ -245,7 +245,7 @@ KILLS = Torture(LAW, work)
 
 
 def _has_ended(store: Store) -> bool:
-    """Whether the newest act on many copies came to its end: to run it again is then another act."""
+    """Return True if the newest act on many copies is complete: running it again is then another act."""
     with store.opened() as vault:
         phase = next((event.phase for event in events(vault, 50) if event.phase is not Phase.ONE), None)
     return phase == Phase.END

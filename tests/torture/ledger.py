@@ -1,7 +1,7 @@
-"""The law of conservation: what became of every copy that a store ever had.
+"""The law of conservation: the fate of every copy that a store ever had.
 
-Each id that was given out is in exactly one place: it is a copy, or it lies in the bin, or a tombstone says that it was
-buried. What was answered is held against that.
+Each id ever given is in exactly one place: it is a copy, it is in the bin, or a tombstone says that it was buried. What
+the programs reported is compared with that.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from tests.torture.stores import number_of
 
 @dataclass
 class Places:
-    """Where the ids of a store are: copies, those in the bin, and the buried ones with the causes."""
+    """The places of a store's ids: copies, those in the bin, and the buried ones with the causes."""
 
     copies: set[int] = field(default_factory=set)
     binned: set[int] = field(default_factory=set)
     buried: Counter[int] = field(default_factory=Counter)
-    #: Those of the buried ones that rotation took.
+    #: Buried ids that rotation removed.
     rotated: set[int] = field(default_factory=set)
     next_copy_id: int = 1
 
     @property
     def gone(self) -> set[int]:
-        """The ids that are no copies any more."""
+        """Ids that are no copies any more."""
         return self.binned | set(self.buried)
 
 
 def places(vault: Vault) -> Places:
-    """Where every id is, at one moment. Raises Broken where the counters do not count what is there."""
+    """Return the place of every id, at one moment. Raises Broken if the counters do not match."""
     found = Places()
     with vault.reading(), snapshot(vault.db):
         said = counters(vault.db)
@@ -62,7 +62,7 @@ def places(vault: Vault) -> Places:
 
 
 def conserved(vault: Vault) -> Places:
-    """Where every id is. Raises Broken where one is nowhere or twice, or `check` finds anything."""
+    """Return the place of every id. Raises Broken if one has none or two, or if `check` finds anything."""
     found = places(vault)
     seen = Counter[int]()
     for place in (found.copies, found.binned):
@@ -84,11 +84,11 @@ def conserved(vault: Vault) -> Places:
 
 @dataclass
 class Ledger:
-    """What programs said about copies of numbered messages (`stores.message`)."""
+    """What programs reported about copies of numbered messages (`stores.message`)."""
 
-    #: The number of each copy that was said to be placed, by its id.
+    #: The message number of each copy reported as placed, by its id.
     placed: dict[int, int] = field(default_factory=dict)
-    #: What operators meant to delete, and what was said to be deleted.
+    #: Ids that operators meant to delete, and ids reported as deleted.
     doomed: set[int] = field(default_factory=set)
     deleted: set[int] = field(default_factory=set)
 
@@ -97,7 +97,7 @@ class Ledger:
         self.placed[copy_id] = number
 
     def settle(self, vault: Vault) -> Places:
-        """Hold it against the store. Raises Broken."""
+        """Compare it with the store. Raises Broken."""
         found = conserved(vault)
         gone = found.gone
         lost = [each for each in self.placed if each not in found.copies and each not in gone]

@@ -1,7 +1,7 @@
-"""Processes that are tortured: forked from this one, so that hundreds start in the time of ten.
+"""Tortured processes, forked from this one, so that hundreds start in the time of ten.
 
-Each runs the real command line, the real daemon or a function on the real vault, writes to files of its own, and ends
-with this program. Nothing is open in this program, and it has no thread, when one is forked.
+Each runs the real command line, the real daemon or a function on the real vault, writes to its own files, and ends with
+this program. This program has nothing open and no thread when it forks.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ import tui.commands
 from tests.torture.running import Broken, hold
 from tui.commands import cli
 
-#: Whoever runs for longer than this (seconds) waits for ever.
+#: A process that runs longer than this (s) hangs.
 LONGEST = 120.0
 _DIE_WITH_PARENT = 1
-#: What these load is loaded before the first fork. Polars is not: its threads do not survive one.
+#: Loaded before the first fork. Polars is not: its threads do not survive a fork.
 _NOT_LOADED = {"console", "locked", "demo"}
-#: What no program may say, whatever was done to it.
+#: Output that no program may print, whatever was done to it.
 _CONFUSION = ("Traceback", "internal error", "rollback")
 
 
 def load() -> None:
-    """Load what the processes need, so that each does not load it by itself."""
+    """Load what the processes need, so that they need not load it themselves."""
     for module in pkgutil.iter_modules(tui.commands.__path__):
         if module.name not in _NOT_LOADED:
             importlib.import_module(f"tui.commands.{module.name}")
@@ -55,7 +55,7 @@ def load() -> None:
 
 
 class Process:
-    """A forked process that runs `work`, whose result is its exit code; 70 where it raised."""
+    """A forked process that runs `work`, whose result is its exit code; 70 if it raised."""
 
     def __init__(
         self, folder: Path, name: str, work: Callable[[], int | None], environment: Mapping[str, str] | None = None
@@ -104,18 +104,18 @@ class Process:
         return path.read_text(errors="replace") if path.exists() else ""
 
     def lines(self) -> list[list[str]]:
-        """What it printed, by words: whole lines, for the last may be cut off by its end."""
+        """Return its output in words: only complete lines, because the last may be cut off by its end."""
         return [line.split() for line in self.out.rpartition("\n")[0].splitlines()]
 
     def json(self) -> Any:
-        """What it printed, as JSON; None where it did not come to that."""
+        """Return its output as JSON; None if there is none."""
         try:
             return json.loads(self.out)
         except ValueError:
             return None
 
     def running(self) -> bool:
-        """Whether it is. Raises Broken where it runs for longer than anything may take."""
+        """True if it runs. Raises Broken if it runs longer than anything may take."""
         if self.code is None:
             done, status = os.waitpid(self.pid, os.WNOHANG)
             if done:
@@ -123,7 +123,7 @@ class Process:
         return self.code is None
 
     def wait(self, seconds: float = LONGEST) -> Process:
-        """Wait until it ends. Raises Broken where it does not."""
+        """Wait until it ends. Raises Broken if it does not."""
         until = time.monotonic() + seconds
         while self.running():
             if time.monotonic() > until:
@@ -133,7 +133,7 @@ class Process:
         return self
 
     def kill(self, number: int = signal.SIGKILL) -> bool:
-        """Send it a signal; SIGKILL is its end. Whether it was running."""
+        """Send it a signal (SIGKILL ends it). Return True if it was running."""
         if not self.running():
             return False
         os.kill(self.pid, number)
@@ -144,7 +144,7 @@ class Process:
         return True
 
     def sane(self) -> Process:
-        """Raises Broken unless it ended as a program ends, and said nothing that only its makers understand."""
+        """Assert that it ended like a program and printed nothing for developers only. Raises Broken."""
         said = self.err
         wrong = [word for word in _CONFUSION if word in said]
         if not self.killed and self.code not in (None, 0, 1, 2):
@@ -156,5 +156,5 @@ class Process:
 
 
 def mailhold(folder: Path, name: str, words: list[str], environment: Mapping[str, str] | None = None) -> Process:
-    """A process of `mailhold` with those words."""
+    """Start a process of `mailhold` with these words."""
     return Process(folder, name, lambda: cli.main(words), environment)

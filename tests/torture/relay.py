@@ -1,4 +1,4 @@
-"""A relay in a process of its own, which takes every message and says which it took, and for whom."""
+"""A relay in its own process, which accepts every message and prints which it accepted, and for whom."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ async def _serving() -> None:
         print("port", server.port, flush=True)
         seen = 0
         while True:
-            # What arrived is said before the next is looked at: nothing here can be killed but all of it.
+            # Each message is printed before the next is read: only the whole process can be killed here.
             for taken in server.taken[seen:]:
                 match = re.search(rb"^X-Number: (\d+) ", taken.content, re.MULTILINE)
                 number = int(match[1]) if match else -1
@@ -47,11 +47,11 @@ class Relay:
         return f"smtp://127.0.0.1:{self.port}"
 
     def taken(self) -> Counter[tuple[int, str]]:
-        """How often it took each message for each address, by the message's number."""
+        """Return how often it accepted each message for each address, by the message's number."""
         return Counter((int(words[1]), words[2]) for words in self.process.lines() if words[0] == "taken")
 
     def stop(self) -> Counter[tuple[int, str]]:
-        """End it once it said all that it took, and return that."""
+        """Stop it after it has printed all it accepted, and return that."""
         seen: Counter[tuple[int, str]] | None = None
         while seen != (seen := self.taken()):
             time.sleep(0.1)

@@ -1,4 +1,4 @@
-"""What a torture is run with, and what it hands back: a seed, a time, counts, and the laws that held."""
+"""The input and output of a torture: a seed, a time, counts, and the laws that held."""
 
 from __future__ import annotations
 
@@ -14,49 +14,49 @@ from typing import NamedTuple
 
 
 class Broken(Exception):
-    """A law does not hold; `str` says which, and what was found."""
+    """A law does not hold; `str` gives the law and what was found."""
 
 
 def hold(law: str, *wrong: object) -> None:
-    """Raise Broken, naming the law, where anything of `wrong` is true: an empty list, "" and False are nothing."""
+    """Raise Broken with the law if anything in `wrong` is true: an empty list, "" and False are not."""
     if found := [each for each in wrong if each]:
         raise Broken(f"{law}: {'; '.join(str(each)[:2000] for each in found)}")
 
 
 class Torture(NamedTuple):
-    """One kind: `work` is run again and again while there is time, and raises Broken; `law` says what holds."""
+    """A kind of torture: `work` is repeated while there is time, and raises Broken; `law` says what holds."""
 
     law: str
     work: Callable[[Run], None]
-    #: Its part of the time, beside the others'.
+    #: Its share of the time.
     weight: float = 1.0
 
 
 @dataclass
 class Run:
-    """One run of one torture: its dice, when it is over (`time.monotonic`), its folder, and what it counts."""
+    """One run of one torture: its random source, its end (`time.monotonic`), its folder, and its counts."""
 
     dice: random.Random
     until: float
     folder: Path
-    #: What was done, and how often, in the order in which it is told.
+    #: What was done and how often, in the order of the report.
     counts: Counter[str] = field(default_factory=Counter)
     begun: bool = False
-    #: Something that ruins what a torture looks at, so that its law has to break: for tests alone.
+    #: Damages what a torture looks at, so that its law breaks: only for tests.
     sabotage: Callable[..., None] = lambda *_: None
 
     @property
     def left(self) -> float:
-        """Seconds."""
+        """Seconds left."""
         return self.until - time.monotonic()
 
     def more(self) -> bool:
-        """Whether there is time for another piece of work: for the first there always is."""
+        """Return True if there is time for another piece of work: always for the first."""
         before, self.begun = self.begun, True
         return self.left > 0 or not before
 
     def new_folder(self) -> Path:
-        """A folder of its own for a round, which programs that are started remember stores in as well."""
+        """Make a folder for a round, in which the programs started also keep their memory of stores."""
         path = self.folder / str(self.counts["rounds"])
         path.mkdir()
         self.counts["rounds"] += 1
@@ -65,7 +65,7 @@ class Run:
 
 @contextmanager
 def remembering(folder: Path) -> Iterator[None]:
-    """Let this program, and those that it starts, keep in `folder` what they saw of stores."""
+    """Let this program, and those it starts, keep their memory of stores in `folder`."""
     before = os.environ.get("XDG_STATE_HOME")
     os.environ["XDG_STATE_HOME"] = str(folder / "state")
     try:
@@ -78,7 +78,7 @@ def remembering(folder: Path) -> Iterator[None]:
 
 
 class Figure(NamedTuple):
-    """What one torture did in `seconds`. `problem` is the law that broke, `skipped` why it could not be run."""
+    """What one torture did in `seconds`. `problem` is the broken law, `skipped` why it could not run."""
 
     name: str
     counts: dict[str, int]
@@ -92,7 +92,7 @@ class Figure(NamedTuple):
         return ", ".join(f"{number:,} {what}" for what, number in self.counts.items() if number)
 
     def line(self) -> str:
-        """The figures in one line."""
+        """Format the figures as one line."""
         if self.skipped:
             return f"{self.name}: not run: {self.skipped}"
         if self.problem:
@@ -101,7 +101,7 @@ class Figure(NamedTuple):
 
 
 def table(figures: list[Figure]) -> str:
-    """The figures as a table in Markdown, as README.md beside this file has it."""
+    """Format the figures as a Markdown table, as in README.md in this folder."""
     lines = ["| torture | what was done | outcome | seconds |", "| --- | --- | --- | ---: |"]
     for each in figures:
         outcome = "not run" if each.skipped else "broken" if each.problem else "held"

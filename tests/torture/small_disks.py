@@ -1,4 +1,4 @@
-"""Small disks: stores fill them to the last byte and are emptied again, while others take what comes free."""
+"""Small disks: stores fill them to the last byte and are emptied again, while others use up freed space."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ LAW = (
     "copies are deleted from a full disk whoever eats what comes free, nothing is lost, texts say that it is full and "
     "advise what works, with room again there is a ballast"
 )
-#: Megabytes, and the sizes of messages that such a disk is filled with.
+#: Megabytes, and the sizes of messages that fill such a disk.
 DISKS = {12: (500, 3000, 48_000), 20: (3000, 48_000, 400_000), 60: (48_000, 200_000)}
 _FULL = "its disk is full"
 
 
 def fill(location: str, credentials: Path, sizes: tuple[int, ...], seed: int, first: int) -> int:
-    """Put copies until there is no room, from number `first`, saying each; ends as `mailhold` does with that error."""
+    """Put copies from number `first` on until the disk is full, printing each; exit like `mailhold` with that error."""
     try:
         vault = open_with_credentials(location, credentials)
         number = first
         while True:
-            # Which size a message has follows from the two.
+            # The size of a message follows from the two.
             size = sizes[(number * 7919 + seed) % len(sizes)]
             print("put", vault.put(message(number, size), record_of(number)), number, flush=True)
             number += 1
@@ -41,7 +41,7 @@ def fill(location: str, credentials: Path, sizes: tuple[int, ...], seed: int, fi
 
 
 class _Disk:
-    """One disk, with a store on it."""
+    """A disk with a store on it."""
 
     def __init__(self, run: Run, folder: Path, disk: Path, sizes: tuple[int, ...]) -> None:
         self.run, self.dice, self.folder, self.disk, self.sizes = run, run.dice, folder, disk, sizes
@@ -52,7 +52,7 @@ class _Disk:
         self.numbers = self.started = 0
 
     def fill(self) -> None:
-        """Put until it is full, and then take the rest."""
+        """Put until it is full, then use up the rest."""
         self.started += 1
         first = self.started * 1_000_000
         work = (self.location, self.credentials, self.sizes, self.dice.randrange(100), first)
@@ -64,7 +64,7 @@ class _Disk:
         small_disk.fill(self.disk)
 
     def command(self, *words: str, kill: bool = False) -> Process:
-        """A command of `mailhold`, to its end or not."""
+        """Run a command of `mailhold`, whether or not it completes."""
         self.started += 1
         process = mailhold(self.folder, f"{words[0]}{self.started}", list(words), self.store.environment)
         if kill:
@@ -75,13 +75,13 @@ class _Disk:
         return process.wait().sane()
 
     def look(self) -> None:
-        """What only reads does its work on a full disk, and is told when it cannot."""
+        """Run reading commands: they work on a full disk, and say so if they cannot."""
         for words in (["status", "--json"], ["list", "--json", "--limit", "3"], ["check", "--json"]):
             process = self.command(*words)
             hold(f"`{words[0]}` reads on a full disk", process.code and process.err)
 
     def put_more(self) -> None:
-        """Mail that does not fit is refused, and what is said to be placed is there."""
+        """Put more mail: what does not fit is refused, and what is reported as placed is stored."""
         path = self.folder / f"more{self.started}.eml"
         number = 900_000_000 + self.started
         path.write_bytes(message(number, 400_000))
@@ -92,7 +92,7 @@ class _Disk:
         hold("who finds no room says so", not told and process.err)
 
     def delete(self, ids: list[int]) -> None:
-        """Delete them, though something eats what comes free."""
+        """Delete these copies while another program uses up freed space."""
         self.ledger.doomed.update(ids)
         if self.dice.random() < 0.3:
             self.command("delete", "--yes", "--json", *map(str, ids), kill=True)

@@ -1,4 +1,4 @@
-"""Stores that are tortured, on both databases, and messages whose bytes their numbers tell."""
+"""Stores to torture, on both databases, and messages whose bytes follow from their numbers."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ _schemas = itertools.count(1)
 
 
 def message(number: int, size: int = 3000) -> bytes:
-    """Message number `number`: its size and every byte follow from the two."""
-    # It does not compress to nothing, as that of most mail does not.
+    """Make message number `number`: its size and every byte follow from the two."""
+    # It does not compress to nothing, like most mail.
     body = base64.encodebytes(hashlib.shake_128(b"%d" % number).digest(size * 3 // 4)).replace(b"\n", b"\r\n")
     return (
         b"From: %s\r\nSubject: number %d\r\nX-Number: %d %d\r\n\r\n"
@@ -43,7 +43,7 @@ def message(number: int, size: int = 3000) -> bytes:
 
 
 def number_of(raw: bytes) -> tuple[int, bool]:
-    """The number of a message, and whether it is that message byte for byte; (-1, False) where it has none."""
+    """Return the number of a message, and whether it is that message byte for byte; (-1, False) if it has none."""
     match = re.search(rb"^X-Number: (\d+) (\d+)\r?$", raw, re.MULTILINE)
     if match is None:
         return -1, False
@@ -51,7 +51,7 @@ def number_of(raw: bytes) -> tuple[int, bool]:
 
 
 def record_of(number: int) -> CopyRecord:
-    """The record of message number `number`, which was for one address of its own."""
+    """Make the record of message number `number`, addressed to a unique address."""
     return CopyRecord(subject=f"number {number}", envelope_sender=SENDER, envelope_recipients=(f"u{number}@{DOMAIN}",))
 
 
@@ -63,7 +63,7 @@ class Store:
         self.location = location or str(folder / "mail.store")
         self.key_file = folder / "key"
         self.settings = Settings(**{"hold": 0, "hold_many": 0, **settings})
-        #: How many copies of ours it holds, where that is known.
+        #: How many of the numbered copies it holds, if known.
         self.held = 0
         vault, self.recovery_key = create_store(
             self.location, key_file=self.key_file, prepare=write_first_configuration
@@ -73,7 +73,7 @@ class Store:
 
     @contextmanager
     def opened(self) -> Iterator[Vault]:
-        """The store, open for an operator; closed at the end."""
+        """Open the store as an operator; close it at the end."""
         vault = open_store(self.location, Unlock.key_file(self.key_file))
         try:
             yield vault
@@ -81,7 +81,7 @@ class Store:
             vault.close()
 
     def enroll(self, name: str) -> Path:
-        """Enrol a gateway that does not run: what is released waits for no daemon. Returns its credentials' file."""
+        """Enrol a gateway that does not run, so that releases wait for no daemon. Return its credentials file."""
         path = self.folder / f"{name}.credentials"
         with self.opened() as vault:
             enroll(vault, name, path, operator="test")
@@ -91,18 +91,18 @@ class Store:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What `mailhold` finds the store by."""
+        """The environment in which `mailhold` finds the store."""
         return {"MAILHOLD_STORE": self.location, "MAILHOLD_KEY_FILE": str(self.key_file)}
 
 
 class Databases:
-    """Where stores are made: in files, and on a server that is started for the first that needs it."""
+    """Where stores are made: in files, and on a server that is started when first needed."""
 
     def __init__(self) -> None:
         self._cluster: Cluster | None = None
 
     def location(self, database: str) -> str:
-        """A place for a new store; "" for a file. Raises `tests.postgres.Missing`."""
+        """Return a place for a new store; "" for a file. Raises `tests.postgres.Missing`."""
         if database == "SQLite":
             return ""
         import psycopg

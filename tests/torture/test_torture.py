@@ -1,4 +1,4 @@
-"""Each torture fails where its law is broken, and says how to run it again; the faults reach what they are to reach."""
+"""Each torture fails if its law is broken, and says how to repeat the run; faults reach their targets."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tests.torture.stores import message, number_of
 ROOT = Path(__file__).resolve().parents[2]
 RECORD = CopyRecord(envelope_recipients=("a@x.example",))
 
-#: Runs a torture with a store that is ruined before it is looked at: a copy is taken out, and nobody says why.
+#: Runs a torture with a store damaged before it is looked at: a copy is removed without a trace.
 _RUINED = """
 import sys
 from store.database.connection import run
@@ -50,7 +50,7 @@ sys.exit(main.main())
 @pytest.mark.integration
 @pytest.mark.parametrize("name", TORTURES)
 def test_a_torture_fails_where_a_copy_is_lost(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Short, for the names of sockets.
+    # Short, because socket paths must be.
     folder = tempfile.mkdtemp(prefix="torn-")
     monkeypatch.setenv("TMPDIR", folder)
     words = [sys.executable, "-c", _RUINED, "--only", name, "--minutes", "0.01", "--seed", "7"]

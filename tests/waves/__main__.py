@@ -1,19 +1,20 @@
-"""Makes an attack wave: what a quarantine holds after a bad weekend, and what each message in it is.
+"""Make an attack wave: what a quarantine holds after a bad weekend, and the truth about each message.
 
     python -m tests.waves OUT [--seed 1] [--count 40000] [--split 1] [--campaigns 60] [--good 120] [--targeted 5]
                               [--noise 150]
 
 Writes OUT/wave-00.mbox ... and OUT/truth.json; `mailhold import OUT/wave-*.mbox` takes verdicts and envelopes from the
-scanners' header fields. The same seed makes the same bytes; words, firms, brands, domains and kits are another seed's
-own. Prints the share of each operator, which `operators.py` explains. It was written without knowledge of how Mailhold
+scanners' header fields. The same seed makes the same bytes; each seed has its own words, firms, brands, domains and
+kits. Prints the share of each operator, which `operators.py` explains. It was written without knowledge of how Mailhold
 groups mail.
 
 truth.json: {"seed", "count", "campaigns": {label: {"lure", "languages", "actor", "operators": {axis: [name]}, "size"}},
+
              "messages": {Message-ID with its brackets: {"label", "kind", "engine", "status", "score", "lang"}}}
     kind "campaign"  c00 ...: campaigns of one "actor" (the label of the first) share kit, page, senders and link hosts
     kind "good"      g00 ...: a label for each newsletter, list, thread or series; "what" it is; a twin has "twin_of"
     kind "targeted"  t0 ...: "thread" is the label of the good thread that it copies
-    kind "noise"     n000 ...: spam of no campaign
+    kind "noise"     n000 ...: spam outside of campaigns
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from tests.waves.wave import Size, drawn_shares, make
 
 
 def main() -> int:
-    """Make a wave as the command line says."""
+    """Make a wave by the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.waves", description="Make an attack wave as mbox files and truth.json."
     )

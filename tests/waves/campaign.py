@@ -1,4 +1,4 @@
-"""One campaign: the operators it has drawn, and its messages."""
+"""One campaign: the operators drawn for it, and its messages."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from tests.waves.words import LANGUAGES, Thought, Tongue, between_holes, filled,
 from tests.waves.world import Company, Person, World
 
 _EMOJI = "⚠🔔📦📄🔒✅💰🎁⏰❗📧"
-#: What campaigns of one actor have in common.
+#: What campaigns of one actor share.
 _OF_ACTOR = ("markup", "kit", "link", "sender", "network")
 _NUMBERS = ("<d8>", "<H2>-<d6>", "INV<d5>", "<d3>-<d7>", "<H4>-<H4>-<H4>")
 _TAGS = ("[<H6>]", "#<d5-8>", "(<a6>)", "ID:<d6>", "- <H4>-<H4>")
 
 
 class Campaign:
-    """A campaign of `world`; with the label of another as `actor`, one by the same hand.
+    """A campaign of `world`; with the label of another campaign as `actor`, by the same attacker.
 
-    `place` is its number and how many there are, where they share the operators among them evenly.
+    `place` is its number and the number of campaigns, if these share the operators evenly.
     """
 
     def __init__(self, world: World, label: str, actor: str = "", place: tuple[int, int] = (0, 0)) -> None:
@@ -49,16 +49,16 @@ class Campaign:
         self.level = "file" if "file" in self.ops else "link" if "link" in self.ops else "words"
 
     def fixed(self, axis: str, late: bool, *more: object) -> Random:
-        """The random source for one of its choices: the same each time, or a new one halfway where that axis drifts."""
+        """Return the random source of one of its choices: always the same, or a new one halfway if the axis drifts."""
         owner = self.actor if axis in _OF_ACTOR else self.label
         return Random(f"{self.world.seed}/{owner}/{axis}/{late and axis in self.ops.get('drift', ())}/{more}")
 
     def about(self) -> dict[str, object]:
-        """What truth.json says of it."""
+        """Return its entry in truth.json."""
         return {"lure": self.lure, "languages": self.languages, "actor": self.actor, "operators": self.ops}
 
     def message(self, number: int, when: datetime, late: bool) -> Mail:
-        """Its message `number`, sent at `when`; `late` in its second half."""
+        """Make its message `number`, sent at `when`; `late`: in its second half."""
         rng = Random(f"{self.world.seed}/{self.label}/{number}")
         lang = rng.choice(self.languages)
         to = self.world.recipient(rng, lang)
@@ -119,7 +119,7 @@ class Campaign:
         return mutations.invisible(rng, text, 0.2) if "invisible" in ops else text
 
     def _paragraphs(self, rng: Random, said: Tongue, late: bool, holes: dict[str, str]) -> list[list[str]]:
-        """The text: paragraphs of sentences, its holes filled."""
+        """Yield the text: paragraphs of sentences, with the holes filled."""
         manner, fixed = self.ops["text"][0], self.fixed("text", late)
         wanted = {"phone": ("phone", "amount"), "wallet": ("wallet", "amount")}.get(self.goal, ("number",))
         count = {"short": 2, "hijacked": 2, "same": fixed.randint(4, 14)}.get(manner, fixed.randint(5, 12))

@@ -1,4 +1,4 @@
-"""Attachments: small, well-formed, and other bytes whenever the random source is another one."""
+"""Attachments: small, well-formed, and different bytes for each random source."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ KINDS = {
 
 
 def pdf(rng: Random, lines: list[str], link: str = "") -> bytes:
-    """One page with `lines` (Latin-1, else question marks), and a link over them."""
+    """Make one page with `lines` (Latin-1, else question marks) and a link over them."""
     drawn = "BT /F1 11 Tf 60 780 Td 15 TL\n" + "".join(
         "(" + line.replace("\\", "").replace("(", "").replace(")", "") + ") Tj T*\n" for line in lines
     )
@@ -64,7 +64,7 @@ def pdf(rng: Random, lines: list[str], link: str = "") -> bytes:
 
 
 def archive(members: list[tuple[str, bytes]], locked: bool = False) -> bytes:
-    """A ZIP file; `locked` sets the flag of encryption, for members whose bytes are random anyway."""
+    """Make a ZIP file; `locked` sets the encryption flag, for members whose bytes are random anyway."""
     held = io.BytesIO()
     with zipfile.ZipFile(held, "w") as packed:
         for name, data in members:
@@ -77,7 +77,7 @@ def archive(members: list[tuple[str, bytes]], locked: bool = False) -> bytes:
 
 
 def office(rng: Random, kind: str, lines: list[str], link: str = "") -> bytes:
-    """A docx or xlsx whose text is `lines`, with an outward relationship to `link`."""
+    """Make a docx or xlsx whose text is `lines`, with an external relationship to `link`."""
     folder = "word/document.xml" if kind == "docx" else "xl/sharedStrings.xml"
     texts = "".join(
         f"<w:p><w:r><w:t>{line}</w:t></w:r></w:p>" if kind == "docx" else f"<si><t>{line}</t></si>" for line in lines
@@ -101,7 +101,7 @@ def office(rng: Random, kind: str, lines: list[str], link: str = "") -> bytes:
 
 
 def smuggler(rng: Random, title: str, link: str) -> bytes:
-    """An HTML page that puts a page or file together in the browser: names, key, chunks and padding are drawn."""
+    """Make an HTML page that assembles a page or file in the browser: names, key, chunks and padding are drawn."""
     key = rng.randrange(1, 255)
     page = f"<html><body><script>location='{link}#{shaped(rng, '<A20-60>')}'</script></body></html>".encode()
     coded = base64.b64encode(bytes(byte ^ key for byte in page + rng.randbytes(rng.randint(200, 1600)))).decode()
@@ -126,14 +126,14 @@ def smuggler(rng: Random, title: str, link: str) -> bytes:
 
 
 def picture(rng: Random, text: str) -> bytes:
-    """A PNG that stands for a picture of `text`: its coarse shape follows the text, specks and size do not."""
+    """Make a PNG that stands for a picture of `text`: its coarse shape follows the text, specks and size do not."""
     shape = Random(text)
     rows = [[shape.random() < 0.4 for _ in range(48)] for _ in range(20)]
     return qr.png(rng, rows)
 
 
 def made(rng: Random, kind: str, name: str, lines: list[str], link: str) -> File:
-    """The file `name` of the kind `kind` (a key of KINDS), which says `lines` and leads to `link`."""
+    """Make the file `name` of the kind `kind` (a key of KINDS), containing `lines` and linking to `link`."""
     if kind == "pdf":
         data = pdf(rng, lines, link)
     elif kind in ("docx", "xlsx"):

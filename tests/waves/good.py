@@ -1,4 +1,4 @@
-"""Good mail that was caught wrongly, and the aimed messages that copy some of it."""
+"""Good mail that was caught by mistake, and aimed messages that copy some of it."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from tests.waves.threads import Thread, holes_of, letter, thread
 from tests.waves.words import LANGUAGES, filled, shaped, thoughts, tongue
 from tests.waves.world import Company, Person, World
 
-#: Shares of good mail, in percent; what is left are twins.
+#: Shares of good mail, in percent; the rest are twins.
 SHARES = {"newsletter": 24, "list": 12, "invoice": 12, "thread": 16, "personal": 9, "system": 13}
 
 
 class Caught(NamedTuple):
-    """A message and what truth.json says of it besides its verdict."""
+    """A message and its entry in truth.json without the verdict."""
 
     label: str
     kind: str
@@ -43,7 +43,7 @@ class Good:
         return self.start + timedelta(seconds=rng.randrange(self.hours * 3600))
 
     def all(self, count: int, targeted: int, campaigns: list[Campaign]) -> Iterator[Caught]:
-        """`count` good messages and `targeted` aimed ones."""
+        """Yield `count` good messages and `targeted` aimed ones."""
         amounts = {kind: count * share // 100 for kind, share in SHARES.items()}
         amounts["thread"] = max(amounts["thread"], targeted)
         for kind, issues in (
@@ -253,7 +253,7 @@ class Good:
         return mail
 
     def _exchange(self, label: str) -> tuple[Origin, Company, Person, Person, Thread]:
-        """Whose thread `label` is: the firm and its writer, the reader, and what has been said so far."""
+        """Return whose thread `label` is: the firm and its writer, the reader, and what has been written so far."""
         rng = Random(f"{self.world.seed}/{label}/thread")
         origin = self._of_firm(rng)
         firm = origin.firm or self.world.partners[0]
@@ -277,7 +277,7 @@ class Good:
         return mail
 
     def _aimed(self, number: int, label: str) -> Mail:
-        """The thread's next letter, by somebody else: other bank details, a look-alike of the firm's domain."""
+        """Make the thread's next letter, by an attacker: other bank details, a look-alike of the firm's domain."""
         rng, mail = Random(f"{self.world.seed}/t{number}"), self._thread(label, 0)
         _, firm, writer, reader, so_far = self._exchange(label)
         local, _, domain = mail.sender.partition("@")
@@ -297,7 +297,7 @@ class Good:
         return mail
 
     def _twin(self, number: int, campaigns: list[Campaign]) -> Caught:
-        """A good letter with a campaign's very subject; some with a file of that name or a link to a shared host."""
+        """Make a good letter with a campaign's subject; some have a file of that name or a link to a shared host."""
         label = self._label()
         rng = Random(f"{self.world.seed}/{label}/twin")
         like = campaigns[

@@ -1,4 +1,4 @@
-"""Where a campaign's messages come from and where their links lead, by its operators."""
+"""The senders of a campaign's messages and the targets of their links, by the campaign's operators."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _CLOUD = ("/s/<A15>/{w}?dl=0", "/file/d/<A33>/view", "/:b:/g/personal/<a12>/<A46
 
 
 class Origin(NamedTuple):
-    """Who a message says it is from, its envelope and client, and the mailer that wrote it."""
+    """The stated sender of a message, its envelope and client, and the mailer that wrote it."""
 
     name: str
     mailbox: str
@@ -45,14 +45,14 @@ class Origin(NamedTuple):
 
 
 class Owner(Protocol):
-    """A campaign, as far as its infrastructure goes: its operators, and random sources that stay the same for it."""
+    """The infrastructure of a campaign: its operators, and its constant random sources."""
 
     world: World
     ops: dict[str, list[str]]
     brand: Brand
 
     def fixed(self, axis: str, late: bool, *more: object) -> Random:
-        """The random source of one of its choices."""
+        """Return the random source of one of its choices."""
         ...
 
 
@@ -61,7 +61,7 @@ def _word(world: World, rng: Random) -> str:
 
 
 def link(owner: Owner, rng: Random, person: Person, when: datetime, late: bool) -> str:
-    """The link for one message."""
+    """Make the link for one message."""
     manner = owner.ops["link"][0]
     fixed = owner.fixed("link", late)
     words = {"w": _word(owner.world, fixed), "w2": _word(owner.world, fixed)}
@@ -99,7 +99,7 @@ def link(owner: Owner, rng: Random, person: Person, when: datetime, late: bool) 
 
 
 def mailer(owner: Owner, rng: Random, late: bool) -> Kit:
-    """The mailer of one message."""
+    """Choose the mailer of one message."""
     manner, fixed = owner.ops["kit"][0], owner.fixed("kit", False)
     if manner == "bought":
         return fixed.choice(owner.world.kits)
@@ -142,7 +142,7 @@ def _shown(owner: Owner, rng: Random, late: bool, lang: str, to: Company) -> str
 
 
 def origin(owner: Owner, rng: Random, to: tuple[Person, Company], late: bool, lang: str) -> Origin:
-    """Where one message comes from."""
+    """Choose the origin of one message."""
     manner, fixed, world = owner.ops["sender"][0], owner.fixed("sender", late), owner.world
     shown = _shown(owner, rng, late, lang, to[1])
     if manner == "accounts":
@@ -187,7 +187,7 @@ def origin(owner: Owner, rng: Random, to: tuple[Person, Company], late: bool, la
 
 
 def of_service(world: World, number: int, rng: Random, name: str, customer: str) -> Origin:
-    """A message that a mailing service sends for `customer`, a domain."""
+    """Make the origin of a message that a mailing service sends for `customer`, a domain."""
     service = world.services[number]
     ticket = shaped(rng, "<h24>")
     fields = (
@@ -210,7 +210,7 @@ def of_service(world: World, number: int, rng: Random, name: str, customer: str)
 
 
 def tracked(world: World, rng: Random, origin: Origin) -> Callable[[str], str]:
-    """What the service that sends `origin`'s message makes of each link in it; any other sender leaves it alone."""
+    """Return a function that replaces each link by the sending service's tracking link; other senders change none."""
     for service in world.services:
         if origin.helo.endswith(f".{service.domain}"):
             return lambda _: f"https://click.{service.domain}{shaped(rng, service.path)}"

@@ -1,4 +1,4 @@
-"""Messages put together by hand, as the many mailers there are do it."""
+"""Messages assembled by hand in the manners of many mailers."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ _CHARSETS = {
 
 @dataclass(frozen=True)
 class Kit:
-    """How one mailer writes: the shapes it fills in, the order of its header, its charset and encodings."""
+    """The manner of one mailer: its templates, the order of its header, its charset and encodings."""
 
     mailer: str
     mailer_field: str
@@ -80,7 +80,7 @@ class Kit:
 
 
 def kit(rng: Random) -> Kit:
-    """A mailer, drawn."""
+    """Draw a mailer."""
     order = ["Date", "From", "To", "Subject", "Message-ID", "MIME-Version", "Reply-To", "extra", "mailer"]
     rng.shuffle(order)
     extra = [
@@ -108,7 +108,7 @@ def kit(rng: Random) -> Kit:
 
 @dataclass
 class Mail:
-    """A message before it is written, and what its envelope and the scanners need to know."""
+    """A message before it is written, with what its envelope and the scanners need."""
 
     kit: Kit
     when: datetime
@@ -129,7 +129,7 @@ class Mail:
 
 
 def word(text: str, manner: str = "B") -> str:
-    """A header's text, as encoded words where it is not ASCII."""
+    """Encode a header's text, as encoded words unless it is ASCII."""
     if text.isascii():
         return text
     pieces, piece = [], ""
@@ -147,7 +147,7 @@ def word(text: str, manner: str = "B") -> str:
 
 
 def address(name: str, mailbox: str, manner: str = "B") -> str:
-    """`"Name" <mailbox>`, or the mailbox alone where there is no name."""
+    """Format `"Name" <mailbox>`, or only the mailbox if there is no name."""
     if not name:
         return mailbox
     return f'"{name}" <{mailbox}>' if name.isascii() else f"{word(name, manner)} <{mailbox}>"
@@ -191,7 +191,7 @@ def _joined(rng: Random, kind: str, parts: list[bytes], mail: Mail) -> bytes:
 
 
 def written(rng: Random, mail: Mail) -> bytes:
-    """The message as its sender wrote it, header and body; gives it a Message-ID where it has none."""
+    """Write the message as its sender did, header and body; add a Message-ID if it has none."""
     domain = mail.sender.rpartition("@")[2]
     if not mail.message_id:
         filled = mail.kit.message_id.format(domain=domain, host=mail.helo or domain)

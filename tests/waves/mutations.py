@@ -1,4 +1,4 @@
-"""What is done to a text so that no two copies of it are the same."""
+"""Changes to a text that make each copy different."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff\u00ad\u034f\u180e"
 
 
 def homoglyphs(rng: Random, text: str, share: float = 0.12) -> str:
-    """`text` with about `share` of the letters that have look-alikes replaced."""
+    """Replace about `share` of the letters of `text` that have look-alikes."""
     return "".join(
         rng.choice(_LOOK_ALIKES[letter]) if letter in _LOOK_ALIKES and rng.random() < share else letter
         for letter in text
@@ -56,14 +56,14 @@ def homoglyphs(rng: Random, text: str, share: float = 0.12) -> str:
 
 
 def invisible(rng: Random, text: str, share: float = 0.08) -> str:
-    """`text` with characters that take no room between about `share` of its letters."""
+    """Insert zero-width characters between about `share` of the letters of `text`."""
     return "".join(
         letter + rng.choice(_INVISIBLE) if letter.isalpha() and rng.random() < share else letter for letter in text
     )
 
 
 def split_words(rng: Random, html: str, share: float = 0.15) -> str:
-    """Text for HTML with some words cut by empty tags."""
+    """Convert to HTML with some words split by empty tags."""
     cuts = ("<span></span>", "<b></b>", "<wbr>", "<!-- -->", '<font size="0"></font>', "<i></i>")
     words = html.split(" ")
     for at, word in enumerate(words):
@@ -74,7 +74,7 @@ def split_words(rng: Random, html: str, share: float = 0.15) -> str:
 
 
 def buster(rng: Random, coin: Callable[[Random], str]) -> str:
-    """A line that means nothing: digits, letters or coined words."""
+    """Make a meaningless line: digits, letters or coined words."""
     manner = rng.randrange(3)
     if manner == 0:
         return shaped(rng, "<A16-60>")
@@ -84,19 +84,19 @@ def buster(rng: Random, coin: Callable[[Random], str]) -> str:
 
 
 def shuffled(rng: Random, paragraphs: list[list[str]]) -> list[list[str]]:
-    """Paragraphs in another order, and the sentences in each."""
+    """Reorder paragraphs, and the sentences in each."""
     mixed = [rng.sample(each, len(each)) for each in paragraphs]
     rng.shuffle(mixed)
     return mixed
 
 
 def dropped(rng: Random, paragraphs: list[list[str]]) -> list[list[str]]:
-    """About two thirds of the paragraphs, at least one."""
+    """Keep about two thirds of the paragraphs, at least one."""
     return [each for each in paragraphs if rng.random() < 0.67] or paragraphs[:1]
 
 
 def html_page(look: Random, rng: Random, blocks: list[str], title: str, classes: bool) -> str:
-    """Blocks of HTML in a page whose tags, nesting and styles `look` draws; class names are `rng`'s with `classes`."""
+    """Put blocks of HTML in a page: `look` draws tags, nesting and styles; with `classes`, `rng` draws class names."""
     names = rng if classes else look
     wrap = look.choice(("table", "table", "div", "section"))
     tone, pale = shaped(look, "#<h6>"), shaped(look, "#f<d1>f<d1>f<d1>")

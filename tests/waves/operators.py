@@ -1,4 +1,4 @@
-"""What a campaign may do, how often it is drawn, and what each operator does."""
+"""What a campaign can do, how often it is drawn, and what each operator does."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 
 class Lure(NamedTuple):
-    """A story: how often it is told, what it wants of the reader, and the files that go with it."""
+    """A story: its frequency, what it wants of the reader, and its files."""
 
     weight: float
     goals: tuple[str, ...]
@@ -38,7 +38,7 @@ LURES = {
     "job": Lure(2, ("reply", "link"), ("docx",)),
 }
 
-#: axis: {operator: (weight, what it does)}. Of `subject` and `disguise` a campaign draws several, of all others one.
+#: axis: {operator: (weight, what it does)}. A campaign draws several of `subject` and `disguise`, one of all others.
 OPERATORS: dict[str, dict[str, tuple[float, str]]] = {
     "languages": {
         "one": (58, "one language"),
@@ -154,12 +154,12 @@ _SEVERAL = {"subject": (0, 1, 1, 2, 2, 3), "disguise": (0, 0, 1, 1, 2, 3)}
 
 
 def one_of(rng: Random, weights: dict[str, float]) -> str:
-    """A key, drawn by weight."""
+    """Draw a key by weight."""
     return lying_at(rng.random(), weights)
 
 
 def lying_at(share: float, weights: dict[str, float]) -> str:
-    """The key that lies at `share` (0 to 1) of all the weights, one after another."""
+    """Return the key at `share` (0 to 1) of the weights laid end to end."""
     left = share * sum(weights.values())
     for name, weight in weights.items():
         left -= weight
@@ -169,9 +169,10 @@ def lying_at(share: float, weights: dict[str, float]) -> str:
 
 
 def draw(rng: Random, lure: str, place: Callable[[str], float]) -> dict[str, list[str]]:
-    """The operators of one campaign, by axis; axes that its goal has no use for are left out.
+    """Draw the operators of one campaign, by axis, without axes that its goal does not use.
 
-    `place` says where an axis is cut, 0 to 1: evenly among a wave's campaigns, so that luck leaves no operator out.
+    `place` (0 to 1) is a position within each axis: evenly spread among a wave's campaigns, so that no operator is left
+    out by chance.
     """
     ops: dict[str, list[str]] = {"goal": [rng.choice(LURES[lure].goals)]}
     for axis, choices in OPERATORS.items():

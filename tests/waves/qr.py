@@ -48,7 +48,7 @@ def _codewords(data: bytes) -> bytes:
 
 
 def code(text: str) -> Rows:
-    """The modules of the code for `text`. Raises ValueError where it is longer than 106 bytes."""
+    """Return the modules of the code for `text`. Raises ValueError if it is longer than 106 bytes."""
     data = text.encode()
     if len(data) > LIMIT:
         raise ValueError(f"{len(data)} bytes do not fit a version 5 code, which takes {LIMIT}")
@@ -83,7 +83,7 @@ def code(text: str) -> Rows:
 
 
 def png(rng: Random, rows: Rows) -> bytes:
-    """A picture of `rows`: scale, margin, colours and a few specks differ, so that no two have one SHA-256."""
+    """Draw `rows` as a picture: scale, margin, colours and a few specks vary, so that no two have the same SHA-256."""
     scale, margin = rng.randint(3, 6), rng.randint(2, 5)
     dark = bytes(rng.randrange(70) for _ in range(3))
     light = bytes(rng.randrange(225, 256) for _ in range(3))
@@ -96,7 +96,7 @@ def png(rng: Random, rows: Rows) -> bytes:
     for line in lines:
         drawn = b"\0" + b"".join((b"\1" if cell else b"\0") * scale for cell in line)
         pixels += drawn * scale
-    for _ in range(rng.randint(2, 9)):  # specks, all of them in the margin
+    for _ in range(rng.randint(2, 9)):  # specks, all in the margin
         pixels[1 + rng.randrange(wide)] = 2
     palette = light + dark + bytes(rng.randrange(120, 256) for _ in range(3))
     head = struct.pack(">IIBBBBB", wide, len(lines) * scale, 8, 3, 0, 0, 0)
@@ -107,7 +107,7 @@ def png(rng: Random, rows: Rows) -> bytes:
 
 
 def blocks(rows: Rows) -> str:
-    """The code in half-block characters, two rows a line."""
+    """Draw the code in half-block characters, two rows per line."""
     lines = []
     for at in range(0, len(rows), 2):
         below = rows[at + 1] if at + 1 < len(rows) else [False] * len(rows[0])

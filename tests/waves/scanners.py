@@ -12,7 +12,7 @@ from tests.waves.words import shaped
 
 
 class Found(NamedTuple):
-    """What the scanners say: the engine, its status, the score, and a signature where one hit."""
+    """The scanners' result: the engine, its status, the score, and a signature if one matched."""
 
     engine: str
     status: str
@@ -40,7 +40,7 @@ _NAMES = (
 
 
 def judged(rng: Random, level: str, signature: str = "") -> Found:
-    """A verdict for a message of the level `level`: file, link, words or good."""
+    """Draw a verdict for a message of the level `level`: file, link, words or good."""
     engine, status = rng.choices(_NAMES, weights=_LEVELS[level])[0]
     if status in ("infected", "banned-file-name"):
         return Found(engine, status, 0.0, signature or shaped(rng, "Sig.<H4>-<d5>"))
@@ -49,7 +49,7 @@ def judged(rng: Random, level: str, signature: str = "") -> Found:
 
 
 def headed(rng: Random, mail: Mail, found: Found, gateway: str, message: bytes) -> bytes:
-    """`message` with what a node of `gateway` writes above it."""
+    """Return `message` with the lines that a node of `gateway` writes above it."""
     queue = shaped(rng, "4<A9>")
     top = [f"X-Envelope-From: <{mail.envelope}>", f"X-Envelope-To: <{mail.to}>"]
     symbols = {
@@ -100,7 +100,7 @@ def headed(rng: Random, mail: Mail, found: Found, gateway: str, message: bytes) 
 
 
 def separated(sender: str, when: datetime, message: bytes) -> bytes:
-    """The message as an mboxrd file holds it: its separator first, an empty line last."""
+    """Return the message as an mboxrd file holds it: its separator first, an empty line last."""
     lines = [
         b">" + line if line.lstrip(b">").startswith(b"From ") else line for line in message.rstrip(b"\n").split(b"\n")
     ]

@@ -1,4 +1,4 @@
-"""The maker of attack waves: the same bytes again, files that the store's own reader takes, a truth that fits them."""
+"""The maker of attack waves: reproducible bytes, files that the store's reader accepts, and a matching truth."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exchanges of letters between two firms: what good mail is made of, and what hijackers steal."""
+"""Exchanges of letters between two firms: the base of good mail, and what hijackers steal."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.waves.world import Company, Person, World
 
 
 class Thread(NamedTuple):
-    """Its subject, what is quoted of it so far, and the header fields of an answer."""
+    """Its subject, the text quoted so far, and the header fields of an answer."""
 
     subject: str
     quoted: str
@@ -21,7 +21,7 @@ class Thread(NamedTuple):
 def letter(
     world: World, rng: Random, lang: str, who: Person, to: str, holes: dict[str, str], topic: str, short: bool = False
 ) -> str:
-    """A letter by hand: greeting, a few sentences about `topic`, closing and name."""
+    """Write a letter: greeting, a few sentences about `topic`, closing and name."""
     said = tongue(world.seed, lang)
     plan = thoughts(
         rng,
@@ -36,7 +36,7 @@ def letter(
 
 
 def holes_of(rng: Random, when: datetime) -> dict[str, str]:
-    """A date near `when`, a number and an amount for a letter."""
+    """Draw a date near `when`, a number and an amount for a letter."""
     day = when - timedelta(days=rng.randint(1, 30))
     return {
         "date": f"{day:%d.%m.%Y}",
@@ -46,7 +46,7 @@ def holes_of(rng: Random, when: datetime) -> dict[str, str]:
 
 
 def thread(world: World, rng: Random, firm: Company, other: Person, when: datetime, rounds: int = 0) -> Thread:
-    """`rounds` letters (one to three where 0) between somebody of `firm` and `other`, the latest first."""
+    """Write `rounds` letters (0: one to three) between a person of `firm` and `other`, the latest first."""
     said, quoted = tongue(world.seed, firm.lang), ""
     topic = f"business{rng.randrange(12)}-"
     subject = said.title(rng, thoughts(rng, topic, 1)[0][:4])

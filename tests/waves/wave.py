@@ -1,4 +1,4 @@
-"""A whole wave: who sends how much and when, written as mbox files and truth.json."""
+"""A complete wave: who sends how much and when, written as mbox files and truth.json."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from tests.waves.mime import Mail, written
 from tests.waves.words import shaped
 from tests.waves.world import World
 
-#: How long a wave lasts, in hours, and the fewest messages of a campaign.
+#: Duration of a wave (hours), and the minimum number of messages of a campaign.
 HOURS, FEWEST = 60, 4
 
 
 class Size(NamedTuple):
-    """How many messages there are of each kind; `count` is all of them."""
+    """The number of messages of each kind; `count` is the total."""
 
     count: int = 40_000
     campaigns: int = 60
@@ -39,7 +39,7 @@ class _Sent(NamedTuple):
 
 
 def shares(size: Size) -> list[int]:
-    """How many messages each campaign has, the largest first. Raises ValueError where `count` is too small."""
+    """Return the number of messages of each campaign, the largest first. Raises ValueError if `count` is too small."""
     left = size.count - size.good - size.targeted - size.noise
     if left < size.campaigns * FEWEST or size.campaigns < 1 or size.good < size.targeted * 5:
         raise ValueError(
@@ -68,7 +68,7 @@ def _times(campaign: Campaign, amount: int, start: datetime) -> list[datetime]:
 
 
 def make(out: Path, seed: int, size: Size, split: int = 1) -> dict[str, object]:
-    """Write the wave into the folder `out`; returns what truth.json holds. Raises ValueError as `shares` does."""
+    """Write the wave to the folder `out`; return the content of truth.json. Raises ValueError like `shares`."""
     amounts, world = shares(size), World(seed)
     rng = Random(f"{seed}/wave")
     start = datetime(2026, 11, 1, 6, tzinfo=UTC) + timedelta(days=rng.randrange(20))
@@ -125,12 +125,12 @@ def _written(out: Path, world: World, sent: list[_Sent], split: int) -> dict[str
 
 
 def _drawn(each: _Sent) -> tuple[Mail, dict[str, object], str, str]:
-    """The message, what truth.json says of it so far, how hard scanners look at it, and a signature's name."""
+    """Yield the message, its entry in truth.json so far, its level for the scanners, and a signature's name."""
     if isinstance(each.source, Caught):
         level = "good" if each.source.kind == "good" else "words"
         return each.source.mail, {"label": each.label, "kind": each.source.kind, **each.source.about}, level, ""
     campaign = each.source
-    # A signature is written for an hour's file; what it is called changes with the vendor's mood.
+    # A signature is written for one hour's file; vendors change its name at will.
     naming = campaign.fixed("signature", each.late, each.when.day, each.when.hour // 6)
     signature = shaped(
         naming,
@@ -146,7 +146,7 @@ def _drawn(each: _Sent) -> tuple[Mail, dict[str, object], str, str]:
 
 
 def drawn_shares(truth: dict[str, object]) -> list[tuple[str, str, float, float]]:
-    """Of each operator: its axis, its name, and what share of the campaigns and of their messages uses it."""
+    """Return for each operator its axis, its name, and the share of campaigns and of messages that use it."""
     campaigns: dict[str, dict] = truth["campaigns"]  # type: ignore[assignment]
     amounts, messages = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
     for each in campaigns.values():

@@ -1,8 +1,8 @@
 """Words, names and sentences of nine languages, coined from a seed.
 
 Function words and the conventions of mail ("Re:", "wrote:") are real; every content word is coined, so that a list of
-words made for one seed is worth nothing for another. A sentence is a thought: concepts and holes in an order. Every
-concept has up to four synonyms in a language, so a thought can be said in many ways that share few words.
+words made for one seed is useless for another. A sentence is a thought: concepts and holes in an order. Every concept
+has up to four synonyms per language, so a thought has many wordings that share few words.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ Thought = tuple[str, ...]
 
 
 def shaped(rng: Random, template: str) -> str:
-    """`INV-<d4-6>` with each `<kind low-high>` replaced: h, H hex, d digits, l letters, a, A letters and digits."""
+    """Replace each `<kind low-high>` of `INV-<d4-6>`: h, H hex, d digits, l letters, a, A letters and digits."""
 
     def drawn(match: re.Match[str]) -> str:
         length = rng.randint(int(match[2]), int(match[3] or match[2]))
@@ -89,12 +89,12 @@ def shaped(rng: Random, template: str) -> str:
 
 
 def between_holes(text: str, change: Callable[[str], str]) -> str:
-    """`text` with what stands between its holes changed, and the holes as they were."""
+    """Change the text between the holes of `text`, and keep the holes."""
     return "".join(part if part.startswith("{") else change(part) for part in re.split(r"(\{\w+\})", text))
 
 
 def filled(text: str, holes: Mapping[str, str]) -> str:
-    """`text` with `{name}` replaced by what `holes` has for it; an unknown name stays out."""
+    """Replace each `{name}` in `text` by its value in `holes`; remove unknown names."""
     return _HOLE.sub(lambda match: holes.get(match[1], ""), text)
 
 
@@ -112,7 +112,7 @@ class Tongue:
         self._meanings: dict[str, list[str]] = {}
 
     def coin(self, rng: Random, low: int = 1, high: int = 3) -> str:
-        """A word of `low` to `high` syllables."""
+        """Coin a word of `low` to `high` syllables."""
         if self.code == "ja":
             if rng.random() < 0.25:
                 return "".join(rng.choices(_KANA, k=low + 2))
@@ -124,11 +124,11 @@ class Tongue:
         return word + (rng.choice(endings) if len(word) > 3 and rng.random() < 0.6 else "")
 
     def person(self, rng: Random) -> tuple[str, str]:
-        """First and last name."""
+        """Make a first and a last name."""
         return rng.choice(self._first), rng.choice(self._last)
 
     def meaning(self, concept: str) -> list[str]:
-        """The synonyms for a concept, one to four: the same in all mail of the wave."""
+        """Return the synonyms for a concept, one to four: the same in all mail of the wave."""
         known = self._meanings.get(concept)
         if known is None:
             rng = Random(f"{self._seed}/{self.code}/{concept}")
@@ -137,7 +137,7 @@ class Tongue:
         return known
 
     def say(self, rng: Random, thought: Thought, reorder: float = 0.0, end: str = ".") -> str:
-        """A sentence for `thought`; its halves change places with the probability `reorder`. Holes stay."""
+        """Make a sentence for `thought`; its halves swap with the probability `reorder`. Holes stay."""
         parts = list(thought)
         if len(parts) > 2 and rng.random() < reorder:
             cut = rng.randrange(1, len(parts))
@@ -151,18 +151,18 @@ class Tongue:
         return text[:1].upper() + text[1:] + ("。" if self.code == "ja" and end == "." else end)
 
     def title(self, rng: Random, thought: Thought, reorder: float = 0.0) -> str:
-        """A subject line."""
+        """Make a subject line."""
         return self.say(rng, thought, reorder, end="")
 
 
 @cache
 def tongue(seed: int, code: str) -> Tongue:
-    """The language `code` of the wave `seed`."""
+    """Make the language `code` of the wave `seed`."""
     return Tongue(seed, code)
 
 
 def thoughts(rng: Random, topic: str, count: int, holes: tuple[str, ...] = (), own: str = "") -> list[Thought]:
-    """`count` thoughts about `topic`: its concepts, everyday ones, a few of `own`, and every hole somewhere."""
+    """Make `count` thoughts about `topic`: its concepts, everyday ones, a few of `own`, and every hole somewhere."""
     made: list[list[str]] = []
     for _ in range(count):
         concepts = []

@@ -1,4 +1,4 @@
-"""Who there is in a wave: firms that receive, those they deal with, brands, services, shared hosts, networks."""
+"""The world of a wave: receiving firms, their partners, brands, services, shared hosts, networks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.waves.words import LANGUAGES, Thought, shaped, thoughts, tongue
 
 
 class Person(NamedTuple):
-    """Somebody with a mailbox."""
+    """A person with a mailbox."""
 
     first: str
     last: str
@@ -35,7 +35,7 @@ class Company(NamedTuple):
 
 
 class Service(NamedTuple):
-    """A mailing service: what all that it sends has in common, whoever sends it."""
+    """A mailing service: what all its mail has in common, whoever sends it."""
 
     domain: str
     network: str
@@ -45,7 +45,7 @@ class Service(NamedTuple):
 
 
 class Brand(NamedTuple):
-    """What campaigns imitate: its notices have a boilerplate that real and forged ones share."""
+    """A brand that campaigns imitate: real and forged notices share its boilerplate."""
 
     name: str
     domain: str
@@ -59,13 +59,13 @@ _ASCII = str.maketrans(
 
 
 def ascii_of(text: str, rng: Random) -> str:
-    """`text` as it can stand in an address; where nothing of it can, letters are drawn."""
+    """Convert `text` for use in an address; if nothing is left, draw letters."""
     kept = "".join(letter for letter in text.lower().translate(_ASCII) if letter.isascii() and letter.isalnum())
     return kept or shaped(rng, "<l4-8>")
 
 
 def address(rng: Random) -> str:
-    """An IPv4 address."""
+    """Draw an IPv4 address."""
     return ".".join(
         str(part)
         for part in (rng.choice((23, 45, 62, 77, 89, 91, 103, 141, 185, 193, 212)), *rng.choices(range(1, 255), k=3))
@@ -73,12 +73,12 @@ def address(rng: Random) -> str:
 
 
 def network(rng: Random) -> str:
-    """The first three bytes of a /24, with the dot."""
+    """Draw the first three bytes of a /24, with the dot."""
     return address(rng).rpartition(".")[0] + "."
 
 
 class World:
-    """Everybody of the wave `seed`."""
+    """All participants of the wave `seed`."""
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
@@ -99,7 +99,7 @@ class World:
         return ascii_of(tongue(self.seed, "en").coin(rng, 2, 3), rng)
 
     def domain(self, rng: Random) -> str:
-        """A domain nobody else has, of one to two words."""
+        """Draw an unused domain of one to two words."""
         words = [self._word(rng) for _ in range(rng.choice((1, 1, 2)))]
         return (
             rng.choice(("", "-")).join(words)
@@ -133,7 +133,7 @@ class World:
         return Brand(name, f"{name.lower()}.example", tuple(said), "#" + shaped(rng, "<h6>"))
 
     def recipient(self, rng: Random, lang: str) -> tuple[Person, Company]:
-        """One of ours whose firm speaks `lang`, or anybody's where none does."""
+        """Choose one of our recipients whose firm speaks `lang`, or anyone if none does."""
         firms = [firm for firm in self.own if firm.lang == lang] or self.own
         firm = rng.choice(firms)
         return rng.choice(firm.people), firm
