@@ -25,9 +25,9 @@ def look_at_free_space(vault: Vault) -> None:
 
 
 def warn_of_settings(vault: Vault) -> None:
-    """Print to standard error that the settings do not verify, and which limits rotation uses meanwhile.
+    """Print to standard error if the settings do not verify, and which limits rotation uses then.
 
-    Copies stay listed.
+    The command goes on: copies can be listed without settings.
     """
     from store.space.limits import last_known
 

@@ -78,7 +78,7 @@ class ConsoleDriver(LinuxDriver):
     def _watch(self, ended: int) -> None:
         """Wait until the terminal hangs up or the reading thread ends.
 
-        For that the thread closes a pipe: a hang-up, too.
+        That thread closes the pipe `ended` when it ends, which poll reports like a hang-up.
         """
         waiting = select.poll()
         waiting.register(self.fileno, 0)

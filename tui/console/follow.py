@@ -182,7 +182,7 @@ class Follower:
         if self._releases is None:
             from store.delivery.releases import Releases
 
-            # catalogue and follower share one cache of the deliveries
+            # Catalogue and follower share one cache of the deliveries.
             self._catalogue.releases = self._releases = Releases(self._vault)
         self._releases.read()
         self._problem = self._problem or _damaged_deliveries(self._releases.damaged)

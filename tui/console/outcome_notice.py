@@ -108,8 +108,7 @@ class OutcomeNotice:
         delivery = delivery_of(self._context.vault, followed[0])
         recipients = [RecipientOutcome(one.address, one.state, 0, one.reply) for one in delivery.recipients]
         words = told(recipients, self._context.clock(), self._context.tz)
-        # Never shorten the words for recipients in several states: a cut list could show
-        # only those who got the message.
+        # The short form counts recipients if their states differ: a cut sentence could name only those served.
         states = Counter(one.state for one in recipients)
         short = f"· {progress(states) if len(states) > 1 else words}"
         return _Told(f"· {words}", short, not delivery.live, delivery.live and State.QUEUED in states)
@@ -117,7 +116,7 @@ class OutcomeNotice:
     def _read_many(self, followed: Sequence[int]) -> _Told:
         releases = self._context.catalogue.releases
         states = releases.progress(followed) if releases is not None else {}
-        # deliveries queued after the last read are waiting
+        # Deliveries queued after the last read are waiting.
         states[State.QUEUED] = states.get(State.QUEUED, 0) + len(followed) - sum(states.values())
         waiting = any(number for state, number in states.items() if state in LIVE)
         return _Told(progress(states), progress(states, short=True), not waiting, bool(states[State.QUEUED]))

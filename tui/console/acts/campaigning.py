@@ -40,7 +40,7 @@ def called(campaign: Campaign) -> str:
 def typical_copy(campaign: Campaign, but: Collection[int] = ()) -> int | None:
     """Return the copy that stands for a campaign: the middle one of those that fit best, none of `but`.
 
-    None without one.
+    If none fits, an odd copy; None if there is none either.
     """
     left = [(fit, copy) for copy, fit in zip(campaign.copies, campaign.fits, strict=True) if copy not in but]
     if not left:

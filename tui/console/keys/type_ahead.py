@@ -27,7 +27,7 @@ from tui.console.keys.arming import DELAY, Arming, watch_output, when_written
 from tui.console.keys.key_parser import KeyParser
 from tui.console.textual_private import OpenApp, parse_with
 
-#: Longest wait (s) for a widget to handle a key.
+#: Longest wait (s) for a widget to handle a key, or for what the key opens.
 _PATIENCE = 1.0
 #: Interval (s) between checks whether the window or view that a key opened is there.
 _LOOK = 0.01

@@ -41,7 +41,7 @@ def _columns(width: int) -> _Columns:
     to, rate = (6, 6) if width >= _ROOMY else (0, 0)
     since, owner = (12, 10) if width >= _WIDE else (6, 0)
     held = 18 if width >= _FULL else 14 if width >= _WIDE else 10
-    # mark, state, copies and odd copies take 19 cells, gaps included
+    # Mark, state, copies and odd copies take 19 cells, gaps included.
     taken = 19 + (to + 2 if to else 0) + held + 2 + since + 2 + (rate + 2 if rate else 0) + (owner + 2 if owner else 0)
     return _Columns(to, held, max(6, width - taken), since, rate, owner)
 

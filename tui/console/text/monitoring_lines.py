@@ -149,7 +149,7 @@ def _rest_lines(facts: Facts, width: int) -> list[Line]:
 
 
 def _bin_lines(usage: Usage) -> list[Line]:
-    """Write how much the bin holds and its share, which rotation leaves alone; [] if it is empty."""
+    """Write how much the bin holds, and its share of the maximum size; [] if it is empty."""
     if not usage.binned:
         return []
     share = f"  share {format_size(usage.bin_bytes)}" if usage.max_bytes else ""

@@ -31,7 +31,7 @@ def _sought(flt: MessageFilter) -> Iterator[MessageFilter]:
 
 def split_found(text: str, needles: Sequence[str]) -> Iterator[tuple[str, bool]]:
     """Split a text into pieces; each comes with True if it is one of the folded `needles`."""
-    # folding would turn the ellipsis of a cut text into three characters, and places would not match
+    # Folding would turn the ellipsis of a cut text into three characters, and places would not match.
     folded = fold(text.replace("…", " ")) if needles else ""
     if len(folded) != len(text):
         yield text, False

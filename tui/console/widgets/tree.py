@@ -112,7 +112,7 @@ class ConsoleTree(Widget, can_focus=True):
         saved = [Place(f"saved:{key}", name, 2, saved=key) for key, name in names.items()]
         if saved != self._saved or counts != self._saved_counts:
             self._saved, self._saved_counts = saved, dict(counts)
-            # keep the cursor on its place when lines are added or removed above it
+            # Keep the cursor on its place when lines are added or removed above it.
             self.cursor = self._index(here) or 0
             self.refresh()
 
