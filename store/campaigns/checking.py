@@ -48,7 +48,7 @@ def unreadable(vault: Vault) -> list[int]:
 def problems(vault: Vault) -> Iterator[tuple[str, str]]:
     """Yield (what does not verify, why and what to do). Raises UnlockError, StoreUnavailable."""
     if bad := unreadable(vault):
-        yield "traits", f"those of copies {ranges(bad, _TOLD)} do not verify: `mailhold index --verify` makes them anew"
+        yield "traits", f"those of copies {ranges(bad, _TOLD)} do not verify: `mailhold index --verify` renews them"
     found: list[str] = []
     stored = Stored(vault)
     stored.read(problem=found.append)
@@ -57,18 +57,18 @@ def problems(vault: Vault) -> Iterator[tuple[str, str]]:
     except TamperedError as error:
         found.append(str(error))
     for text in dict.fromkeys(found):
-        yield "campaigns", f"{text} `mailhold campaigns` finds them anew"
+        yield "campaigns", f"{text} `mailhold campaigns` finds them again"
     lease = Loose(vault, LEASE, LEASE_VERSION)
     for row_id, sealed in lease.all().items():
         try:
             lease.open(row_id, sealed)
         except TamperedError:
-            yield "the lease of who finds campaigns", "it does not verify, and counts as none"
+            yield "the lease of the campaign finder", "it does not verify and is ignored"
     with vault.reading():
         lost, counts = strays(vault.db), kinds(vault.db)
     for kind in _KINDS:
         if ids := [row_id for row_id, of_kind in lost if of_kind == kind]:
-            yield f"rows of kind {kind}", f"there are no copies {ranges(ids, _TOLD)} that they belong to"
+            yield f"rows of kind {kind}", f"their copies {ranges(ids, _TOLD)} do not exist"
     for kind, count in counts.items():
         if kind not in _KINDS:
-            yield "what was made from copies", f"{count:,} rows are of a kind that this release does not know"
+            yield "data derived from copies", f"{count:,} rows are of a kind that this release does not know"

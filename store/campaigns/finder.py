@@ -33,8 +33,8 @@ _STEADY = 10.0
 _PATIENCE = 3.0
 
 _FAILED = (
-    "Campaigns are not found in the background at the moment; it is tried again every minute. `mailhold campaigns` "
-    "finds them, and says what is wrong."
+    "Finding campaigns in the background fails at the moment; it is retried every minute. Run `mailhold campaigns` "
+    "to find them now and see what is wrong."
 )
 
 

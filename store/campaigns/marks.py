@@ -126,7 +126,7 @@ def peel(vault: Vault, campaign: int, copies: Iterable[int], stays: int, *, oper
     """
     out = Peeled(campaign, tuple(sorted(set(copies) - {stays})), stays)
     if not out.copies:
-        raise UsageError("There is nothing to peel off: give copies of the campaign, and leave one in it.")
+        raise UsageError("Nothing to peel off. Give copies of the campaign, and leave at least one in it.")
 
     def change(marks: Marks) -> Marks:
         peeled = tuple(sorted((*marks.peeled, out), key=lambda one: (one.campaign, one.copies)))
@@ -162,7 +162,9 @@ def join_all(vault: Vault, campaigns: Sequence[int], into: int, *, operator: str
         kept = {one.campaign: one for one in marks.marks}
         kept |= {number: msgspec.structs.replace(marks.of(number), into=target) for number in campaigns}
         if len(kept) > MAX_MARKS:
-            raise UsageError(f"Something is said of {MAX_MARKS:,} campaigns: take some of it away first.")
+            raise UsageError(
+                f"{MAX_MARKS:,} campaigns already have a name, owner, state or note, the maximum. Clear some first."
+            )
         return msgspec.structs.replace(marks, marks=tuple(kept[number] for number in sorted(kept)))
 
     _change(vault, change, operator, JOINED, f"{', '.join(map(str, campaigns))} to {into}")
@@ -171,9 +173,9 @@ def join_all(vault: Vault, campaigns: Sequence[int], into: int, *, operator: str
 def _checked(text: str, what: str, limit: int) -> str:
     text = " ".join(text.split())
     if len(text) > limit:
-        raise UsageError(f"The {what} of a campaign has at most {limit} characters.")
+        raise UsageError(f"The {what} of a campaign can have at most {limit} characters.")
     if not text.isprintable():
-        raise UsageError(f"The {what} of a campaign has a character that cannot be shown.")
+        raise UsageError(f"The {what} of a campaign contains a character that cannot be shown.")
     return text
 
 
@@ -185,7 +187,9 @@ def _mark(vault: Vault, campaign: int, change: Callable[[Mark], Mark], operator:
         changed = change(marks.of(campaign))
         others = [one for one in marks.marks if one.campaign != campaign]
         if len(others) >= MAX_MARKS:
-            raise UsageError(f"Something is said of {MAX_MARKS:,} campaigns: take some of it away first.")
+            raise UsageError(
+                f"{MAX_MARKS:,} campaigns already have a name, owner, state or note, the maximum. Clear some first."
+            )
         plain = changed == Mark(campaign)
         kept = [*others] if plain else [*others, changed]
         return msgspec.structs.replace(marks, marks=tuple(sorted(kept, key=lambda one: one.campaign)))

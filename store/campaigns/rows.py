@@ -139,7 +139,7 @@ def unpacked_campaign(data: bytes, campaign_id: int, generation: int) -> Campaig
         row = msgpack_decoder(CampaignRow).decode(data)
         copies, odd = unpacked_ids(row.copies), unpacked_ids(row.odd)
         if row.generation != generation:
-            raise TamperedError(what, "it is not of the time when campaigns were last found")
+            raise TamperedError(what, "it is not from the last search for campaigns")
         if len(copies) != len(row.fits) or len(odd) != len(row.odd_reasons) or min(row.odd_reasons, default=0) < 0:
             raise TamperedError(what, _MALFORMED)
         return Campaign(
@@ -190,7 +190,7 @@ def unpacked_joining(data: bytes, campaign: Campaign, generation: int) -> Handle
     try:
         row = msgpack_decoder(JoiningRow).decode(data)
         if row.generation != generation:
-            raise TamperedError(what, "it is not of the time when campaigns were last found")
+            raise TamperedError(what, "it is not from the last search for campaigns")
         weights: dict[int, tuple[int, float]] = {}
         for strand, (keys, heavy) in enumerate(zip(row.keys, row.weights, strict=True)):
             pairs = zip(_keys(keys), _weights(heavy), strict=True)

@@ -48,17 +48,17 @@ class _Reader:
         self._tz, self._lenient = tz, lenient
         self._at = self._groups = self._depth = 0
         if len(self._tokens) > MOST_PIECES:
-            raise FilterError(f"A filter has at most {MOST_PIECES:,} words.", self._tokens[MOST_PIECES].position)
+            raise FilterError(f"A filter can have at most {MOST_PIECES:,} words.", self._tokens[MOST_PIECES].position)
         alternatives = [token for token in self._tokens if token.kind is Kind.OR]
         if len(alternatives) > MOST_ALTERNATIVES:
             raise FilterError(
-                f"A filter has at most {MOST_ALTERNATIVES} times “or”.", alternatives[MOST_ALTERNATIVES].position
+                f"A filter can have “or” at most {MOST_ALTERNATIVES} times.", alternatives[MOST_ALTERNATIVES].position
             )
 
     def line(self) -> MessageFilter:
         branches = self._alternatives()
         if (token := self._next) is not None:
-            raise FilterError(f"No parenthesis is open here that this one could close. {_QUOTE}", token.position)
+            raise FilterError(f"This closing parenthesis has no opening one. {_QUOTE}", token.position)
         return branches[0] if len(branches) == 1 else MessageFilter(groups=(Group(branches),))
 
     @property
@@ -79,10 +79,10 @@ class _Reader:
             if token is None or token.kind is Kind.CLOSE:
                 return tuple(branches)
             if not started and (len(branches) > 1 or self._at + 1 < len(self._tokens)):
-                raise FilterError(f"There is nothing before this “or”. {_QUOTE}", token.position)
+                raise FilterError(f"Something is missing before this “or”. {_QUOTE}", token.position)
             self._at += 1
             if self._next is None or self._next.kind is Kind.CLOSE:
-                self._incomplete(f"There is nothing after this “or”. {_QUOTE}", token)
+                self._incomplete(f"Something is missing after this “or”. {_QUOTE}", token)
 
     def _all_of(self) -> MessageFilter:
         """Parse words and groups that must all match, up to an `or`, a closing parenthesis or the end."""
@@ -101,14 +101,14 @@ class _Reader:
         self._groups += 1
         self._depth += 1
         if self._groups > MOST_GROUPS:
-            raise FilterError(f"A filter has at most {MOST_GROUPS} groups in parentheses.", opened.position)
+            raise FilterError(f"A filter can have at most {MOST_GROUPS} groups in parentheses.", opened.position)
         if self._depth > DEEPEST:
-            raise FilterError(f"Parentheses are at most {DEEPEST} deep.", opened.position)
+            raise FilterError(f"Parentheses can be at most {DEEPEST} deep.", opened.position)
         if (token := self._next) is not None and token.kind is Kind.CLOSE:
-            self._incomplete("There is nothing in these parentheses.", opened)
+            self._incomplete("These parentheses are empty.", opened)
         branches = self._alternatives()
         if self._next is None:
-            self._incomplete("A closing parenthesis is missing: this one is still open.", opened)
+            self._incomplete("This parenthesis is not closed.", opened)
         self._at += 1
         self._depth -= 1
         return Group(branches, opened.negated)
@@ -116,7 +116,7 @@ class _Reader:
     def _word(self, found: dict[str, Any], word: Token) -> None:
         try:
             if not word.closed:
-                self._incomplete("A quotation mark is missing at the end of this text.", word)
+                self._incomplete("The closing quotation mark is missing.", word)
             if not word.whole:
                 raise self._not_whole(word)
             take(found, word, self._tz)
@@ -135,10 +135,10 @@ class _Reader:
     def _check_limits(self, found: dict[str, Any]) -> None:
         since, until, custom = found.get("since"), found.get("until"), found.get("period")
         if since is not None and until is not None and since[0] > until[0]:
-            raise FilterError("This ends before it starts: no copy can match.", max(since[1], until[1]))
+            raise FilterError("The period ends before it starts.", max(since[1], until[1]))
         for name in ("size", "score"):
             lowest, highest = found.get(f"{name}_min"), found.get(f"{name}_max")
             if lowest is not None and highest is not None and lowest[0] > highest[0]:
-                raise FilterError(f"No {name} is in both limits: no copy can match.", max(lowest[1], highest[1]))
+                raise FilterError(f"The minimum {name} is larger than the maximum.", max(lowest[1], highest[1]))
         if custom is not None and custom[0] is Period.CUSTOM and since is None and until is None and not self._lenient:
             raise FilterError("A custom period needs since: or until: with a date.", custom[1])

@@ -80,5 +80,5 @@ def _unknown(text: str, saved: Sequence[SavedFilter]) -> str:
     sought = key_of(text[1:])
     near = [names[key] for key in difflib.get_close_matches(sought, names, _NEAR)]
     near += [name for key, name in names.items() if key.startswith(sought) and name not in near]
-    told = f" Near it: {', '.join(near[:_NEAR])}." if near else ""
-    return f'There is no saved filter {text}.{told} To search for the text, write "{text}" in quotation marks.'
+    told = f" Similar: {', '.join(near[:_NEAR])}." if near else ""
+    return f'There is no saved filter {text}.{told} To search for the text itself, write "{text}" in quotation marks.'

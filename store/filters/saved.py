@@ -37,9 +37,9 @@ def checked_name(name: str) -> str:
     if not name:
         raise UsageError("A saved filter needs a name.")
     if len(name) > MAX_NAME:
-        raise UsageError(f"The name of a saved filter has at most {MAX_NAME} characters.")
+        raise UsageError(f"The name of a saved filter can have at most {MAX_NAME} characters.")
     if any(unicodedata.category(char)[0] == "C" for char in name):
-        raise UsageError("The name of a saved filter has a character that cannot be shown.")
+        raise UsageError("The name of a saved filter contains a character that cannot be shown.")
     return name
 
 
@@ -57,7 +57,7 @@ def save_filter(vault: Vault, name: str, line: str, *, operator: str = "") -> Sa
     def change(present: list[SavedFilter]) -> list[SavedFilter]:
         others = [each for each in present if key_of(each.name) != key_of(name)]
         if len(others) >= MAX_FILTERS:
-            raise UsageError(f"There are {MAX_FILTERS} saved filters: remove one first.")
+            raise UsageError(f"There are {MAX_FILTERS} saved filters already, the maximum. Delete one first.")
         return [*others, saved]
 
     _change(vault, change, operator, SAVED, f"{name}: {line}")

@@ -32,14 +32,14 @@ FIELDS = {
     "delivered": ", ".join(outcome.value for outcome in Delivered),
     "campaign": "campaign IDs, as in campaign:12 or campaign:12,15; or none",
     "odd": "yes, no (yes: it differs from its campaign)",
-    "known": "yes, no (yes: mail of this sender was let through before, or somebody here wrote to it)",
+    "known": "yes, no (yes: mail of this sender was let through before, or someone here wrote to it)",
     "link": "part of the domain of a link in the message",
     "file": "part of the name of a file in the message, or of its format, as in file:pdf",
-    "sha256": "the SHA-256 of a file in the message, or its first 6 digits or more",
-    "client": "an address, its beginning, a network as in client:192.0.2.0/24, or part of the client's name",
-    "score": "a limit of the highest score that an engine gave, as in score:>=7 or score:<=3.5",
+    "sha256": "the SHA-256 of a file in the message, or at least its first 6 digits",
+    "client": "an IP address or its beginning, a network as in client:192.0.2.0/24, or part of the host name",
+    "score": "a limit for the highest score of an engine, as in score:>=7 or score:<=3.5",
     "symbol": "part of the name of a symbol that an engine found",
-    "auth": "pass, fail, none or another result, of any method or of one as in auth:dkim=fail",
+    "auth": "a result such as pass, fail or none, or that of one method as in auth:dkim=fail",
 }
 _ALIASES = {"engine": "scan", "message-id": "id", "placed": "period", "sender": "from", "recipient": "to"}
 _ENGINE_ALIASES = {"content-filtering": Engine.CONTENT, "blacklist": Engine.BLACK_LIST}
@@ -87,7 +87,7 @@ def take(found: dict[str, Any], word: Token, tz: tzinfo) -> None:
 
     if not word.field:
         if not fold(word.text):
-            raise Incomplete("There is nothing to search for here.", word.position)
+            raise Incomplete("The text to search for is empty.", word.position)
         add("words", (Term(word.text, word.negated),), lambda old, new: old + new)
         return
     field = _field(word)
@@ -112,7 +112,7 @@ def take(found: dict[str, Any], word: Token, tz: tzinfo) -> None:
     elif field in ("odd", "known"):
         flag = _choice(word, word.text, _FLAGS, field) is not word.negated
         if found.get(field, (flag,))[0] is not flag:
-            raise FilterError(f"{field}: says yes and no: no copy can match.", word.position)
+            raise FilterError(f"{field}: is both yes and no: no copy can match.", word.position)
         add(field, flag, lambda old, new: new)
     elif field == "score":
         name, score = _score(word)
@@ -185,7 +185,7 @@ def _numbers(word: Token, field: str) -> tuple[int, ...]:
         if not (part.isascii() and part.isdecimal() and len(part) <= 19 and int(part) <= _MAX_NUMBER):
             raise FilterError(message, word.position)
         if field == "campaign" and not int(part):
-            raise FilterError("Campaigns count from 1. For copies in no campaign, write campaign:none.", word.position)
+            raise FilterError("Campaign IDs start at 1. For copies in no campaign, write campaign:none.", word.position)
         numbers.append(int(part))
     return tuple(sorted(set(numbers)))
 
@@ -223,12 +223,12 @@ def _score(word: Token) -> tuple[str, float]:
         raise FilterError(message, word.position)
     sign, _minus, digits, point, decimals = match.groups()
     if sign not in ("<=", ">=") and (digits or decimals):
-        raise FilterError(f"Say whether it is the highest or the lowest score: {message}", word.position)
+        raise FilterError("Use score:>=N or score:<=N.", word.position)
     if not digits or (point and not decimals):
         raise Incomplete(message, word.position)
     score = float(word.text[len(sign) :])
     if abs(score) > asked.MAX_SCORE:
-        raise FilterError("That score is too large.", word.position)
+        raise FilterError("The score is too large.", word.position)
     return ("score_min" if sign == ">=" else "score_max"), score
 
 
@@ -239,14 +239,14 @@ def _size(word: Token) -> tuple[str, int]:
         raise FilterError(message, word.position)
     sign, digits, unit = match[1], match[2], match[3].lower()
     if sign not in ("<=", ">=") and digits is not None:
-        raise FilterError(f"Say whether it is the largest or the smallest size: {message}", word.position)
+        raise FilterError("Use size:<=N or size:>=N (KB).", word.position)
     if digits is None:
         raise Incomplete(message, word.position)
     if unit not in _UNITS:
-        raise FilterError("A size is in KB, MB or GB.", word.position)
+        raise FilterError("The unit of a size is KB, MB or GB.", word.position)
     limit = int(digits) * _UNITS[unit]
     if limit > MAX_KB:
-        raise FilterError("That size is too large.", word.position)
+        raise FilterError("The size is too large.", word.position)
     return ("size_min" if sign == ">=" else "size_max"), limit
 
 

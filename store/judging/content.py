@@ -70,7 +70,7 @@ _SHOWN = 5
 _ENCODED_DEPTH = 3
 _MESSAGES = ("message/rfc822", "message/global", "message/news")
 #: Parts of the problem texts (`Attachments.problems`) that say that a message was not searched to its end.
-_LIMITS = ("more parts than", "nest deeper than", "longer than what is looked at")
+_LIMITS = ("too many parts", "nested too deeply", "header block is too long")
 
 
 class ContentPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -173,7 +173,7 @@ class _Search:
 
     def _encoded_message(self, raw: bytes, depth: int) -> bool:
         if depth >= _ENCODED_DEPTH:
-            self._problems["messages nest deeper than what is looked at"] = None
+            self._problems["messages are nested too deeply: not all were read"] = None
             return False
         return bool(self.look_into(raw, depth + 1))
 

@@ -236,7 +236,7 @@ def _blacklisted(listed: ListMatch) -> Verdict:
 
 
 def _cut_off(incoming: Incoming) -> Verdict:
-    detail = f"larger than the gateway takes; these are the first {len(incoming.raw):,} bytes"
+    detail = f"larger than the gateway accepts; these are the first {len(incoming.raw):,} bytes"
     return Verdict(Engine.CONTENT, Status.SIZE_EXCEEDED, detail)
 
 

@@ -24,7 +24,7 @@ HEAD = struct.Struct(">QIB")
 LENGTH = struct.Struct(">Q")
 READY = b"+"
 DONE, FAILED = b"\0", b"\1"
-HTML_FAILED = "takes too much time or memory to be read as a browser does"
+HTML_FAILED = "takes too much time or memory to parse"
 
 _ADDRESS_SPACE = 1 << 30
 _OPEN_FILES = 16  # needed to import a codec's module at its first use

@@ -74,7 +74,7 @@ def _note(declared: str, found: str) -> str:
     if not declared:
         why = "names no charset"
     else:
-        why = f"says {declared[:40]}, which {'it is not' if codec_of(declared) else 'is no charset'}"
+        why = f"says {declared[:40]}, which is {'wrong' if codec_of(declared) else 'not a charset'}"
     return f"{why}; read as {charset_name(found)} (a guess)"
 
 

@@ -76,7 +76,7 @@ def read_html(markup: str) -> Reading:
     reading = Reading(truncated=len(markup) > MARKUP_LIMIT)
     markup = markup[:MARKUP_LIMIT]
     if _nesting(markup) > _NEST_LIMIT:
-        return strip_html(markup, "nests too deep")
+        return strip_html(markup, "is nested too deeply")
     if _MANY_ATTRIBUTES.search(markup):
         return strip_html(markup, "has a tag with too many attributes")
     from selectolax.lexbor import LexborHTMLParser
@@ -98,9 +98,7 @@ def strip_html(markup: str, why: str) -> Reading:
     return Reading(
         text=text[:TEXT_LIMIT],
         links=links_in_text(html.unescape(markup), LINK_LIMIT),
-        problems=[
-            f"the HTML {why}: only its tags were stripped; hidden text is NOT detected, nor is what links show as text"
-        ],
+        problems=[f"the HTML {why}: only the tags were stripped; hidden text and misleading links are NOT detected"],
         truncated=len(text) > TEXT_LIMIT,
     )
 
@@ -253,7 +251,7 @@ class _Walk:
                 self._link(shown, target, Look(hidden))
         if self.images:
             self.reading.problems.append(
-                f"the HTML names {self.images} remote image{'s' if self.images > 1 else ''}: not fetched"
+                f"the HTML refers to {self.images} remote image{'s' if self.images > 1 else ''}, not fetched"
             )
 
     def _enter(self, node: LexborNode, tag: str, outer: _Open) -> _Open | None:
@@ -303,14 +301,14 @@ class _Walk:
         elif tag == "meta" and (attributes.get("http-equiv") or "").lower() == "refresh":
             if target := _REFRESH.search(attributes.get("content") or ""):
                 self._link("[refresh]", target[1], Look())
-                self._problem("the HTML wants to lead the reader to another page by itself")
+                self._problem("the HTML redirects to another page automatically")
         elif tag in ("iframe", "object", "embed", "applet"):
             target_url = attributes.get("src") or attributes.get("data") or ""
             if target_url:
                 self._link(f"[{tag}]", target_url, Look())
-            self._problem(f"the HTML holds <{tag}>")
+            self._problem(f"the HTML contains <{tag}>")
         elif tag == "script":
-            self._problem("the HTML holds a script")
+            self._problem("the HTML contains a script")
 
     def _image(self, attributes: dict[str, str | None], look: Look) -> None:
         source = (attributes.get("src") or "").strip().lower()
@@ -342,7 +340,7 @@ class _Walk:
         if key in self.seen:
             return self.seen[key]
         if len(self.reading.links) >= LINK_LIMIT:
-            self._problem("there are more links than are listed")
+            self._problem("not all links are listed")
             return 0
         link = examine(shown[:_SHOWN_LIMIT], target)
         if look.hidden:

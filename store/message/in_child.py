@@ -59,7 +59,7 @@ class _Child:
                 start_new_session=True,
             )
         except (OSError, ValueError) as error:
-            raise ChildFailed(f"no process could be started for it ({error})") from error
+            raise ChildFailed(f"its process could not be started: {error}") from error
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self.input, self.output = self.process.stdin.fileno(), self.process.stdout.fileno()
@@ -69,7 +69,7 @@ class _Child:
         self.served_limit = served_limit
         try:
             if self._exchange(b"", len(READY), time.monotonic() + _START_TIMEOUT) != READY:
-                raise ChildFailed("the process for it did not start")
+                raise ChildFailed("its process did not start")
         except ChildFailed:
             self.close()
             raise
@@ -85,7 +85,7 @@ class _Child:
         head = HEAD.pack(len(raw), min(int(timeout * 1000), 0xFFFFFFFF), html_failed)
         (length,) = LENGTH.unpack(self._exchange(head, LENGTH.size, deadline, raw))
         if not 0 < length <= ANSWER_LIMIT:
-            raise ChildFailed("the answer of the process for it makes no sense")
+            raise ChildFailed("its process gave an invalid answer")
         answer = self._exchange(b"", length, deadline)
         if answer[:1] != DONE:
             raise ChildFailed(answer[1:200].decode("ascii", "replace"))
@@ -102,7 +102,7 @@ class _Child:
             while len(received) < wanted:
                 left = deadline - time.monotonic()
                 if left <= 0:
-                    raise ChildFailed("it takes too long")
+                    raise ChildFailed("it took too long")
                 for key, _ in selector.select(left):
                     if key.fd == self.output:
                         received += self._read(wanted - len(received))
@@ -118,9 +118,9 @@ class _Child:
         except BlockingIOError:
             return b""
         except OSError as error:
-            raise ChildFailed(f"the pipe to the process for it failed ({error.strerror})") from error
+            raise ChildFailed(f"the pipe to its process failed: {error.strerror}") from error
         if not data:
-            raise ChildFailed("the process for it ended, as it does where it takes too much memory or time")
+            raise ChildFailed("its process ended, probably at its limit of memory or time")
         return data
 
     def _write(self, parts: list[memoryview]) -> None:
@@ -129,7 +129,7 @@ class _Child:
         except BlockingIOError:
             return
         except OSError as error:
-            raise ChildFailed("the process for it ended, as it does where it takes too much memory or time") from error
+            raise ChildFailed("its process ended, probably at its limit of memory or time") from error
         if written == len(parts[0]):
             parts.pop(0)
         else:
@@ -180,7 +180,7 @@ class Children(Generic[T]):
             answer = self._decoder.decode(child.ask(raw, timeout, html_failed))
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             child.close()
-            raise ChildFailed("the answer of the process for it makes no sense") from error
+            raise ChildFailed("its process gave an invalid answer") from error
         except BaseException:
             child.close()
             raise
@@ -243,7 +243,5 @@ def parse_in_child(raw: bytes, *, timeout: float = 5.0) -> ParsedMessage:
 
 def _headers_only(raw: bytes, failure: ChildFailed) -> ParsedMessage:
     parsed = parse_headers(raw)
-    parsed.error = (
-        f"The message could not be taken apart: {failure}. Its headers and its source are there all the same."
-    )
+    parsed.error = f"The message could not be parsed ({failure}). Headers and Source are still available."
     return parsed

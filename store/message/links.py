@@ -152,7 +152,7 @@ def examine(text: str, url: str) -> Link:
     if target.user and target.scheme in _SPECIAL:
         reasons.append(f"the part before @ is not the host; it leads to {target.ascii_host}")
     if _NUMERIC_HOST.match(target.ascii_host) or target.ascii_host.startswith("["):
-        reasons.append("a number for a host")
+        reasons.append("the host is written as a number")
     warning = host_warning(target.host)
     ascii_host = None
     if target.host != target.ascii_host or "xn--" in target.ascii_host:

@@ -35,9 +35,7 @@ class Budget:
 
     def problem(self, text: str) -> None:
         if text not in self.problems and len(self.problems) <= PROBLEM_LIMIT:
-            self.problems.append(
-                text if len(self.problems) < PROBLEM_LIMIT else "there are more problems than are listed"
-            )
+            self.problems.append(text if len(self.problems) < PROBLEM_LIMIT else "not all problems are listed")
 
 
 @dataclass(slots=True)
@@ -102,11 +100,11 @@ def _part(raw: bytes, block: Block, end: int, default: str, depth: int, budget: 
     encoding = block.first(b"content-transfer-encoding").split(b";")[0].strip(b" \t\"'").lower().decode("latin-1")
     kind = media_type(parameters, default)
     if content_type and kind != parameters.value:
-        budget.problem("a Content-Type that is no type is read as text/plain")
+        budget.problem("an invalid Content-Type is read as text/plain")
     if block.cut:
-        budget.problem("a header block is longer than what is looked at")
+        budget.problem("a header block is too long: not all of it was read")
     if block.broken:
-        budget.problem("a header block ends in a line that is no field")
+        budget.problem("a header block ends in a line that is not a field")
     part = Part(block, block.body, end, kind, parameters, disposition, encoding, depth)
     if kind.startswith("multipart/"):
         _multipart(raw, part, budget)
@@ -118,13 +116,13 @@ def _part(raw: bytes, block: Block, end: int, default: str, depth: int, budget: 
 def nest_message(raw: bytes, part: Part, start: int, budget: Budget) -> None:
     """Make the message at ``raw[start:part.end]`` the one child of this part."""
     if part.depth >= DEPTH_LIMIT or budget.parts <= 0:
-        budget.problem("parts nest deeper than what is looked at" if budget.parts > 0 else _TOO_MANY)
+        budget.problem("parts are nested too deeply: not all were read" if budget.parts > 0 else _TOO_MANY)
         return
     block = scan_block(raw, past_folds(raw, start, part.end), part.end, wanted=_STRUCTURE)
     part.children.append(_part(raw, block, part.end, "text/plain", part.depth + 1, budget))
 
 
-_TOO_MANY = "there are more parts than what is looked at"
+_TOO_MANY = "there are too many parts: not all were read"
 
 
 def _multipart(raw: bytes, part: Part, budget: Budget) -> None:
@@ -133,7 +131,7 @@ def _multipart(raw: bytes, part: Part, budget: Budget) -> None:
         budget.problem("a multipart without a boundary is read as text")
         return
     if part.depth >= DEPTH_LIMIT:
-        budget.problem("parts nest deeper than what is looked at")
+        budget.problem("parts are nested too deeply: not all were read")
         return
     default = "message/rfc822" if part.type == "multipart/digest" else "text/plain"
     found = False
@@ -146,9 +144,9 @@ def _multipart(raw: bytes, part: Part, budget: Budget) -> None:
         if closing:
             return
     if not found:
-        budget.problem("the boundary of a multipart is not found; it is read as text")
+        budget.problem("a multipart whose boundary is not found is read as text")
     elif opened >= 0:
-        budget.problem("a multipart is cut off: its last boundary is missing")
+        budget.problem("a multipart is truncated: its last boundary is missing")
         _child(raw, part, opened, part.end, default, budget)
 
 

@@ -71,7 +71,7 @@ def _structure(raw: bytes, block: Block, budget: Budget) -> Part:
     try:
         return scan_structure(raw, block, len(raw), budget)
     except Exception as error:
-        budget.problem(f"the parts of the message could not be told apart ({_reason(error)}): all is read as text")
+        budget.problem(f"the message could not be split into parts ({_reason(error)}) and is read as text")
         return Part(block, block.body, len(raw), "text/plain", EMPTY, EMPTY, "", 0)
 
 
@@ -92,7 +92,7 @@ def _field(value: bytes, limit: int, hint: str = "") -> str:
 
 def _reason(error: Exception) -> str:
     """Describe why a part could not be read; the error's class name if there are no words for it."""
-    return "it takes more memory than is allowed" if isinstance(error, MemoryError) else type(error).__name__
+    return "it exceeds the memory limit" if isinstance(error, MemoryError) else type(error).__name__
 
 
 @dataclass
@@ -169,7 +169,7 @@ class _Reader:
         self.budget.problem(f"an attachment ({part.type}) could not be read: {why}")
         stands = memoryview(self.raw)[part.start : part.end]
         digest = hashlib.sha256(stands).digest()
-        note = f"it could not be read ({why}): its size and SHA-256 are of the bytes as they stand in Source"
+        note = f"it could not be decoded ({why}): size and SHA-256 are of its encoded bytes in Source"
         name, declared, disposition = part.name[:1000], part.type[:200], part.disposition.value[:40]
         self.attachments.append(
             ParsedAttachment(name, declared, OCTETS, len(stands), digest, disposition, messages, note)
@@ -212,7 +212,7 @@ class _Reader:
         self.text_left -= min(limit, part.end - part.start)
         if not limit:
             self.truncated = True
-            self.budget.problem("there is more text than what is looked at")
+            self.budget.problem("the text is too long: not all of it was read")
             return
         data = self._decode(part, limit)
         stands = self.raw[part.start : min(part.end, part.start + limit)]
@@ -302,7 +302,7 @@ class _Reader:
 
     def _too_many_attachments(self) -> None:
         self.attachments_cut = True
-        self.budget.problem("there are more attachments than are listed")
+        self.budget.problem("not all attachments are listed")
 
     def _add(self, name: str, declared: str, data: bytes, disposition: str, depth: int, note: str) -> None:
         detected = "message/rfc822" if declared == "message/rfc822" else attachment_type(data)
@@ -314,7 +314,7 @@ class _Reader:
     def _encoded_message(self, part: Part, data: bytes, messages: int) -> list[Part]:
         # RFC 2046 forbids encoding an attached message, but it occurs: parse it from its decoded bytes.
         if messages >= _ENCODED_DEPTH:
-            self.budget.problem("messages nest deeper than what is looked at")
+            self.budget.problem("messages are nested too deeply: not all were read")
             return []
         inner = Part(part.block, 0, len(data), part.type, part.parameters, part.disposition, "", part.depth)
         nest_message(data, inner, 0, self.budget)
@@ -344,5 +344,5 @@ def _name_note(part: Part) -> str:
     names = part.disposition.names("filename") + part.parameters.names("name")
     extensions = {match[0].lower() for name in names if (match := _EXTENSION.search(name.strip()))}
     if len(extensions) > 1:
-        return "named more than once, differently: " + ", ".join(dict.fromkeys(names[:5]))
+        return "it has several different names: " + ", ".join(dict.fromkeys(names[:5]))
     return ""

@@ -132,7 +132,7 @@ def look_of(tag: str, attributes: dict[str, str | None], sheet: Sheet, outer: Lo
         colour = None
     inside = hidden = outer.inside or _hidden(attributes, style)
     if not hidden and colour and background and sheet.colours_known and colour_close(colour, background):
-        hidden = "its colour is that of the background"
+        hidden = "same colour as the background"
     return Look(hidden, inside, colour, background)
 
 
@@ -146,7 +146,7 @@ def _hidden(attributes: dict[str, str | None], style: dict[str, str]) -> str:
     if style.get("visibility") in ("hidden", "collapse"):
         return "invisible"
     if "font-size" in style and _length(style["font-size"]) < 2 and style["font-size"][:1].isdigit():
-        return "font size zero or nearly so"
+        return "font size near zero"
     if "opacity" in style and style["opacity"][:1] in "0." and _length(style["opacity"]) < 0.1:
         return "transparent"
     if _length(style.get("text-indent", "")) < -_FAR or _length(style.get("letter-spacing", "")) < -_FAR:
@@ -160,7 +160,7 @@ def _hidden(attributes: dict[str, str | None], style: dict[str, str]) -> str:
     if style.get("overflow") == "hidden":
         for extent in ("height", "max-height", "width", "max-width"):
             if extent in style and style[extent][:1].isdigit() and _length(style[extent]) < 2:
-                return "in a box without room"
+                return "in a box of no size"
     return ""
 
 

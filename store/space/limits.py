@@ -61,9 +61,9 @@ class LastKnown(NamedTuple):
 
     def __str__(self) -> str:
         if self.max_bytes is None:
-            return "No maximum size is known: no copy is removed to make room, and Backup grows as mail comes in."
+            return "No maximum size is known, so no copies are removed and Backup keeps growing."
         return (
-            f"The oldest copies are removed beyond {format_size(self.max_bytes)}, the last maximum size that is known."
+            f"The last known maximum size applies: beyond {format_size(self.max_bytes)} the oldest copies are removed."
         )
 
 

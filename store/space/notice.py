@@ -198,7 +198,7 @@ def _stored(vault: Vault) -> configuration.Stored[Notice] | None:
     try:
         return configuration.read(vault, NAME, Notice)
     except TamperedError:
-        configuration.reset(vault, NAME, Notice(), action="free space notification begun anew", detail="it was damaged")
+        configuration.reset(vault, NAME, Notice(), action="free space notification reset", detail="it was damaged")
         return configuration.read(vault, NAME, Notice)
 
 

@@ -77,8 +77,8 @@ class RemovesMore(StoreError):
 
     def __init__(self, removal: Removal) -> None:
         super().__init__(
-            f"Copies came in meanwhile, and the new maximum would now remove {removal.copies:,} of {removal.held:,}: "
-            "nothing was changed. Look at what would go, and confirm that."
+            f"More copies arrived meanwhile: the new maximum would now remove {removal.copies:,} of {removal.held:,}. "
+            "Nothing was changed. Check the new number and confirm again."
         )
         self.removal = removal
 

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_TOO_OLD = "it is too long ago: what was there before it is no longer kept"
-_MAX_SIZE = "max_size stays: a smaller maximum would remove message copies for good, so change it in the settings"
+_TOO_OLD = "it is too long ago: the version before it is no longer kept"
+_MAX_SIZE = "max_size stays: a smaller maximum would delete copies for good, so change it in the settings"
 
 
 class Merged(NamedTuple, Generic[T]):
@@ -81,7 +81,7 @@ class Configured(Generic[T]):
                     expected=stored.version if stored else 0,
                     operator=operator,
                     action=act.event.action,
-                    detail=f"{'done again' if again else 'taken back'}: {'; '.join(merged.changes)}",
+                    detail=f"{'redone' if again else 'undone'}: {'; '.join(merged.changes)}",
                     undoes=-act.number if again else act.number,
                 )
         return self._told(merged)
@@ -110,7 +110,7 @@ class Configured(Generic[T]):
 
 
 def _changed_since(what: str) -> str:
-    return f"{what} stays as it is: it was changed again since"
+    return f"{what} stays as it is: it was changed again later"
 
 
 def merge_settings(before: Settings, after: Settings, present: Settings) -> Merged[Settings]:
@@ -150,7 +150,7 @@ def merge_rules(before: Rules, after: Rules, present: Rules) -> Merged[Rules]:
     untouched = common == [number for number in now if number in left]
     ordered = in_order(merged, list(was), list(now), restore=lambda: moved and untouched)
     stays = [_changed_since(f"rule {number} ({now[number].name})") for number in kept if number in now]
-    stays += [f"rule {number} does not come back: it was removed since" for number in kept if number not in now]
+    stays += [f"rule {number} does not come back: it was removed later" for number in kept if number not in now]
     if moved and not untouched:
         stays.append(_changed_since("the order of the rules"))
     try:
@@ -168,7 +168,11 @@ def merge_filters(
     merged, kept = without_change(was, left, now)
     stays = [_changed_since(f"the filter {(left.get(key) or was[key]).name}") for key in kept]
     if len(merged) > saved.MAX_FILTERS:
-        return Merged(present, [], [*stays, f"there are {saved.MAX_FILTERS} saved filters: remove one first"])
+        return Merged(
+            present,
+            [],
+            [*stays, f"there are {saved.MAX_FILTERS} saved filters already, the maximum: delete one first"],
+        )
     value = tuple(merged[key] for key in sorted(merged))
     changes = [f"filter removed: {now[key].name}" for key in now if key not in merged]
     changes += [f"filter saved: {each.name}: {each.line}" for key, each in merged.items() if now.get(key) != each]

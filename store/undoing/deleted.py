@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from store.vault.vault import Vault
 
 _ALREADY = "{} in Backup already"
-_GONE = "{} gone for good: Backup was full, its time was over, or it was deleted from the bin"
-_OTHER = "{} deleted again since, by another act"
+_GONE = "{} gone for good: rotated out, expired in the bin, or deleted from it"
+_OTHER = "{} deleted again by a later act"
 #: Maximum difference (ms) between the times that the bin and the trail note for one batch.
 _SLACK_MS = 60_000
-_REFUSED = "{} not reached: {}"
+_REFUSED = "{} left as before: {}"
 _MISSING = "{} no longer in Backup"
-_LIVE = "{} kept in Backup by a delivery that is not finished"
+_LIVE = "{} kept in Backup because of an unfinished delivery"
 _NO_BIN = "there is no bin (bin_days is 0), so deleting again would be for good: delete the copies in Backup instead"
 
 
@@ -46,8 +46,8 @@ class Deleted:
         found = _where(vault, act)
         if again:
             able, why = _able_again(vault, found)
-            return Told((f"{_counted(len(able), 'copy', 'copies')} into the bin again",) if able else (), why)
-        does = (f"{_counted(len(found.own), 'copy', 'copies')} back from the bin",) if found.own else ()
+            return Told((f"{_counted(len(able), 'copy', 'copies')} moved to the bin again",) if able else (), why)
+        does = (f"{_counted(len(found.own), 'copy', 'copies')} brought back from the bin",) if found.own else ()
         return Told(does, _does_not(len(found.present), found.others, found.gone))
 
     def do(
@@ -58,11 +58,11 @@ class Deleted:
         if again:
             return _again(vault, act, found, operator, progress, cancelled)
         done = bring_back(vault, found.own, operator=operator, progress=progress, cancelled=cancelled)
-        does = (f"{_counted(len(done.restored), 'copy', 'copies')} back from the bin",)
+        does = (f"{_counted(len(done.restored), 'copy', 'copies')} brought back from the bin",)
         does_not = _does_not(len(found.present) + len(done.there), found.others, found.gone + len(done.gone))
         does_not += tuple(f"copy {copy_id}: {why}" for copy_id, why in done.refused)
         if done.left:
-            does_not += (_sentence(_REFUSED, len(done.left), "it was cancelled"),)
+            does_not += (_sentence(_REFUSED, len(done.left), "the task was cancelled"),)
         told = Told(does if done.restored else (), does_not)
         if done.restored and not done.left:
             _tell(vault, act, told, operator, again=False)
@@ -84,7 +84,7 @@ def _again(vault: Vault, act: PastAct, found: _Found, operator: str, progress: P
     """Delete the copies that came back. That is an act of its own, which can be undone."""
     able, kept = _able_again(vault, found)
     done = delete_copies(vault, able, operator=operator, progress=progress, cancelled=cancelled)
-    does = (f"{_counted(len(done.binned), 'copy', 'copies')} into the bin again",) if done.binned else ()
+    does = (f"{_counted(len(done.binned), 'copy', 'copies')} moved to the bin again",) if done.binned else ()
     does_not = (
         *kept,
         *(each.rstrip(".") for each in done.notes),
@@ -94,7 +94,7 @@ def _again(vault: Vault, act: PastAct, found: _Found, operator: str, progress: P
         does_not += (_sentence(_MISSING, len(done.missing)),)
     left = len(able) - len(done.gone) - len(done.refused) - len(done.missing)
     if left:
-        does_not += (_sentence(_REFUSED, left, "it was cancelled"),)
+        does_not += (_sentence(_REFUSED, left, "the task was cancelled"),)
     told = Told(does, does_not)
     if done.gone and not left:
         _tell(vault, act, told, operator, again=True)
@@ -105,7 +105,7 @@ def _tell(vault: Vault, act: PastAct, told: Told, operator: str, *, again: bool)
     said = "; ".join((*told.does, *told.does_not))
     record_event(
         vault,
-        "done again" if again else "taken back",
+        "redone" if again else "undone",
         operator=operator,
         detail=f"{act.event.action}: {said}",
         undoes=-act.number if again else act.number,

@@ -18,7 +18,7 @@ def merged_marks(before: Marks, after: Marks, present: Marks) -> tuple[Marks, li
     """Undo an act's changes to the marks. Returns the marks, what changes, and what stays and why."""
     merged, kept = without_change(_said(before), _said(after), _said(present))
     stays = [
-        f"{_FIELDS[field]} of campaign {number} stays as it is: it was changed again since" for number, field in kept
+        f"{_FIELDS[field]} of campaign {number} stays as it is: it was changed again later" for number, field in kept
     ]
     found: dict[int, dict[str, Any]] = {}
     for (number, field), value in merged.items():
@@ -26,7 +26,7 @@ def merged_marks(before: Marks, after: Marks, present: Marks) -> tuple[Marks, li
     said = tuple(Mark(number, **fields) for number, fields in sorted(found.items()))
     peeled = _peeled(before, after, present)
     if len(said) > marks.MAX_MARKS or sum(len(one.copies) for one in peeled) > marks.MAX_PEELED:
-        return present, [], [*stays, "so much was said of campaigns since that there is no room for it"]
+        return present, [], [*stays, "too many campaigns have names, owners, states or notes by now"]
     value = Marks(said, peeled)
     return value, changes_of(present, value), stays
 

@@ -28,12 +28,12 @@ _WHY = {
     State.SENT.value: "it was sent",
     State.FAILED.value: "it had failed",
     State.UNKNOWN.value: "it may have been sent",
-    State.CANCELLED.value: "it was cancelled before",
-    State.SENDING.value: "it is being sent at this moment",
+    State.CANCELLED.value: "it was cancelled already",
+    State.SENDING.value: "it is being sent now",
 }
-_GONE = "it is no longer there"
+_GONE = "it no longer exists"
 _NO_COPY = "its message copy is no longer in Backup"
-_CANCELLED = "it was not reached, for it was cancelled"
+_CANCELLED = "left as before: the task was cancelled"
 
 
 class Released:
@@ -69,7 +69,7 @@ class Released:
                 vault,
                 act.event.action,
                 operator=operator,
-                detail=f"{'done again' if again else 'taken back'}: {'; '.join((*told.does, *told.does_not))}",
+                detail=f"{'redone' if again else 'undone'}: {'; '.join((*told.does, *told.does_not))}",
                 undoes=-act.number if again else act.number,
             )
         return told
@@ -139,10 +139,8 @@ def _sorted(vault: Vault, ids: Sequence[int], wanted: str) -> tuple[list[int], d
 
 def _does(ids: Sequence[int], again: bool) -> str:
     if len(ids) == 1:
-        return f"delivery {ids[0]} {'is sent after all, at once' if again else 'is called back: nobody has it yet'}"
-    return (
-        f"{len(ids):,} deliveries {'are sent after all, at once' if again else 'are called back: nobody has them yet'}"
-    )
+        return f"delivery {ids[0]} {'is sent now after all' if again else 'is called back: nobody has it yet'}"
+    return f"{len(ids):,} deliveries {'are sent now after all' if again else 'are called back: nobody has them yet'}"
 
 
 def _does_not(why: Mapping[str, Iterable[int]]) -> tuple[str, ...]:

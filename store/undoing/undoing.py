@@ -82,7 +82,7 @@ def carry_out(
     """
     found = acts_of(vault, operator)
     if all(act.number != plan.act.number for act in (found.taken_back if plan.again else found.done)):
-        return Told((), ("it was done again already" if plan.again else "it was taken back already",))
+        return Told((), ("it was redone already" if plan.again else "it was undone already",))
     kind = _KINDS[plan.act.event.action]
     told = kind.do(vault, plan.act, again=plan.again, operator=operator, progress=progress, cancelled=cancelled)
-    return told if told != Told() else Told((), ("nothing is left to do: somebody was faster",))
+    return told if told != Told() else Told((), ("nothing is left to do: someone else did it already",))

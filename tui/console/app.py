@@ -176,7 +176,7 @@ class MailholdApp(EndsWithTerminal, TypeAheadApp):
             self.exit()
             return
         self._leaving = True
-        self.notice("Leaving: what is being sent is brought to its end first.")
+        self.notice("Finishing the current delivery before quitting…")
         self.run_worker(self._end())
 
     async def _end(self) -> None:

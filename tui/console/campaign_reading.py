@@ -172,11 +172,11 @@ def summary_words(read: CampaignsRead) -> str:
     """Write ``34 campaigns, 38,204 copies · 155 in no campaign · 20 not looked at yet``."""
     standing = read.standing
     if not standing.number:
-        return "Campaigns were not looked for yet."
+        return "Campaigns have not been searched for yet."
     inside = sum(row.summary.copies for row in read.rows if isinstance(row, CampaignRow))
     parts = [
-        f"{counted(read.campaigns, 'campaign', 'campaigns')}, {copies(inside)}" if read.campaigns else "No campaign"
+        f"{counted(read.campaigns, 'campaign', 'campaigns')}, {copies(inside)}" if read.campaigns else "No campaigns"
     ]
     parts += [f"{row.copies:,} in no campaign" for row in read.rows if isinstance(row, DividerRow)]
-    parts += [f"{standing.waiting:,} not looked at yet"] if standing.waiting else []
+    parts += [f"{standing.waiting:,} not searched yet"] if standing.waiting else []
     return " · ".join(parts)

@@ -136,7 +136,7 @@ class EndsWithTerminal(OpenApp):
         if "debug" in self.features:
             return None
         return (
-            f"The console had to stop because of a defect in it ({defect}). Nothing in Backup was changed by that; "
+            f"The console stopped because of an error in it ({defect}). Backup was not changed by it; "
             "work that was running stopped at a safe place. Start the console again."
         )
 

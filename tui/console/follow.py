@@ -193,11 +193,11 @@ def _damaged_deliveries(number: int) -> str:
     if not number:
         return ""
     what = counted(number, "delivery is", "deliveries are")
-    return f"{what} damaged or tampered with: the message queue shows each."
+    return f"{what} damaged or tampered with. See Message queue."
 
 
 def _damage(number: int) -> str:
     if not number:
         return ""
     what = counted(number, "message copy is", "message copies are")
-    return f"{what} damaged or tampered with and cannot be listed: `mailhold check` names each."
+    return f"{what} damaged or tampered with and cannot be listed. Run `mailhold check`."

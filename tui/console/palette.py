@@ -39,7 +39,7 @@ class ActionProvider(Provider):
         """Yield each action, and why it is not possible now."""
         for key in self._commander.actions_here():
             reason = self._commander.cannot(key.id)
-            yield key, f"{' ' * _KEYS}not possible now: {reason}" if reason else None
+            yield key, f"{' ' * _KEYS}unavailable: {reason}" if reason else None
 
     def _line(self, key: Key, text: Content, possible: bool) -> Content:
         drawn = self._commander.keymap.drawn(key)

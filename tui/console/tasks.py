@@ -127,9 +127,9 @@ class TaskRunner:
 
 def _how_far(task: Task[Any]) -> str:
     if not task.total:
-        return f"{task.title}: stopped before it began."
+        return f"{task.title}: stopped before it started."
     rest = task.total - task.done
-    left = f"the other {rest:,} were not reached" if rest > 0 else "nothing was left"
+    left = f"the other {rest:,} were left as before" if rest > 0 else "none are left"
     return f"{task.title}: {task.done:,} of {task.total:,} were done, {left}."
 
 
@@ -167,4 +167,4 @@ def explain(error: BaseException) -> str:
     """Explain an error in one sentence. For errors that are not Mailhold's own it names the class."""
     if isinstance(error, MailholdError):
         return str(error)
-    return f"That did not work because of an unexpected error ({type(error).__name__}). Nothing else was stopped."
+    return f"That failed because of an unexpected error ({type(error).__name__}). Everything else keeps running."

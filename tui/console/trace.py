@@ -30,7 +30,7 @@ def start() -> None:
         _file = open_new(path, append=True)
     except OSError as error:
         raise UsageError(
-            f"MAILHOLD_TRACE names {path}, which cannot be made: {error.strerror}. Name a new file, or unset it."
+            f"MAILHOLD_TRACE names {path}, which cannot be created: {error.strerror}. Name another file, or unset it."
         ) from None
 
 

@@ -39,12 +39,12 @@ def check_lines(checked: Checked, zone: tzinfo, operator: str = "") -> Iterator[
         Line(AGAINST, "condemned by no engine", total - checked.condemned),
     )
     if checked.loosest is not None:
-        yield Line(FINE, "fit their campaign", total, f"least {checked.loosest.fit} %: ] shows it")
+        yield Line(FINE, "fit their campaign", total, f"worst {checked.loosest.fit} %: ] shows it")
         if checked.loose:
             yield Line(MORE, f"of them under {LOOSE} %", checked.loose)
     yield from _both(
         Line(FINE, "senders nobody here wrote to", total - checked.written_to - checked.unknown),
-        Line(AGAINST, "senders somebody wrote to", checked.written_to),
+        Line(AGAINST, "senders someone wrote to", checked.written_to),
         Line(AGAINST, "not known if anyone wrote", checked.unknown, "no gateway looked it up"),
         Line(AGAINST, "senders let through before", checked.let_through),
     )
@@ -55,7 +55,7 @@ def check_lines(checked: Checked, zone: tzinfo, operator: str = "") -> Iterator[
     if checked.arriving:
         when = local(checked.at, zone)
         what = f"still arriving in {counted(checked.arriving, 'campaign', 'campaigns')}"
-        yield Line(AGAINST, what, None, f"what comes after {when.hour:02}:{when.minute:02} stays")
+        yield Line(AGAINST, what, None, f"copies after {when.hour:02}:{when.minute:02} stay")
     for owner, campaigns in checked.owners:
         if owner != operator:
             yield Line(AGAINST, f"{safe(owner, max_len=_NAME)} works on {counted(campaigns, 'campaign', 'campaigns')}")
@@ -81,14 +81,14 @@ def stay_words(stay: Stay) -> str:
         (stay.alone, "in no campaign"),
         (stay.elsewhere, "in other campaigns"),
         (stay.odd, "odd"),
-        (stay.peeled, "that was taken out" if stay.peeled == 1 else "that were taken out"),
+        (stay.peeled, "peeled off"),
         (stay.waiting, "waiting for delivery"),
         (stay.damaged, "damaged"),
     )
     told = ", ".join(f"{number:,} {what}" for number, what in reasons if number)
-    return f"{stay.total:,} {'stays' if stay.total == 1 else 'stay'}: {told}."
+    return f"{counted(stay.total, 'copy stays', 'copies stay')}: {told}."
 
 
 def gone_words(gone: int) -> str:
-    """Write ``12 copies are not in Backup any more.``; "" if none is gone."""
-    return f"{counted(gone, 'copy is', 'copies are')} not in Backup any more." if gone else ""
+    """Write ``12 copies are no longer in Backup.``; "" if none is gone."""
+    return f"{counted(gone, 'copy is', 'copies are')} no longer in Backup." if gone else ""

@@ -67,4 +67,4 @@ def leave_lost_terminal() -> bool:
 def say_ended(account: Iterable[str]) -> None:
     """Print to standard error that the console was ended, and what became of unfinished work."""
     leave_lost_terminal()
-    print("mailhold: the console was told to end.", *account, file=sys.stderr)
+    print("mailhold: the console was stopped by a signal.", *account, file=sys.stderr)

@@ -49,7 +49,7 @@ def _sender(known: KnownSender) -> str:
         words[0] += " (authenticated)"
     if known.domain > known.address:
         words.append(f"{known.domain:,} of its domain")
-    wrote = counted(known.written_to, "message went to it from here", "messages went to it from here")
+    wrote = counted(known.written_to, "message was sent to it from here", "messages were sent to it from here")
     words.append(wrote if known.written_to else "nobody here wrote to it")
     return ", ".join(words)
 

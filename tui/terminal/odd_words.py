@@ -12,17 +12,17 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 REASONS = {
-    Reason.REPLY: "answers a message",
+    Reason.REPLY: "reply to a message",
     Reason.ALIKE: "look-alike sender",
     Reason.KNOWN: "known sender",
-    Reason.APART: "peeled off, or like one",
-    Reason.CLAIMS: "claims to answer",
+    Reason.APART: "peeled off, or similar",
+    Reason.CLAIMS: "claims to be a reply",
     Reason.LISTED: "mailing list",
     Reason.DOMAIN: "other domain",
     Reason.CONTENT: "other text",
     Reason.PAYLOAD: "other links or files",
     Reason.ORIGIN: "other origin",
-    Reason.FIT: "shares little",
+    Reason.FIT: "poor fit",
 }
 KINDS = {
     Kind.SUBJECT: "subject",

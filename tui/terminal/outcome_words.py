@@ -20,21 +20,21 @@ SIGNS = {
 MEANINGS = {
     Delivered.YES: "delivered to all of its recipients",
     Delivered.PARTLY: "delivered to some, failed for the others",
-    Delivered.WAITING: "released, and waits to be sent",
-    Delivered.FAILED: "released, and reached nobody",
-    Delivered.UNKNOWN: "a recipient may have it or not: the connection was lost",
+    Delivered.WAITING: "released, waiting to be sent",
+    Delivered.FAILED: "released, failed for every recipient",
+    Delivered.UNKNOWN: "unknown for a recipient: the connection was lost while sending",
 }
 _BEFORE = {
     Delivered.YES: ("was delivered before", "were delivered before"),
     Delivered.PARTLY: ("was delivered to some of its recipients", "were delivered to some of their recipients"),
-    Delivered.WAITING: ("waits in the queue already", "wait in the queue already"),
-    Delivered.FAILED: ("was released before, and failed", "were released before, and failed"),
+    Delivered.WAITING: ("is in the queue already", "are in the queue already"),
+    Delivered.FAILED: ("was released before but failed", "were released before but failed"),
     Delivered.UNKNOWN: ("may have been delivered before", "may have been delivered before"),
 }
 #: Groups in which an act's deliveries are counted: states, word, sign.
 _PROGRESS = (
     ((State.SENT,), "delivered", "✓"),
-    ((State.DEFERRED,), "put off", "◷"),
+    ((State.DEFERRED,), "deferred", "◷"),
     ((State.FAILED,), "failed", "✗"),
     ((State.UNKNOWN,), "unknown", "?"),
     ((State.CANCELLED,), "cancelled", "–"),
@@ -55,7 +55,7 @@ def before(outcomes: Mapping[Delivered, int], copies_chosen: int) -> list[str]:
 
 
 def progress(states: Mapping[State, int], *, short: bool = False) -> str:
-    """Count the deliveries by state: ``412 delivered · 3 put off · 1 failed · 88 waiting``, or ``✓412 ◷3 ✗1 ·88``."""
+    """Count the deliveries by state: ``412 delivered · 3 deferred · 1 failed · 88 waiting``, or ``✓412 ◷3 ✗1 ·88``."""
     parts = []
     for counted, word, sign in _PROGRESS:
         if number := sum(states.get(state, 0) for state in counted):
@@ -71,7 +71,7 @@ def attention_words(attention: Attention, *, short: bool) -> list[tuple[str, str
     for ids, sign, kind, word in (
         (attention.failed, "✗", "danger", "failed"),
         (attention.unknown, "?", "risk", "unknown"),
-        (attention.put_off, "◷", "risk", "put off"),
+        (attention.put_off, "◷", "risk", "deferred"),
     ):
         if ids:
             parts.append((f"{sign}{len(ids):,}" if short else f"{sign} {len(ids):,} {word}", kind))
@@ -79,9 +79,9 @@ def attention_words(attention: Attention, *, short: bool) -> list[tuple[str, str
 
 
 def queue_words(attention: Attention, waiting: int) -> str:
-    """Write the queue's state: ``88 waiting, 2 of them put off · 3 failed · 1 unknown``."""
+    """Write the queue's state: ``88 waiting, 2 of them deferred · 3 failed · 1 unknown``."""
     put_off = len(attention.put_off)
-    parts = [f"{waiting:,} waiting" + (f", {put_off:,} of them put off" if put_off else "")]
+    parts = [f"{waiting:,} waiting" + (f", {put_off:,} of them deferred" if put_off else "")]
     parts += [f"{len(attention.failed):,} failed"] * bool(attention.failed)
     parts += [f"{len(attention.unknown):,} unknown"] * bool(attention.unknown)
     return " · ".join(parts)

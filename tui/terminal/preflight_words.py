@@ -74,11 +74,11 @@ def relay_sentences(found: Preflight, *, now: int, asking: bool = False) -> list
 def _lookalikes(found: Preflight) -> Iterator[Said]:
     """Name the copies with a look-alike sender, both those left out and those delivered anyway."""
     out = [each for each in found.refused if each[1].startswith(LOOKALIKE)]
-    for some, what in ((out, "is left out"), (found.lookalikes, "goes all the same")):
+    for some, what in ((out, "is left out"), (found.lookalikes, "is delivered anyway")):
         for copy_id, reason in some[:_LOOKALIKES]:
             yield Said(f"Copy {copy_id:,} {what}: {safe(reason, max_len=_LIKE)}.", True)
         if len(some) > _LOOKALIKES:
-            yield Said(f"{len(some) - _LOOKALIKES:,} more like it.", True)
+            yield Said(f"{len(some) - _LOOKALIKES:,} more like this.", True)
 
 
 def _who(found: Preflight, tally: Tally) -> Iterator[Said]:
@@ -89,11 +89,11 @@ def _who(found: Preflight, tally: Tally) -> Iterator[Said]:
         verb = "goes" if total == 1 else "go"
         yield Said(f"{some} {verb} to {addresses(found.addresses)}.", whom=True)
     else:
-        yield Said("Nothing would be sent.", True)
+        yield Said("Nothing will be sent.", True)
     parts = []
     if left:
         reasons = Counter(_copy_reason(reason) for _, reason in found.refused)
-        reasons["already with everybody"] += len(found.withheld)
+        reasons["already delivered or queued"] += len(found.withheld)
         parts.append(f"{copies(left)} ({_listed(reasons)})")
     if found.left_out:
         kinds = Counter(_address_reason(each.reason) for each in found.left_out)
@@ -102,18 +102,18 @@ def _who(found: Preflight, tally: Tally) -> Iterator[Said]:
     if parts:
         yield Said(f"Left out: {'; '.join(parts)}.", whom=True)
     for copy_id, problem in tally.problems[:1]:
-        more = f" And {len(tally.problems) - 1:,} more like it." if len(tally.problems) > 1 else ""
+        more = f" And {len(tally.problems) - 1:,} more like this." if len(tally.problems) > 1 else ""
         yield Said(f"Copy {copy_id} would fail: {safe(problem, max_len=_REASON)}{more}", True)
     if tally.unmarked:
-        one, many = "copy gets no marker, and is judged again", "copies get no marker, and are judged again"
-        yield Said(f"{counted(tally.unmarked, one, many)} where the relay leads back through intake.")
+        what = counted(tally.unmarked, "copy gets no release marker and is", "copies get no release marker and are")
+        yield Said(f"{what} judged again if the relay routes mail back through the gateway.")
 
 
 def _hold(found: Preflight) -> str:
     one, left = len(found.going) == 1, time_left(found.hold)
     if found.hold:
-        return f"Held for {left}: until then undo (z) calls {'it' if one else 'them'} back."
-    return f"{'It goes' if one else 'They go'} out at once: nothing calls {'it' if one else 'them'} back."
+        return f"Held for {left}: until then undo (z) can call {'it' if one else 'them'} back."
+    return f"{'It is' if one else 'They are'} sent at once and cannot be called back."
 
 
 def _copy_reason(reason: str) -> str:
@@ -131,11 +131,11 @@ def _listed(reasons: Counter[str]) -> str:
 
 def _relay(found: Preflight, now: int, asking: bool) -> Iterator[Said]:
     who = f"The gateway {safe(found.gateway, max_len=_NAME)}" if found.gateway else "This host"
-    relay, ending = safe(found.relay, max_len=_DOMAIN), " It is being asked anew." if asking else ""
+    relay, ending = safe(found.relay, max_len=_DOMAIN), " It is being asked again." if asking else ""
     if found.unheard:
-        yield Said(f"{who} sends to {relay}. What is stored of its answer is not believed: {safe(found.unheard)}", True)
+        yield Said(f"{who} sends to {relay}. Its stored answer cannot be trusted: {safe(found.unheard)}", True)
     elif found.heard is None:
-        unknown = "is being asked what it takes" if asking else "has not been asked yet what it takes"
+        unknown = "is being asked what it accepts" if asking else "has not been asked yet what it accepts"
         yield Said(f"{who} sends to {relay}, which {unknown}.")
     elif reason := found.heard.hello.problem:
         when, why = age(found.heard.at, now), safe(reason, max_len=_REASON)
@@ -148,7 +148,7 @@ def age(at: int, now: int) -> str:
     """Say in words how long ago `at` was (Unix ms): `2 minutes ago`."""
     passed = now - at
     if passed < -_MINUTE:
-        return "at a time that lies ahead: a clock is wrong"
+        return "in the future (a clock is wrong)"
     if passed < _MINUTE:
         return "just now"
     if passed < _HOUR:
@@ -166,9 +166,9 @@ def _needs(found: Preflight, tally: Tally) -> Iterator[Said]:
     elif tally.too_large:
         one, many = "copy is larger than", "copies are larger than"
         limit = format_size(offers.limit)
-        yield Said(f"{counted(tally.too_large, one, many)} the {limit} that the relay takes, and would fail.", True)
+        yield Said(f"{counted(tally.too_large, one, many)} the {limit} that the relay accepts, and would fail.", True)
     else:
-        takes = f"the relay takes {format_size(offers.limit)}" if offers.limit else "the relay names no limit"
+        takes = f"the relay accepts {format_size(offers.limit)}" if offers.limit else "the relay states no limit"
         yield Said(f"{size}; {takes}.")
     if offers is not None and not offers.eight_bit and tally.eight_bit:
         one, many = "copy has 8-bit text", "copies have 8-bit text"
@@ -194,9 +194,8 @@ def _needed(number: int, found: Preflight, offered: bool) -> str:
 
 def _fields(tally: Tally, going: int) -> Iterator[Said]:
     if tally.read:
-        yield Said(
-            f"Taken off: {_names(tally.taken_off, going, tally.read)}. Put on: {_names(tally.put_on, 1, tally.read)}."
-        )
+        removed, added = _names(tally.taken_off, going, tally.read), _names(tally.put_on, 1, tally.read)
+        yield Said(f"Fields removed: {removed}. Added: {added}.")
 
 
 def _names(counts: Mapping[str, int], going: int, read: int) -> str:
@@ -206,7 +205,7 @@ def _names(counts: Mapping[str, int], going: int, read: int) -> str:
         for name, number in counts.items()
     ]
     more = [f"{len(names) - _NAMES:,} more"] if len(names) > _NAMES else []
-    return ", ".join([*names[:_NAMES], *more]) or "nothing"
+    return ", ".join([*names[:_NAMES], *more]) or "none"
 
 
 def _body_hashes(found: Preflight, contents: Mapping[int, Content]) -> Iterator[Said]:
@@ -216,23 +215,23 @@ def _body_hashes(found: Preflight, contents: Mapping[int, Content]) -> Iterator[
     if content is None or content.problem or content.signed is None:
         return
     if not content.signed:
-        yield Said("DKIM: it is not signed.")
+        yield Said("DKIM: the message is not signed.")
     taken_off = {name.lower().encode() for name in content.taken_off}
     for signed in content.signed:
         yield _body_hash(signed)
         if gone := sorted(name.decode("ascii", "replace") for name in signed.signed & taken_off):
             names = _names(dict.fromkeys(gone, 1), 1, 1)
-            yield Said(f"DKIM: {_domain(signed)} signed fields that are taken off: {names}.", True)
+            yield Said(f"DKIM: {_domain(signed)} signed fields that are removed: {names}.", True)
 
 
 def _body_hash(signed: BodyHash) -> Said:
     part = "the hash of a part of the body" if signed.partial else "the body hash"
     subject = f"DKIM: {part} of {_domain(signed)}"
     if signed.holds is Holds.YES:
-        return Said(f"{subject} holds.")
+        return Said(f"{subject} matches.")
     if signed.holds is Holds.NO:
-        return Said(f"{subject} does not hold: the body was changed before it came to Backup.", True)
-    return Said(f"DKIM: a signature of {_domain(signed)} has a form that is not verified here.")
+        return Said(f"{subject} does not match: the body was changed before the message reached Backup.", True)
+    return Said(f"DKIM: a signature of {_domain(signed)} is of a kind that Mailhold does not check.")
 
 
 def _domain(signed: BodyHash) -> str:

@@ -59,10 +59,10 @@ def effects(rule: Rule) -> str:
         said.append(f"at most {format_size(content.max_size)}")
     waiting = [_SHORT[engine] for engine in SCANNED if rule.down_for(engine) is IfDown.TEMPORARY_FAIL]
     if waiting:
-        said.append(f"waits for {', '.join(waiting)}")
+        said.append(f"temporary fail without {', '.join(waiting)}")
     if rule.scanners is not None:
-        said.append(f"asks {', '.join(rule.scanners)}" if rule.scanners else "asks no scanner")
-    return "; ".join(said) or "as by default"
+        said.append(f"scanners: {', '.join(rule.scanners)}" if rule.scanners else "no scanners")
+    return "; ".join(said) or "defaults"
 
 
 def _some(entries: Sequence[str]) -> str:

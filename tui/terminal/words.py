@@ -8,9 +8,7 @@ if TYPE_CHECKING:
     from store.space.rotation import Removal
 
 
-NO_PASSPHRASE = (
-    "The console cannot lock: no passphrase opens this store. Add one with `mailhold keys add`, then it can."
-)
+NO_PASSPHRASE = "The console cannot lock, because no passphrase opens this store. Add one with `mailhold keys add`."
 
 
 def counted(number: int, one: str, many: str) -> str:
@@ -25,9 +23,8 @@ def copies(number: int) -> str:
 
 def no_traits(number: int) -> str:
     """Say how many copies an answer leaves out because their links and files are not indexed yet."""
-    who = counted(number, "copy has", "copies have")
-    it, them = ("it was", "it") if number == 1 else ("they were", "them")
-    return f"{who} no traits yet, so {it} not looked at for links and files: `mailhold index` makes {them}."
+    who, they = ("1 copy is", "it was") if number == 1 else (f"{number:,} copies are", "they were")
+    return f"{who} not indexed yet, so {they} not searched for links and files. Run `mailhold index`."
 
 
 def addresses(number: int) -> str:

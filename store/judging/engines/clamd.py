@@ -56,7 +56,7 @@ class Clamd(RemoteScanner):
         elif answer.startswith("stream: ") and name.endswith(" FOUND"):
             verdict = verdict_of_signature(words(name.removesuffix(" FOUND")))
         else:
-            raise ScannerFailure("its answer makes no sense")
+            raise ScannerFailure("its answer is invalid")
         found = heaviest([(verdict.detail, None)] if verdict.detail else [])
         date = self._database_date
         return EngineResult(True, (verdict,), database_date=date, engines=self.engines, symbols=found)
@@ -91,14 +91,14 @@ class Clamd(RemoteScanner):
         async with connected(self._address) as (reader, writer):
             writer.write(b"zPING\0")
             if await _answer(reader) != "PONG":
-                raise ScannerFailure("what listens there is no clamd")
+                raise ScannerFailure("the service there is not clamd")
 
 
 async def _answer(reader: asyncio.StreamReader) -> str:
     try:
         return (await reader.readuntil(b"\0"))[:-1].decode("utf-8", "replace")
     except asyncio.LimitOverrunError:
-        raise ScannerFailure("its answer makes no sense") from None
+        raise ScannerFailure("its answer is invalid") from None
 
 
 def database_date(version: str) -> int:

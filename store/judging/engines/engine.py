@@ -89,7 +89,7 @@ async def still_condemned(scanners: Iterable[Scanner], incoming: Incoming, raw: 
     left = replace(incoming, raw=raw)
     for name, result in (await scan_all([s for s in scanners if engine in s.engines], left)).items():
         if not result.scanned:
-            return f"what was left could not be scanned again ({name}: {result.why})"
+            return f"the rest could not be scanned again ({name}: {result.why})"
         for verdict in result.verdicts:
             if verdict.engine is engine and verdict.status is not Status.CLEAN:
                 return f"{name} still says {verdict.status.label}" + (f": {verdict.detail}" if verdict.detail else "")

@@ -106,7 +106,7 @@ class Rspamd(RemoteScanner):
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientPayloadError):
             raise EOFError from None
         except aiohttp.ClientError as error:
-            raise ScannerFailure(f"its answer makes no sense ({type(error).__name__})") from None
+            raise ScannerFailure(f"its answer is invalid ({type(error).__name__})") from None
         return self.read(body)
 
     def read(self, body: bytes) -> EngineResult:
@@ -114,7 +114,7 @@ class Rspamd(RemoteScanner):
         try:
             answer = _decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError):
-            raise ScannerFailure("its answer makes no sense") from None
+            raise ScannerFailure("its answer is invalid") from None
         status = _STATUS.get(answer.action)
         if status is None:
             raise ScannerFailure(f"its action `{words(answer.action)[:40]}` is not known", final=True)
@@ -140,11 +140,11 @@ class Rspamd(RemoteScanner):
         try:
             async with self._http().get(f"{self._base}/ping") as response:
                 if (await _body(response)).strip() != b"pong":
-                    raise ScannerFailure("what listens there is no rspamd")
+                    raise ScannerFailure("the service there is not rspamd")
         except aiohttp.ClientOSError:
             raise
         except aiohttp.ClientError as error:
-            raise ScannerFailure(f"what listens there is no rspamd ({type(error).__name__})") from None
+            raise ScannerFailure(f"the service there is not rspamd ({type(error).__name__})") from None
 
     def _http(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -183,7 +183,7 @@ def _parse(url: str) -> tuple[Address, str]:
     except ValueError:
         parts, port = urlsplit(""), 0
     if parts.scheme != "http" or not parts.hostname or parts.query or parts.username:
-        raise UsageError(f"`{url}` is no address of rspamd: write http://host:port, host:port or unix:/path.")
+        raise UsageError(f"`{url}` is not an address of rspamd. Use http://host:port, host:port or unix:/path.")
     address = Address("", parts.hostname, port)
     return address, f"http://{address}{parts.path.rstrip('/')}"
 
@@ -217,7 +217,7 @@ async def _body(response: aiohttp.ClientResponse) -> bytes:
     async for chunk in response.content.iter_any():
         body += chunk
         if len(body) > ANSWER_LIMIT:
-            raise ScannerFailure("its answer does not end")
+            raise ScannerFailure("its answer is too long")
     return bytes(body)
 
 

@@ -62,7 +62,7 @@ class Spamd(RemoteScanner):
         header += b"\r\n"
         length, spam = _LENGTH.search(header), _SPAM.search(header)
         if not spam or not length:
-            raise ScannerFailure("its answer makes no sense")
+            raise ScannerFailure("its answer is invalid")
         if len(body) < int(length[1]):
             raise EOFError
         return self._result(
@@ -98,12 +98,12 @@ class Spamd(RemoteScanner):
             while chunk := await reader.read(65536):
                 answer += chunk
                 if len(answer) > _ANSWER_LIMIT:
-                    raise ScannerFailure("its answer does not end")
+                    raise ScannerFailure("its answer is too long")
         status = _STATUS_LINE.match(answer)
         if not status:
             if b"SPAMD/".startswith(bytes(answer[:6])):
                 raise EOFError
-            raise ScannerFailure("what listens there is no spamd")
+            raise ScannerFailure("the service there is not spamd")
         if status[1] != b"0":
             raise ScannerFailure(f"it answered {status[1].decode()} {words(status[2].decode('ascii', 'replace'))[:60]}")
         return bytes(answer[status.end() :])

@@ -93,10 +93,12 @@ class RemoteScanner(ABC):
         try:
             result = await self._scan(incoming)
         except Exception as error:
-            log.exception("%s: a scan failed in a way that was not foreseen", self.name)
+            log.exception("%s: a scan failed unexpectedly", self.name)
             result = self.not_scanned(f"{self.name} failed: {type(error).__name__}")
         if incoming.truncated and result.scanned and not result.condemned:
-            result = self.not_scanned("the message is larger than what is taken in, so only its beginning was scanned")
+            result = self.not_scanned(
+                "the message is larger than the gateway accepts, so only its beginning was scanned"
+            )
         self.state.seconds += time.monotonic() - started
         if result.scanned:
             self.state.scanned += 1
@@ -113,7 +115,7 @@ class RemoteScanner(ABC):
         except (OSError, EOFError, ScannerFailure) as error:
             why = f"{described(error, PING_LIMIT)} ({self.where})"
         except Exception as error:
-            log.exception("%s: a ping failed in a way that was not foreseen", self.name)
+            log.exception("%s: a ping failed unexpectedly", self.name)
             why = type(error).__name__
         self._became(why)
         return why
@@ -138,7 +140,7 @@ class RemoteScanner(ABC):
             async with asyncio.timeout(self.time_limit):
                 await self._turns.acquire()
         except TimeoutError:
-            return self.not_scanned(f"{self.name} is busy: no turn came within {self.time_limit:g} s")
+            return self.not_scanned(f"{self.name} is busy: no connection was free within {self.time_limit:g} s")
         try:
             self._asking += 1
             # It may have gone down while this message waited for its slot.

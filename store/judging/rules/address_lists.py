@@ -244,7 +244,7 @@ def check_entry(text: str) -> str:
     """Normalise one entry. Raises RuleError, also for a pattern that matches every sender."""
     entry = check_pattern(text)
     if not set(entry) - set("*?@.") and entry != NULL_SENDER:
-        raise RuleError(f"{entry!r} would list every sender: write an address, a domain, or a pattern of them.")
+        raise RuleError(f"{entry!r} would match every sender. Use an address, a domain or a pattern.")
     return entry
 
 

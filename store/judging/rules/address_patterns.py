@@ -42,7 +42,7 @@ def check_pattern(text: str) -> str:
     if problem:
         shown = pattern if len(pattern) <= 60 else pattern[:59] + "…"
         raise RuleError(
-            f"{shown!r} is no pattern of addresses: {problem}. Write name@example.com, example.com or *.example.com."
+            f"{shown!r} is not a pattern of addresses: {problem}. Use name@example.com, example.com or *.example.com."
         )
     return pattern.removeprefix("@")
 
@@ -55,13 +55,13 @@ def _problem(pattern: str) -> str:
     if len(pattern) > MAX_PATTERN:
         return f"it is longer than {MAX_PATTERN} characters"
     if any(unicodedata.category(char)[0] == "C" for char in pattern):
-        return "it has a character that cannot be shown"
+        return "it contains a character that cannot be shown"
     if _SPACES.search(pattern) or any(char in '<>(),;"' for char in pattern):
-        return "it has a blank, a bracket, a quote or a comma"
+        return "it contains a space, a bracket, a quote or a comma"
     if not pattern.rpartition("@")[2]:
-        return "nothing stands behind the @"
+        return "the part after the @ is empty"
     if pattern.count("@") > 1:
-        return "it has more than one @"
+        return "it contains more than one @"
     return ""
 
 

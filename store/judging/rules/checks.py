@@ -25,14 +25,16 @@ def check_rules(rules: Sequence[Rule]) -> tuple[Rule, ...]:
     checked = tuple(check_rule(rule) for rule in rules)
     for index, rule in enumerate(checked):
         if rule.id == 0:
-            raise RuleError(f"The rule {rule.name!r} has no number.", "id")
+            raise RuleError(f"The rule {rule.name!r} has no ID.", "id")
         before = next((other for other in checked[:index] if other.id == rule.id), None)
         if before:
-            raise RuleError(f"Two rules have the number {rule.id}: {before.name!r} and {rule.name!r}.", "id")
+            raise RuleError(f"Two rules have the ID {rule.id}: {before.name!r} and {rule.name!r}.", "id")
         if any(_key(other.name) == _key(rule.name) for other in checked[:index]):
-            raise RuleError(f"Two rules are named {rule.name!r}: give one of them another name.", "name")
+            raise RuleError(f"Two rules are named {rule.name!r}. Rename one of them.", "name")
     if not checked or checked[-1].id != DEFAULT_ID:
-        raise RuleError(f"The rule {DEFAULT_ID} (Default) comes last, because it judges what no other rule does.", "id")
+        raise RuleError(
+            f"The rule {DEFAULT_ID} (Default) must be last: it judges the messages that no other rule matches.", "id"
+        )
     return checked
 
 
@@ -44,11 +46,12 @@ def check_rule(rule: Rule) -> Rule:
     name = unicodedata.normalize("NFC", " ".join(rule.name.split()))
     try:
         if not 0 <= rule.id <= MAX_ID:
-            raise RuleError(f"a rule's number lies between 1 and {MAX_ID}", "id")
+            raise RuleError(f"a rule's ID must be between 1 and {MAX_ID}", "id")
         _check_name(name)
         if rule.id == DEFAULT_ID and (rule.conditional or not rule.enabled):
             raise RuleError(
-                "it judges what no other rule does, so it is always enabled and has no conditions", "enabled"
+                "it judges the messages that no other rule matches, so it is always enabled and has no conditions",
+                "enabled",
             )
         return msgspec.structs.replace(
             rule,
@@ -74,7 +77,7 @@ def check_networks(networks: Iterable[str]) -> tuple[str, ...]:
         try:
             network = ipaddress.ip_network(text.strip(), strict=False)
         except ValueError:
-            raise RuleError(f"{text[:60]!r} is no network: write it as 192.0.2.0/24 or 2001:db8::/32") from None
+            raise RuleError(f"{text[:60]!r} is not a network: use 192.0.2.0/24 or 2001:db8::/32") from None
         kept[str(network)] = None
     return tuple(kept)
 
@@ -83,9 +86,9 @@ def _check_name(name: str) -> None:
     if not name:
         raise RuleError("it needs a name", "name")
     if len(name) > MAX_NAME:
-        raise RuleError(f"its name has at most {MAX_NAME} characters", "name")
+        raise RuleError(f"its name can have at most {MAX_NAME} characters", "name")
     if any(unicodedata.category(char)[0] == "C" for char in name):
-        raise RuleError("its name has a character that cannot be shown", "name")
+        raise RuleError("its name contains a character that cannot be shown", "name")
 
 
 def _field(name: str, entries: Iterable[str], check: Callable[[Iterable[str]], tuple[str, ...]]) -> tuple[str, ...]:
@@ -94,7 +97,7 @@ def _field(name: str, entries: Iterable[str], check: Callable[[Iterable[str]], t
     except RuleError as error:
         raise RuleError(str(error), name) from None
     if len(checked) > MAX_ENTRIES:
-        raise RuleError(f"{name} has {len(checked)} entries, and at most {MAX_ENTRIES} are possible", name)
+        raise RuleError(f"{name} has {len(checked):,} entries; at most {MAX_ENTRIES:,} are possible", name)
     return checked
 
 
@@ -107,7 +110,7 @@ def _checked_actions(actions: dict[Engine, dict[Status, Action]]) -> dict[Engine
             possible = actions_for(engine, status)
             if action not in possible:
                 raise RuleError(
-                    f"{action} is not possible for {status}: there are {', '.join(possible)}",
+                    f"{action} is not possible for {status}: use {', '.join(possible)}",
                     f"actions.{engine}.{status}",
                 )
     return {engine: {**default, **actions.get(engine, {})} for engine, default in DEFAULT_ACTIONS.items()}
@@ -117,16 +120,16 @@ def _checked_content(policy: ContentPolicy) -> ContentPolicy:
     for name in ("banned_names", "banned_formats"):
         for entry in getattr(policy, name):
             if not entry.strip() or len(entry) > 255 or any(unicodedata.category(char)[0] == "C" for char in entry):
-                raise RuleError(f"{entry[:60]!r} is no {name[7:-1]}", f"content.{name}")
+                raise RuleError(f"{entry[:60]!r} is not a {name[7:-1]}", f"content.{name}")
     for entry in policy.banned_formats:
         if not is_format(entry.strip()):
             groups = ", ".join(FORMAT_GROUPS)
             raise RuleError(
-                f"{entry[:60]!r} is no format: write a type such as application/zip or image/*, or one of {groups}",
+                f"{entry[:60]!r} is not a format: use a type such as application/zip or image/*, or one of {groups}",
                 "content.banned_formats",
             )
     if policy.max_size < 0:
-        raise RuleError("the maximum size is less than 0; 0 is no limit", "content.max_size")
+        raise RuleError("the maximum size is negative; 0 means no limit", "content.max_size")
     return msgspec.structs.replace(
         policy,
         banned_names=tuple(dict.fromkeys(entry.strip() for entry in policy.banned_names)),
@@ -137,7 +140,7 @@ def _checked_content(policy: ContentPolicy) -> ContentPolicy:
 def _checked_down(if_down: dict[Engine, IfDown]) -> dict[Engine, IfDown]:
     for engine in if_down:
         if engine not in SCANNED:
-            raise RuleError(f"{engine} needs no scanner, and so is never down", f"if_down.{engine}")
+            raise RuleError(f"{engine} needs no scanner, so it is never down", f"if_down.{engine}")
     return {engine: if_down[engine] for engine in SCANNED if engine in if_down}
 
 
@@ -146,7 +149,7 @@ def _checked_scanners(scanners: Iterable[str]) -> tuple[str, ...]:
     for text in scanners:
         name = text.strip()
         if not name or len(name) > MAX_NAME or not all(char.isalnum() or char in "-_." for char in name):
-            raise RuleError(f"{name[:60]!r} is no name of a scanner: letters, digits, - _ and . are")
+            raise RuleError(f"{name[:60]!r} is not a name of a scanner: use only letters, digits and - _ .")
         kept[name] = None
     return tuple(kept)
 

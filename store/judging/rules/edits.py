@@ -15,7 +15,7 @@ def find_rule(rules: Iterable[Rule], rule_id: int) -> Rule:
     for rule in rules:
         if rule.id == rule_id:
             return rule
-    raise RuleError(f"There is no rule {rule_id}: it was removed, or never existed.")
+    raise RuleError(f"Rule {rule_id} does not exist. It may have been removed.")
 
 
 def with_rule(rules: Sequence[Rule], rule: Rule) -> list[Rule]:
@@ -33,14 +33,16 @@ def without_rule(rules: Sequence[Rule], rule_id: int) -> list[Rule]:
     """Remove a rule. Raises RuleError if there is none with this number, and for Default."""
     find_rule(rules, rule_id)
     if rule_id == DEFAULT_ID:
-        raise RuleError("Default cannot be removed: it judges what no other rule does.")
+        raise RuleError("Default cannot be removed: it judges the messages that no other rule matches.")
     return [rule for rule in rules if rule.id != rule_id]
 
 
 def moved(rules: Sequence[Rule], rule_id: int, position: int) -> list[Rule]:
     """Move a rule to `position` (from 1, clamped to the ends). Raises RuleError as `without_rule`."""
     if rule_id == DEFAULT_ID:
-        raise RuleError("Default cannot be moved: it comes last, because it judges what no other rule does.")
+        raise RuleError(
+            "Default cannot be moved: it is last, because it judges the messages that no other rule matches."
+        )
     rule = find_rule(rules, rule_id)
     others = without_rule(rules, rule_id)
     at = min(max(position, 1), len(others)) - 1
@@ -51,5 +53,5 @@ def with_enabled(rules: Sequence[Rule], rule_id: int, enabled: bool) -> list[Rul
     """Enable or disable a rule. Raises RuleError if there is none with this number, and on disabling Default."""
     rule = find_rule(rules, rule_id)
     if rule_id == DEFAULT_ID and not enabled:
-        raise RuleError("Default cannot be disabled: it judges what no other rule does.")
+        raise RuleError("Default cannot be disabled: it judges the messages that no other rule matches.")
     return with_rule(rules, msgspec.structs.replace(rule, enabled=enabled))

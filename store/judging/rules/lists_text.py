@@ -32,7 +32,9 @@ def parse_lists(text: str, source: str = "the address lists") -> AddressLists:
         for color in ("black", "white"):
             values = table.get(color, [])
             if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
-                raise RuleError(f'line {lines.of((*path, color))}: {color} is no list of texts: write ["one", "two"]')
+                raise RuleError(
+                    f'line {lines.of((*path, color))}: {color} is not a list of texts such as ["one", "two"]'
+                )
             for value in values:
                 try:
                     check_entry(value)
@@ -45,7 +47,7 @@ def parse_lists(text: str, source: str = "the address lists") -> AddressLists:
     def known(table: dict[str, Any], path: Path, keys: tuple[str, ...]) -> None:
         for key in table:
             if key not in keys:
-                raise RuleError(f"line {lines.of((*path, key))}: there is no {key!r}; there are: {', '.join(keys)}")
+                raise RuleError(f"line {lines.of((*path, key))}: {key!r} is unknown; use {', '.join(keys)}")
 
     try:
         known(document, (), ("black", "white", "user"))

@@ -33,8 +33,8 @@ from store.terms.verdicts import Action, Engine, Status
 Word = TypeVar("Word", bound=StrEnum)
 
 _HEAD = """\
-# The rules of Mailhold, in order: the first that matches a message decides.
-# Conditions that are left out hold for every message, actions that are left out are those by default.
+# The rules of Mailhold, in order: the first that matches a message judges it.
+# Conditions that are left out match every message; actions that are left out keep their defaults.
 """
 
 
@@ -54,7 +54,7 @@ def parse_rules(text: str, source: str = "the rules") -> tuple[Rule, ...]:
     try:
         tables = _only(document, (), ("rule",)).get("rule", [])
         if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
-            raise _Wrong(("rule",), "a rule begins with [[rule]], with both brackets twice")
+            raise _Wrong(("rule",), "a rule begins with [[rule]], in double brackets")
         return tuple(_parsed(table, ("rule", index)) for index, table in enumerate(tables))
     except _Wrong as wrong:
         raise RuleError(f"{source}, line {lines.of(wrong.path)}: {wrong.why}.", wrong.field) from None
@@ -120,12 +120,12 @@ def _parsed(table: dict[str, Any], path: Path) -> Rule:
 def _fields(table: dict[str, Any], path: Path) -> Rule:
     number = table.get("id", 0)
     if type(number) is not int:
-        raise _Wrong((*path, "id"), "its id is no whole number", "id")
+        raise _Wrong((*path, "id"), "its id is not a whole number", "id")
     actions: dict[Engine, dict[Status, Action]] = {}
     for key, chosen in _table(table, "actions", path).items():
         engine = _word(Engine, key, (*path, "actions", key), "engine")
         if not isinstance(chosen, dict):
-            raise _Wrong((*path, "actions", key), f"write a status too, as actions.{key}.spam", "actions")
+            raise _Wrong((*path, "actions", key), f"add a status, as in actions.{key}.spam", "actions")
         actions[engine] = {
             _word(Status, status, (*path, "actions", key, status), "status", DEFAULT_ACTIONS[engine]): _word(
                 Action, action, (*path, "actions", key, status), "action"
@@ -162,7 +162,7 @@ def _fields(table: dict[str, Any], path: Path) -> Rule:
 def _only(table: dict[str, Any], path: Path, keys: Sequence[str]) -> dict[str, Any]:
     for key in table:
         if key not in keys:
-            raise _Wrong((*path, key), f"there is no {key[:40]!r}; there are: {', '.join(keys)}", key)
+            raise _Wrong((*path, key), f"{key[:40]!r} is unknown; use {', '.join(keys)}", key)
     return table
 
 
@@ -184,7 +184,7 @@ def _typed(table: dict[str, Any], key: str, path: Path, kind: type[Kind], defaul
 def _strings(table: dict[str, Any], key: str, path: Path) -> tuple[str, ...]:
     value = table.get(key, [])
     if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
-        raise _Wrong((*path, key), f'{key} is no list of texts: write ["one", "two"]', key)
+        raise _Wrong((*path, key), f'{key} is not a list of texts such as ["one", "two"]', key)
     return tuple(value)
 
 
@@ -193,7 +193,7 @@ def _word(kind: type[Word], value: Any, path: Path, called: str, among: Iterable
     for word in possible:
         if isinstance(value, str) and value == word.value:
             return word
-    raise _Wrong(path, f"there is no {called} {str(value)[:40]!r}; there are: {', '.join(possible)}", str(path[2]))
+    raise _Wrong(path, f"the {called} {str(value)[:40]!r} is unknown; use {', '.join(possible)}", str(path[2]))
 
 
 def _bytes(value: Any, path: Path) -> int:

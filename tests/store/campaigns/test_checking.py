@@ -47,26 +47,26 @@ def test_traits_that_do_not_verify_are_named_and_made_anew(found: Vault, sql: Sq
     traits_of(found).write([(9, b"no msgpack")])
     assert unreadable(found) == [2, 3, 4, 9]
     [(_, why)] = [each for each in check(found).broken if each[0] == "traits"]
-    assert why == "those of copies 2-4, 9 do not verify: `mailhold index --verify` makes them anew"
+    assert why == "those of copies 2-4, 9 do not verify: `mailhold index --verify` renews them"
     assert index(found, again=unreadable(found)).indexed == 3
     assert read_traits(found, [2]) == was and unreadable(found) == [4]  # The copy is in the bin.
 
 
 def test_rows_without_a_copy_are_named(found: Vault, sql: Sql) -> None:
     sql(found, "UPDATE derived SET id = 700 WHERE kind = 'traits' AND id = 2")
-    assert told(found) == [("rows of kind traits", "there are no copies 700 that they belong to")]
-    assert ("rows of kind traits", "there are no copies 700 that they belong to") in check(found).broken
+    assert told(found) == [("rows of kind traits", "their copies 700 do not exist")]
+    assert ("rows of kind traits", "their copies 700 do not exist") in check(found).broken
 
 
 @pytest.mark.parametrize("row", [0, -1])
 @pytest.mark.parametrize("kind", ["campaign", "joining"])
-def test_campaigns_that_do_not_verify_are_named_and_found_anew(found: Vault, sql: Sql, kind: str, row: int) -> None:
+def test_campaigns_that_do_not_verify_are_named_and_found_again(found: Vault, sql: Sql, kind: str, row: int) -> None:
     if kind == "joining" and row == 0:
         return
     sql(found, "UPDATE derived SET sealed = ? WHERE kind = ? AND id = ?", b"\5damaged", kind, row)
     named = told(found)
     assert {what for what, _ in named} == {"campaigns"}
-    assert all("is damaged or was tampered with" in why and why.endswith("finds them anew") for _, why in named)
+    assert all("is damaged or was tampered with" in why and why.endswith("finds them again") for _, why in named)
     find(found, again=True)
     assert told(found) == [] and len(StandingReader(found).read().campaigns) == 1
 
@@ -74,10 +74,10 @@ def test_campaigns_that_do_not_verify_are_named_and_found_anew(found: Vault, sql
 def test_rows_of_a_kind_that_nobody_knows_are_named(found: Vault, sql: Sql) -> None:
     sql(found, "INSERT INTO derived (id, kind, version, sealed) VALUES (0, 'other', 1, ?)", b"x")
     named = told(found)
-    assert named == [("what was made from copies", "1 rows are of a kind that this release does not know")]
+    assert named == [("data derived from copies", "1 rows are of a kind that this release does not know")]
 
 
 def test_a_lease_that_does_not_verify_is_named(found: Vault, sql: Sql) -> None:
     assert Lease(found).take()
     sql(found, "UPDATE derived SET sealed = ? WHERE kind = 'finder'", b"x")
-    assert told(found) == [("the lease of who finds campaigns", "it does not verify, and counts as none")]
+    assert told(found) == [("the lease of the campaign finder", "it does not verify and is ignored")]

@@ -40,9 +40,9 @@ def test_what_a_line_stands_for(line: str, same: str) -> None:
 @pytest.mark.parametrize(
     ("line", "position", "near"),
     [
-        ("@invoice", 0, "Near it: @invoices."),
-        ("x  -@inv", 3, "Near it: @invoices."),
-        ("@last-weak", 0, "Near it: @last-week."),
+        ("@invoice", 0, "Similar: @invoices."),
+        ("x  -@inv", 3, "Similar: @invoices."),
+        ("@last-weak", 0, "Similar: @last-week."),
         ("@elsewhere", 0, "There is no saved filter @elsewhere. To search"),
     ],
 )

@@ -64,7 +64,7 @@ def test_there_is_a_limit(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(saved_filters, "MAX_FILTERS", 3)
     for number in range(3):
         save_filter(vault, f"n{number}", "from:a")
-    with pytest.raises(UsageError, match="remove one first"):
+    with pytest.raises(UsageError, match="Delete one first"):
         save_filter(vault, "n3", "from:a")
     save_filter(vault, "N2", "from:b")
     assert names(vault) == ["n0", "n1", "N2"]

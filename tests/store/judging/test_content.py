@@ -207,7 +207,7 @@ def test_what_was_not_looked_at_is_not_called_clean() -> None:
     policy = ContentPolicy(banned_names=("*.exe",))
     many = message(*[TEXT] * 1100, part(b"x", 'attachment; filename="run.exe"'))
     [verdict] = content_verdicts(many, policy).verdicts
-    assert (verdict.status, verdict.detail) == (Status.NOT_SCANNED, "there are more parts than what is looked at")
+    assert (verdict.status, verdict.detail) == (Status.NOT_SCANNED, "there are too many parts: not all were read")
     deep = message(TEXT)
     for _ in range(5):
         deep = b"Content-Type: message/rfc822\r\nContent-Transfer-Encoding: base64\r\n\r\n" + base64.encodebytes(deep)

@@ -243,7 +243,7 @@ def test_any_answer_is_a_verdict_or_a_failure_that_was_foreseen(values: dict[str
 async def test_an_answer_that_does_not_end(server: WireServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "ANSWER_LIMIT", 1000)
     server.talk = answering(http(b'{"action": "no action", "x": "' + b"x" * 5000 + b'"}'))
-    assert (await asked(server))[1].why == "rspamd: its answer does not end"
+    assert (await asked(server))[1].why == "rspamd: its answer is too long"
 
 
 async def test_one_that_is_not_there_and_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -271,7 +271,7 @@ async def test_something_else_that_listens_there_is_no_rspamd(server: WireServer
 
     server.talk = smtp
     scanner = Rspamd(server.address)
-    assert "no rspamd" in await scanner.ping()
+    assert "not rspamd" in await scanner.ping()
     await scanner.close()
 
 

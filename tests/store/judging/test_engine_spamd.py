@@ -144,4 +144,4 @@ async def test_something_else_that_listens_there_is_no_spamd(server: WireServer)
         writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
     server.talk = http
-    assert "no spamd" in await Spamd(server.address).ping()
+    assert "not spamd" in await Spamd(server.address).ping()

@@ -176,7 +176,7 @@ async def test_no_more_than_so_many_are_asked_at_once_and_waiting_has_an_end() -
     holders = [asyncio.create_task(scanner.scan(incoming())) for _ in range(2)]
     await asyncio.sleep(0)
     scanner.time_limit = 0.05
-    assert (await scanner.scan(incoming())).why == "scripted is busy: no turn came within 0.05 s"
+    assert (await scanner.scan(incoming())).why == "scripted is busy: no connection was free within 0.05 s"
     assert scanner.state.up
     release.set()
     assert all(result.scanned for result in await asyncio.gather(*holders))

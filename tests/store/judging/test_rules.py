@@ -148,19 +148,19 @@ def test_a_rule_is_kept_whole_and_tidy() -> None:
         ({"name": "a\x1bb"}, "name", "cannot be shown"),
         ({"id": -3}, "id", "between 1"),
         ({"id": 10**9}, "id", "between 1"),
-        ({"senders": ("a b",)}, "senders", "no pattern"),
-        ({"recipients": ("",)}, "recipients", "no pattern"),
-        ({"networks": ("10.0.0.0/40",)}, "networks", "no network"),
-        ({"networks": ("example.com",)}, "networks", "no network"),
-        ({"senders": tuple(f"d{n}.org" for n in range(2001))}, "senders", "at most 2000"),
+        ({"senders": ("a b",)}, "senders", "not a pattern"),
+        ({"recipients": ("",)}, "recipients", "not a pattern"),
+        ({"networks": ("10.0.0.0/40",)}, "networks", "not a network"),
+        ({"networks": ("example.com",)}, "networks", "not a network"),
+        ({"senders": tuple(f"d{n}.org" for n in range(2001))}, "senders", "at most 2,000"),
         ({"actions": {Engine.ANTI_SPAM: {Status.INFECTED: Action.SKIP}}}, "actions.anti-spam", "does not assign"),
         ({"actions": {Engine.ANTI_SPAM: {Status.SPAM: Action.DISINFECT}}}, "actions.anti-spam.spam", "not possible"),
         ({"if_down": {Engine.CONTENT: IfDown.GO_ON}}, "if_down.content", "never down"),
-        ({"content": ContentPolicy(banned_names=("",))}, "content.banned_names", "no name"),
-        ({"content": ContentPolicy(banned_formats=("a\x00",))}, "content.banned_formats", "no format"),
+        ({"content": ContentPolicy(banned_names=("",))}, "content.banned_names", "not a name"),
+        ({"content": ContentPolicy(banned_formats=("a\x00",))}, "content.banned_formats", "not a format"),
         ({"content": ContentPolicy(banned_formats=("exe",))}, "content.banned_formats", "one of executable"),
-        ({"content": ContentPolicy(max_size=-1)}, "content.max_size", "less than 0"),
-        ({"scanners": ("cl amd",)}, "scanners", "no name of a scanner"),
+        ({"content": ContentPolicy(max_size=-1)}, "content.max_size", "negative"),
+        ({"scanners": ("cl amd",)}, "scanners", "not a name of a scanner"),
         ({"id": 1, "senders": ("a.b",)}, "enabled", "no conditions"),
         ({"id": 1, "enabled": False}, "enabled", "always enabled"),
     ],
@@ -175,12 +175,12 @@ def test_what_is_no_rule(wrong: dict[str, Any], field: str, says: str) -> None:
 def test_rules_must_differ_in_number_and_name_and_end_in_default() -> None:
     a, b = Rule(id=2, name="A"), Rule(id=3, name="b")
     assert [rule.id for rule in check_rules([a, b, DEFAULT_RULE])] == [2, 3, 1]
-    with pytest.raises(RuleError, match="number 2"):
+    with pytest.raises(RuleError, match="ID 2"):
         check_rules([a, Rule(id=2, name="c"), DEFAULT_RULE])
     with pytest.raises(RuleError, match="named 'a'"):
         check_rules([a, Rule(id=4, name="a"), DEFAULT_RULE])
     for rules in ([], [a], [DEFAULT_RULE, a]):
-        with pytest.raises(RuleError, match="comes last"):
+        with pytest.raises(RuleError, match="must be last"):
             check_rules(rules)
     with pytest.raises(RuleError, match="at most 500"):
         check_rules([Rule(id=n, name=f"r{n}") for n in range(501, 0, -1)])

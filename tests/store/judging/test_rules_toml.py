@@ -69,33 +69,33 @@ GOOD = '[[rule]]\nname = "first"\n\n# a comment\n[[rule]]\nid = 7\nname = "secon
 @pytest.mark.parametrize(
     ("more", "line", "says"),
     [
-        ("senders = ['a b']", 8, "rule 7 (second): 'a b' is no pattern"),
-        ("senders = 'a.b'", 8, "rule 'second': senders is no list"),
-        ("sender = ['a.b']", 8, "there is no 'sender'"),
-        ("networks = ['10.0.0.0/99']", 8, "no network"),
+        ("senders = ['a b']", 8, "rule 7 (second): 'a b' is not a pattern"),
+        ("senders = 'a.b'", 8, "rule 'second': senders is not a list"),
+        ("sender = ['a.b']", 8, "'sender' is unknown"),
+        ("networks = ['10.0.0.0/99']", 8, "not a network"),
         ("\n\nenabled = 1", 10, "enabled is not true or false"),
-        ("actions.anti-spam.spam = 'delete'", 8, "there is no action 'delete'; there are: skip, disinfect"),
+        ("actions.anti-spam.spam = 'delete'", 8, "the action 'delete' is unknown; use skip, disinfect"),
         ("actions.anti-spam.spam = 'disinfect'", 8, "disinfect is not possible for spam"),
-        ("actions.anti-spam.infected = 'skip'", 8, "there is no status 'infected'; there are: spam, probable-spam"),
-        ("actions.antispam.spam = 'skip'", 8, "there is no engine 'antispam'"),
-        ("actions.anti-spam = 'skip'", 8, "write a status too"),
+        ("actions.anti-spam.infected = 'skip'", 8, "the status 'infected' is unknown; use spam, probable-spam"),
+        ("actions.antispam.spam = 'skip'", 8, "the engine 'antispam' is unknown"),
+        ("actions.anti-spam = 'skip'", 8, "add a status"),
         ("actions = 'skip'", 8, "actions is not a table"),
-        ("[rule.actions.anti-virus]\ninfected = 'skip'\ncorrupted = 'boom'", 10, "there is no action 'boom'"),
-        ("if-down.content = 'go-on'", 8, "there is no engine 'content'; there are: anti-virus, anti-spam"),
-        ("if-down.anti-virus = 'wait'", 8, "there is no choice 'wait'"),
+        ("[rule.actions.anti-virus]\ninfected = 'skip'\ncorrupted = 'boom'", 10, "the action 'boom' is unknown"),
+        ("if-down.content = 'go-on'", 8, "the engine 'content' is unknown; use anti-virus, anti-spam"),
+        ("if-down.anti-virus = 'wait'", 8, "the choice 'wait' is unknown"),
         ("content.max-size = 'huge'", 8, "is not a size"),
-        ("content.max-size = -5", 8, "less than 0"),
+        ("content.max-size = -5", 8, "negative"),
         ("content.max-size = 200", 8, "has no unit"),
         ("content.max-size = '200'", 8, "has no unit"),
         ("content.max-size = true", 8, "is not a size"),
-        ("[rule.content]\nbanned = ['*.exe']", 9, "there is no 'banned'"),
-        ("scanners = ['a b']", 8, "no name of a scanner"),
-        ("[[rule]]\nid = 'x'\nname = 'third'", 9, "its id is no whole number"),
+        ("[rule.content]\nbanned = ['*.exe']", 9, "'banned' is unknown"),
+        ("scanners = ['a b']", 8, "not a name of a scanner"),
+        ("[[rule]]\nid = 'x'\nname = 'third'", 9, "its id is not a whole number"),
         ("[[rule]]\nenabled = true", 8, "it needs a name"),
         ("[[rule]]\nid = 1\nname='Default'\nenabled = false", 11, "always enabled"),
         ("senders = [", 8, "line"),
         ("x = = 1", 8, "invalid value"),
-        ("[rules]", 8, "there is no 'rules'"),
+        ("[rules]", 8, "'rules' is unknown"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_line(more: str, line: int, says: str) -> None:
@@ -152,20 +152,20 @@ def test_lists_are_read_back_as_they_were(lists: AddressLists) -> None:
 
 def test_one_list_has_an_entry_a_line() -> None:
     assert parse_list("# ours\n a.org # why\n\n*@b.org\n") == ("a.org", "*@b.org")
-    with pytest.raises(RuleError, match=r"bad.txt, line 3: 'a b' is no pattern"):
+    with pytest.raises(RuleError, match=r"bad.txt, line 3: 'a b' is not a pattern"):
         parse_list("a.org\n\na b", "bad.txt")
 
 
 @pytest.mark.parametrize(
     ("text", "line", "says"),
     [
-        ("black = [\n  'a.org',\n  'b c',\n]", 3, "no pattern"),
+        ("black = [\n  'a.org',\n  'b c',\n]", 3, "not a pattern"),
         ("white = ['*']", 1, "every sender"),
-        ("black = 'a.org'", 1, "no list of texts"),
-        ("grey = []", 1, "there is no 'grey'"),
+        ("black = 'a.org'", 1, "not a list of texts"),
+        ("grey = []", 1, "'grey' is unknown"),
         ("black = []\n[user.nobody]\nblack = []", 2, "not an email address"),
-        ("black = []\n[user.'a@b.c']\nblack = ['x y']", 3, "no pattern"),
-        ("[user.'a@b.c']\ngrey = ['x y']", 2, "there is no 'grey'"),
+        ("black = []\n[user.'a@b.c']\nblack = ['x y']", 3, "not a pattern"),
+        ("[user.'a@b.c']\ngrey = ['x y']", 2, "'grey' is unknown"),
         ("user = 1", 1, "write a user's lists"),
         ("[user]\n'a@b.c' = 1", 2, "write black ="),
     ],

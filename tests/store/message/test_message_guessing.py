@@ -47,8 +47,8 @@ def test_the_charset_is_guessed_where_none_or_no_possible_one_is_declared(
     assert parsed.text.strip() == text
     [problem] = parsed.problems
     assert problem.endswith(f"read as {charset} (a guess)")
-    why = {"": "names no charset", "x-unknown": "says x-unknown, which is no charset"}
-    assert why.get(declared, f"says {declared}, which it is not") in problem
+    why = {"": "names no charset", "x-unknown": "says x-unknown, which is not a charset"}
+    assert why.get(declared, f"says {declared}, which is wrong") in problem
 
 
 @pytest.mark.parametrize(("text", "charset"), _TEXTS, ids=[charset for _, charset in _TEXTS])
@@ -64,7 +64,7 @@ def test_a_charset_in_which_the_text_is_a_mess_is_doubted(text: str, charset: st
     for declared in ("iso-8859-1", "windows-1252"):
         parsed = parse_message(_message(text.encode(charset), f"text/plain; charset={declared}"))
         assert parsed.text.strip() == text
-        assert parsed.problems == [f"a part (text/plain) says {declared}, which it is not; read as {charset} (a guess)"]
+        assert parsed.problems == [f"a part (text/plain) says {declared}, which is wrong; read as {charset} (a guess)"]
 
 
 def test_utf_8_is_recognised_and_told_only_where_another_charset_is_declared() -> None:

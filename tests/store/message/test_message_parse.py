@@ -139,11 +139,11 @@ def test_uuencoded_files_in_text_are_found() -> None:
     [
         (b"Content-Type: multipart/mixed\n\nbody", "without a boundary"),
         (b"Content-Type: multipart/mixed; boundary=x\n\nbody", "is not found"),
-        (b"Content-Type: multipart/mixed; boundary=x\n\n--x\n\nbody", "cut off"),
-        (b"Content-Type: nonsense\n\nbody", "no type"),
+        (b"Content-Type: multipart/mixed; boundary=x\n\n--x\n\nbody", "is truncated"),
+        (b"Content-Type: nonsense\n\nbody", "an invalid Content-Type"),
         (b"Content-Transfer-Encoding: base64\n\nYm9keQ\n", "malformed base64"),
         (b"Content-Transfer-Encoding: rot13\n\nbody", "unknown transfer encoding"),
-        (b"Subject: x\nno field\nbody", "no field"),
+        (b"Subject: x\nno field\nbody", "is not a field"),
     ],
 )
 def test_what_is_malformed_is_told_and_shown(raw: bytes, problem: str) -> None:
@@ -282,7 +282,7 @@ _THREE = _multipart(
     ("broken", "mark"),
     [
         ("read_html", "[This part (text/html) could not be read: "),
-        ("attachment_type", "it could not be read ("),
+        ("attachment_type", "it could not be decoded ("),
         ("links_in_text", "[This part (text/plain) could not be read: "),
     ],
 )
@@ -294,7 +294,7 @@ def test_a_part_that_cannot_be_read_is_marked_and_hides_no_other(
 
     monkeypatch.setattr(parser, broken, fail)
     parsed = parse_message(_THREE)
-    why = "more memory" if isinstance(error, MemoryError) else type(error).__name__
+    why = "memory limit" if isinstance(error, MemoryError) else type(error).__name__
     [attachment] = parsed.attachments
     assert (attachment.name, attachment.size) == ("third.bin", 4)
     assert attachment.sha256 == hashlib.sha256(b"data").digest()
@@ -314,7 +314,7 @@ def test_parts_that_cannot_be_told_apart_are_shown_as_one_text(monkeypatch: pyte
     parsed = parse_message(_THREE)
     assert "first" in parsed.text
     assert "fourth" in parsed.text
-    assert any("could not be told apart (IndexError)" in problem for problem in parsed.problems)
+    assert any("could not be split into parts (IndexError)" in problem for problem in parsed.problems)
 
 
 def test_a_field_that_cannot_be_decoded_is_shown_as_it_stands(monkeypatch: pytest.MonkeyPatch) -> None:

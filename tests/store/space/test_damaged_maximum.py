@@ -40,7 +40,7 @@ def test_a_put_goes_on_by_the_maximum_that_this_process_knew(any_vault: Vault) -
     ids = fill(any_vault, 3)
     assert any_vault.ids() == list(range(ids[-1] - 4, ids[-1] + 1))
     known = last_known(any_vault)
-    assert known is not None and known.max_bytes == FIVE.max_size and "are removed beyond" in str(known)
+    assert known is not None and known.max_bytes == FIVE.max_size and "the oldest copies are removed" in str(known)
 
 
 def test_a_put_goes_on_by_a_former_version_that_verifies(any_vault: Vault, open_again: Callable[[], Vault]) -> None:
@@ -77,7 +77,7 @@ def test_a_put_removes_nothing_where_no_maximum_is_known(any_vault: Vault, open_
     assert again.count().messages == 9
     assert rotate(again).removed == 0
     known = last_known(again)
-    assert known is not None and known.max_bytes is None and "no copy is removed" in str(known)
+    assert known is not None and known.max_bytes is None and "no copies are removed" in str(known)
     full = usage(again)
     assert (full.messages, full.max_bytes, full.free_bytes) == (9, 0, 0) and full.used_bytes
     assert forecast(again).reaches_oldest_at is None

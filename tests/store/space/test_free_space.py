@@ -380,7 +380,7 @@ def test_a_damaged_state_begins_anew(any_vault: Vault, look: Callable[..., Told]
     table = any_vault.models.Configuration
     table.update(sealed=b"x" * 80).where(table.name == "free-space-notice").execute()
     assert look() is Told.SENT and look() is Told.ALREADY and len(relay.sent) == 2
-    assert actions(any_vault)[-2:] == ["free space notification begun anew", "administrator notified"]
+    assert actions(any_vault)[-2:] == ["free space notification reset", "administrator notified"]
     assert any_vault.delete(any_vault.ids()).deleted
 
 

@@ -80,7 +80,7 @@ def test_an_act_that_somebody_took_back_meanwhile(any_vault: Vault, open_again: 
     plan = next_plan(any_vault, ME)
     assert plan is not None
     z(open_again())
-    assert carry_out(any_vault, plan, operator=ME) == ((), ("it was taken back already",))
+    assert carry_out(any_vault, plan, operator=ME) == ((), ("it was undone already",))
     assert read_lists(any_vault).black == ("mine.example",)
 
 
@@ -89,7 +89,7 @@ def test_what_others_changed_since_stays_and_is_named(any_vault: Vault) -> None:
     set_settings(any_vault, COLLEAGUE, administrator="b@corp.example")
     assert z(any_vault) == (
         ("lock_after: 5 minutes -> off",),
-        ("administrator stays as it is: it was changed again since",),
+        ("administrator stays as it is: it was changed again later",),
     )
     assert read_settings(any_vault).administrator == "b@corp.example"
 
@@ -172,8 +172,8 @@ def test_the_trail_names_what_was_taken_back(any_vault: Vault) -> None:
     z(any_vault)
     newest = events(any_vault, 1)[0]
     assert (newest.undoes, newest.operator) == (act.number, ME)
-    assert newest.detail == "taken back: black list of the organisation: removed mine.example"
+    assert newest.detail == "undone: black list of the organisation: removed mine.example"
     z(any_vault, again=True)
     newest = events(any_vault, 1)[0]
     assert newest.undoes == -act.number
-    assert newest.detail == "done again: black list of the organisation: added mine.example"
+    assert newest.detail == "redone: black list of the organisation: added mine.example"

@@ -37,14 +37,14 @@ def test_twice_goes_one_further_and_it_is_done_again(any_vault: Vault, open_agai
     delete_copies(any_vault, ids[250:260], operator=COLLEAGUE)
     delete_copies(any_vault, ids[260:], operator=ME)
     vault = open_again()
-    assert z(vault) == Told(("40 copies back from the bin",))
+    assert z(vault) == Told(("40 copies brought back from the bin",))
     assert any_vault.ids() == ids[260:]
-    assert z(vault) == Told(("250 copies back from the bin",))
+    assert z(vault) == Told(("250 copies brought back from the bin",))
     assert any_vault.ids() == ids[:250] + ids[260:]
     assert next_plan(vault, ME) is None
-    assert z(vault, again=True) == Told(("250 copies into the bin again",))
+    assert z(vault, again=True) == Told(("250 copies moved to the bin again",))
     assert any_vault.ids() == ids[260:]
-    assert z(vault) == Told(("250 copies back from the bin",))
+    assert z(vault) == Told(("250 copies brought back from the bin",))
     assert any_vault.ids() == ids[:250] + ids[260:]
     assert check(any_vault).broken == []
 
@@ -58,20 +58,20 @@ def test_what_does_not_come_back_is_told_before_and_after(any_vault: Vault) -> N
     plan = next_plan(any_vault, ME)
     assert plan is not None and plan.what == "6 message copies deleted"
     assert plan.told == Told(
-        ("2 copies back from the bin",),
+        ("2 copies brought back from the bin",),
         (
             "2 copies are in Backup already",
-            "1 copy is deleted again since, by another act",
-            "1 copy is gone for good: Backup was full, its time was over, or it was deleted from the bin",
+            "1 copy is deleted again by a later act",
+            "1 copy is gone for good: rotated out, expired in the bin, or deleted from it",
         ),
     )
     empty_bin(any_vault, ids[4:5], operator=COLLEAGUE)
     told = carry_out(any_vault, plan, operator=ME)
-    assert told.does == ("1 copy back from the bin",)
+    assert told.does == ("1 copy brought back from the bin",)
     assert any(each.startswith("2 copies are gone for good") for each in told.does_not)
     assert any_vault.ids() == [ids[1], ids[2], ids[5]]
     newest = events(any_vault, 1)[0]
-    assert newest.undoes == plan.act.number and newest.detail.startswith("delete into the bin: 1 copy back")
+    assert newest.undoes == plan.act.number and newest.detail.startswith("delete into the bin: 1 copy brought back")
     assert check(any_vault).broken == []
 
 
@@ -81,7 +81,7 @@ def test_what_is_gone_for_good_is_passed_over(any_vault: Vault) -> None:
     delete_copies(any_vault, ids[1:2], operator=ME, for_good=True)
     delete_copies(any_vault, ids[2:], operator=ME)
     empty_bin(any_vault, ids[2:], operator=ME)
-    assert z(any_vault) == Told(("1 copy back from the bin",))
+    assert z(any_vault) == Told(("1 copy brought back from the bin",))
     assert any_vault.ids() == ids[:1]
     assert next_plan(any_vault, ME) is None
 
@@ -94,8 +94,8 @@ def test_what_was_cancelled_goes_on_with_the_next(any_vault: Vault) -> None:
     told = carry_out(any_vault, plan, operator=ME, cancelled=lambda: bool(any_vault.ids()))
     came = len(any_vault.ids())
     assert 0 < came < 1500
-    assert told.does_not == (f"{1500 - came:,} copies are not reached: it was cancelled",)
-    assert z(any_vault).does == (f"{1500 - came:,} copies back from the bin",)
+    assert told.does_not == (f"{1500 - came:,} copies are left as before: the task was cancelled",)
+    assert z(any_vault).does == (f"{1500 - came:,} copies brought back from the bin",)
     assert any_vault.ids() == ids
 
 
@@ -121,8 +121,8 @@ def test_deleting_again_that_was_cancelled_goes_on_with_the_next(any_vault: Vaul
     told = carry_out(any_vault, plan, operator=ME, cancelled=lambda: bool(any_vault.bin.ids()))
     went = len(any_vault.bin.ids())
     assert 0 < went < 1500
-    assert told.does_not == (f"{1500 - went:,} copies are not reached: it was cancelled",)
-    assert z(any_vault, again=True).does == (f"{1500 - went:,} copies into the bin again",)
+    assert told.does_not == (f"{1500 - went:,} copies are left as before: the task was cancelled",)
+    assert z(any_vault, again=True).does == (f"{1500 - went:,} copies moved to the bin again",)
     assert any_vault.ids() == []
     assert z(any_vault).does
 
@@ -140,10 +140,10 @@ def test_two_consoles_at_the_same_moment(any_vault: Vault, open_again: Callable[
             both.append(carry_out(other, second, operator=ME))
 
     both.append(carry_out(any_vault, first, operator=ME, progress=meanwhile))
-    assert both[0] == Told(("350 copies back from the bin",), ("250 copies are in Backup already",))
-    assert both[1] == Told(("250 copies back from the bin",), ("350 copies are in Backup already",))
+    assert both[0] == Told(("350 copies brought back from the bin",), ("250 copies are in Backup already",))
+    assert both[1] == Told(("250 copies brought back from the bin",), ("350 copies are in Backup already",))
     assert any_vault.ids() == ids and next_plan(other, ME) is None
-    assert carry_out(other, second, operator=ME) == Told((), ("it was taken back already",))
+    assert carry_out(other, second, operator=ME) == Told((), ("it was undone already",))
     assert check(any_vault).broken == []
 
 
@@ -159,8 +159,8 @@ def test_what_another_console_still_deletes_can_be_taken_back_further(
             said.append(z(other))
 
     delete_copies(any_vault, ids, operator=ME, progress=meanwhile)
-    assert said[0].does == ("250 copies back from the bin",)
-    assert z(any_vault).does == ("350 copies back from the bin",)
+    assert said[0].does == ("250 copies brought back from the bin",)
+    assert z(any_vault).does == ("350 copies brought back from the bin",)
     assert any_vault.ids() == ids and next_plan(any_vault, ME) is None
     assert check(any_vault).broken == []
 
@@ -177,7 +177,7 @@ def test_deleted_from_the_bin_in_the_midst_of_it(any_vault: Vault, open_again: C
     plan = next_plan(any_vault, ME)
     assert plan is not None
     told = carry_out(any_vault, plan, operator=ME, progress=meanwhile)
-    assert told.does == ("250 copies back from the bin",)
+    assert told.does == ("250 copies brought back from the bin",)
     assert len(told.does_not) == 1 and told.does_not[0].startswith("350 copies are gone for good")
     assert any_vault.ids() == ids[:250]
     assert check(any_vault).broken == []
@@ -193,10 +193,10 @@ def test_what_a_delivery_keeps_is_not_deleted_again_and_that_is_told_before(any_
     plan = next_plan(any_vault, ME, again=True)
     assert plan is not None
     assert plan.told == Told(
-        ("1 copy into the bin again",), ("2 copies are kept in Backup by a delivery that is not finished",)
+        ("1 copy moved to the bin again",), ("2 copies are kept in Backup because of an unfinished delivery",)
     )
     told = carry_out(any_vault, plan, operator=ME)
-    assert told == Told(("1 copy into the bin again",), plan.told.does_not)
+    assert told == Told(("1 copy moved to the bin again",), plan.told.does_not)
     assert any_vault.ids() == ids[:2]
     z(any_vault)
     release(any_vault, ids[2:], original=True, operator=COLLEAGUE)

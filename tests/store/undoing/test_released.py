@@ -82,7 +82,7 @@ def test_who_has_it_keeps_it_and_that_is_said(any_vault: Vault) -> None:
     assert told.does_not == (f"delivery {ids[0]}-{ids[1]}: it was sent",)
     assert states(any_vault, ids) == [State.SENT, State.SENT, State.CANCELLED, State.CANCELLED]
     newest = events(any_vault, 1)[0]
-    assert newest.undoes and newest.detail == f"taken back: {told.does[0]}; {told.does_not[0]}"
+    assert newest.undoes and newest.detail == f"undone: {told.does[0]}; {told.does_not[0]}"
 
 
 def test_where_all_was_sent_nothing_is_named(any_vault: Vault) -> None:
@@ -110,7 +110,7 @@ def test_what_was_cancelled_goes_on_with_the_next(any_vault: Vault) -> None:
         done = states(any_vault, ids).count(state)
         assert 0 < done < 60
         left = f"{ids[done]}-{ids[-1]}"
-        assert told.does_not == (f"delivery {left}: it was not reached, for it was cancelled",)
+        assert told.does_not == (f"delivery {left}: left as before: the task was cancelled",)
         plan = next_plan(any_vault, ME, again=again)
         assert plan is not None and carry_out(any_vault, plan, operator=ME).does
         assert set(states(any_vault, ids)) == {state}
@@ -125,7 +125,7 @@ def test_what_cannot_be_sent_again_is_told_before(any_vault: Vault) -> None:
     [other] = release(any_vault, copies[1:2], original=True, operator="a colleague").queued
     plan = next_plan(any_vault, ME, again=True)
     assert plan is not None
-    assert plan.told.does == (f"delivery {ids[2]} is sent after all, at once",)
+    assert plan.told.does == (f"delivery {ids[2]} is sent now after all",)
     assert plan.told.does_not == (
         f"delivery {ids[1]}: Delivery {ids[1]} has nobody left to send to: a@x.example waits in delivery {other}.",
         f"delivery {ids[0]}: its message copy is no longer in Backup",

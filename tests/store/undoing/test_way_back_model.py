@@ -283,7 +283,7 @@ class WayBack(RuleBasedStateMachine):
         told = carry_out(self.vaults[which], plan, operator=operator)
         self.take_in(("redo" if again else "undo", operator, None), expected)
         if number not in old[again]:
-            assert told == Told((), (f"it was {'done again' if again else 'taken back'} already",))
+            assert told == Told((), (f"it was {'redone' if again else 'undone'} already",))
         self.hold_against(told, expected)
         new = [each for each in self.model.stacks[operator][0] if each not in (*old[0], *old[1])]
         if expected:

@@ -27,7 +27,7 @@ def test_it_is_left_out_unless_it_is_asked_for(run: Run, tmp_path: Path) -> None
     assert done.code == 1 and f"{why}: give --lookalikes to deliver it all the same" in done.err
     assert run("queue", "--json").json == []
     done = run(*order, "--dry-run", "--lookalikes")
-    assert done.code == 1 and f"▲ Copy 1 goes all the same: {why}." in done.out
+    assert done.code == 1 and f"▲ Copy 1 is delivered anyway: {why}." in done.out
     assert run(*order, "--lookalikes").code == 0
     assert [each["copy_id"] for each in run("queue", "--json").json] == [1]
 

@@ -38,7 +38,7 @@ def offering(**extensions: str) -> Hello:
 def test_nothing_is_queued_and_the_same_is_said_as_is_done(filled: Run) -> None:
     filled("settings", "set", "relay=smtp://127.0.0.1:9", "allow_infected=yes")
     done = filled("deliver", "--all", "--original", "--dry-run")
-    assert done.code == 1 and "▲ Nothing would be sent." in done.out and "without" not in done.out
+    assert done.code == 1 and "▲ Nothing will be sent." in done.out and "without" not in done.out
     assert "Left out: 3 copies (3 with addresses in its header only)." in done.out
     assert done.err.count("the addresses of its header were not asked for") == 3
     done = filled("deliver", 1, "--also", "it@corp.example", "--dry-run", "--json")
@@ -93,17 +93,17 @@ def test_who_is_left_out_and_why() -> None:
     assert said(found)[0] == "1 of 8 copies go to 2 addresses."
     assert said(found)[1] == (
         "Left out: 7 copies (2 infected, 1 with addresses in its header only, 1 without a recipient, 1 damaged, "
-        "1 no longer in Backup, 1 already with everybody); 4 addresses (1 has it already, 1 waits for it, "
+        "1 no longer in Backup, 1 already delivered or queued); 4 addresses (1 has it already, 1 waits for it, "
         "1 in the header only, 1 may have it)."
     )
 
 
 def test_the_relay() -> None:
-    assert f"This host sends to {RELAY}, which has not been asked yet what it takes." in said(preflight())
-    assert f"This host sends to {RELAY}, which is being asked what it takes." in said(preflight(), asking=True)
+    assert f"This host sends to {RELAY}, which has not been asked yet what it accepts." in said(preflight())
+    assert f"This host sends to {RELAY}, which is being asked what it accepts." in said(preflight(), asking=True)
     found = preflight(hello=offering(), gateway="mx1")
     assert f"The gateway mx1 sends to {RELAY}, which answered 2 minutes ago." in said(found)
-    assert said(found, asking=True)[1].endswith("It is being asked anew.")
+    assert said(found, asking=True)[1].endswith("It is being asked again.")
     problem = preflight(hello=Hello(RELAY, "Connection refused."))
     assert f"▲ This host sends to {RELAY}, which did not answer 2 minutes ago: Connection refused." == said(problem)[0]
     assert said(preflight(unheard="it was altered"))[0].startswith("▲ This host sends")
@@ -114,7 +114,7 @@ def test_the_relay() -> None:
     [
         (0, "just now"),
         (-60_000, "just now"),
-        (-60_001, "at a time that lies ahead: a clock is wrong"),
+        (-60_001, "in the future (a clock is wrong)"),
         (60_000, "1 minute ago"),
         (7_200_000, "2 hours ago"),
         (86_400_000 * 3, "3 days ago"),
@@ -126,9 +126,9 @@ def test_an_age(passed: int, words: str) -> None:
 
 def test_what_the_relay_takes() -> None:
     assert "It is 2 KB." in said(preflight())
-    assert "It is 2 KB; the relay takes 10 KB." in said(preflight(hello=offering(size="10240")))
-    assert "It is 2 KB; the relay names no limit." in said(preflight(hello=offering()))
-    assert "▲ 1 copy is larger than the 1 KB that the relay takes, and would fail." in said(
+    assert "It is 2 KB; the relay accepts 10 KB." in said(preflight(hello=offering(size="10240")))
+    assert "It is 2 KB; the relay states no limit." in said(preflight(hello=offering()))
+    assert "▲ 1 copy is larger than the 1 KB that the relay accepts, and would fail." in said(
         preflight(hello=offering(size="1024"))
     )
     assert "8BITMIME: not known yet. SMTPUTF8: not needed." in said(preflight())
@@ -166,18 +166,18 @@ def test_dkim() -> None:
         found = said(preflight(), {1: Content(10, False, ("Bcc",), (), signed, **fields)})
         return [each for each in found if "DKIM" in each]
 
-    assert of() == ["DKIM: it is not signed."] and of(problem="damaged") == []
+    assert of() == ["DKIM: the message is not signed."] and of(problem="damaged") == []
     assert not [each for each in said(preflight(), {1: Content(10)}) if "DKIM" in each]
     holding = BodyHash("x.example", Holds.YES, frozenset((b"from", b"bcc")))
     assert of(holding) == [
-        "▲ DKIM: x.example signed fields that are taken off: bcc.",
+        "▲ DKIM: x.example signed fields that are removed: bcc.",
         "DKIM: the body hash of x.example holds.",
     ]
     assert of(BodyHash("\x1b", Holds.NO)) == [
-        "▲ DKIM: the body hash of ␛ does not hold: the body was changed before it came to Backup."
+        "▲ DKIM: the body hash of ␛ does not match: the body was changed before the message reached Backup."
     ]
     assert of(BodyHash("", Holds.UNKNOWN)) == [
-        "DKIM: a signature of an unknown domain has a form that is not verified here."
+        "DKIM: a signature of an unknown domain is of a kind that Mailhold does not check."
     ]
     assert of(BodyHash("x.example", Holds.YES, partial=True)) == [
         "DKIM: the hash of a part of the body of x.example holds."
@@ -190,8 +190,10 @@ def test_what_would_fail_and_what_gets_no_marker() -> None:
     several = {each: Going(("a@x.example",), 10, 0) for each in (1, 2, 3)}
     contents = {1: Content(problem="it is damaged."), 2: Content(problem="it is damaged."), 3: Content(unmarked="x")}
     found = said(preflight(several), contents)
-    assert found[0] == "▲ Copy 1 would fail: it is damaged. And 1 more like it."
-    assert "1 copy gets no marker, and is judged again where the relay leads back through intake." in found
+    assert found[0] == "▲ Copy 1 would fail: it is damaged. And 1 more like this."
+    assert (
+        "1 copy gets no release marker and is judged again if the relay routes mail back through the gateway." in found
+    )
 
 
 def test_lines_tell_problems_by_their_sign() -> None:
@@ -200,13 +202,13 @@ def test_lines_tell_problems_by_their_sign() -> None:
 
 def test_it_says_whether_the_release_can_be_called_back() -> None:
     two = {number: Going(("a@x.example",), 2048, 0) for number in (1, 2)}
-    assert "Held for 15 s: until then undo (z) calls it back." in said(preflight(hold=15_000))
-    assert "Held for 5 min: until then undo (z) calls them back." in said(preflight(two, hold=300_000))
-    assert "It goes out at once: nothing calls it back." in said(preflight())
-    assert "They go out at once: nothing calls them back." in said(preflight(two))
+    assert "Held for 15 s: until then undo (z) can call it back." in said(preflight(hold=15_000))
+    assert "Held for 5 min: until then undo (z) can call them back." in said(preflight(two, hold=300_000))
+    assert "It is sent at once and cannot be called back." in said(preflight())
+    assert "They are sent at once and cannot be called back." in said(preflight(two))
 
 
 def test_the_hold_is_that_of_the_release(filled: Run) -> None:
     filled("settings", "set", "relay=smtp://127.0.0.1:9", "allow_infected=yes", "hold=20")
     done = filled("deliver", 1, "--also", "it@corp.example", "--dry-run")
-    assert "Held for 20 s: until then undo (z) calls it back." in done.out
+    assert "Held for 20 s: until then undo (z) can call it back." in done.out

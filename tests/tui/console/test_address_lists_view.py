@@ -58,7 +58,7 @@ async def test_nothing_listed_says_so(vault):
         await settle(pilot)
         assert screen_text(app).startswith("No sender is listed yet.")
         await press(pilot, "d", "slash")
-        assert app.notices == ["There is no entry.", "There is no entry."]
+        assert app.notices == ["No entry is selected.", "No entry is selected."]
 
 
 async def test_entries_are_added_by_keyboard_alone(app, vault):
@@ -88,7 +88,7 @@ async def test_adding_begins_with_the_list_at_the_cursor(app, vault):
         await press(pilot, "G", "a", *"x.example", "enter")
         assert read_lists(vault).user_white["zoë@corp.example"] == ("shop.example", "x.example")
         await press(pilot, "a", *"X.example", "enter")
-        assert app.notices[-1] == "The white list of zoë@corp.example has that already"
+        assert app.notices[-1] == "The white list of zoë@corp.example already has it"
 
 
 async def test_removing_asks_first(app, vault):

@@ -288,7 +288,7 @@ async def test_long_work_can_be_cancelled_half_way(
         assert "cancelling" in "\n".join(lines(app))
         go_on.set()
         await settle(pilot)
-        assert notice(app) == "△ Cancelled: 10 of 20 were deleted, 10 were not reached"
+        assert notice(app) == "△ Cancelled: 10 of 20 were deleted, 10 were left as before"
         assert vault.count().messages == 10
         assert the_list(app).marks.count == 10
 

@@ -252,7 +252,7 @@ async def test_marked_copies_come_back_and_the_rest_stays(console: MailholdApp, 
         await press(pilot, "escape", "asterisk")
         await until(pilot, "● 52 of 52")
         await press(pilot, "u", "enter")
-        await until(pilot, "Nothing of this act is in the bin any more.")
+        await until(pilot, "No copies of this act are in the bin any more.")
         await press(pilot, "u")
         await until(pilot, "△ Nothing of this act")
 
@@ -279,7 +279,7 @@ async def test_what_others_take_of_the_marks_is_said_and_nothing_else_is_taken(c
         console.store_changed()
         await until(pilot, "2 marked are gone")
         await press(pilot, "u")
-        await until(pilot, "The copies that were marked are not in the bin any more:")
+        await until(pilot, "The marked copies are no longer in the bin.")
         await press(pilot, "j", "u", "enter")
         await until(pilot, "Message copy has been brought back")
         assert vault.present([57, 58]) == {57}
@@ -292,7 +292,7 @@ async def test_what_somebody_else_took_while_the_window_was_open_is_named(consol
         bring_back(vault, [70], operator="eve")
         empty_bin(vault, [72], operator="eve")
         await press(pilot, "enter")
-        await until(pilot, "1 copy brought back, 2 were not", "it is not in the bin but in Backup", "gone for good")
+        await until(pilot, "1 copy brought back, 2 were not", "it is in Backup already", "gone for good")
         assert vault.present([70, 72, 80]) == {70, 80}
 
 
@@ -408,7 +408,7 @@ async def test_without_a_bin_the_number_is_typed_and_nothing_comes_back(console:
     async with console.run_test(size=(80, 24)) as pilot:
         await until(pilot, "62 copies")
         await press(pilot, "d")
-        assert console.screen.question.endswith("What is deleted cannot be brought back.")
+        assert console.screen.question.endswith("This cannot be undone.")
         await press(pilot, "enter")
         assert isinstance(console.screen, ConfirmDialog)
         await press(pilot, "1", "enter")

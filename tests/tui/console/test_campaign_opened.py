@@ -257,7 +257,7 @@ async def test_a_copy_that_is_gone_cannot_be_compared_and_that_is_said(console: 
         await opened(pilot, one.id)
         console.vault.delete([typical_copy(one)])
         await press(pilot, "right_square_bracket")
-        await until(pilot, "One of the two copies is not in Backup any more.")
+        await until(pilot, "One of the two copies is no longer in Backup.")
         assert isinstance(console.main.places.page, CompareView)
 
 
@@ -276,7 +276,7 @@ async def test_peeling_off_asks_and_takes_the_copies_out_for_good(console: Mailh
         await press(pilot, "escape")
         assert not read_marks(vault)[0].peeled
         await press(pilot, "p", "enter")
-        await until(pilot, f"1 copy peeled off campaign {one.id}; z takes it back")
+        await until(pilot, f"1 copy peeled off campaign {one.id}; z undoes this")
         [peeled] = read_marks(vault)[0].peeled
         assert peeled.campaign == one.id and peeled.copies == (fine,) and peeled.stays == typical_copy(one, {fine})
         assert events(vault)[0].operator == "ada"
@@ -323,7 +323,7 @@ async def test_names_owners_states_and_notes_are_written_and_told(console: Mailh
         await press(pilot, *"Invoices", "enter")
         await until(pilot, "is called Invoices now")
         await press(pilot, "n", *"mine", "enter")
-        await until(pilot, f"Noted on campaign {one.id}")
+        await until(pilot, f"Note on campaign {one.id} saved")
         await press(pilot, "o", "enter")
         await until(pilot, f"Campaign {one.id} is yours now")
         assert said() == marks.Mark(one.id, "Invoices", "ada", State.OPEN, "mine")
@@ -343,7 +343,7 @@ async def test_a_name_that_is_too_long_stays_in_its_window(console: MailholdApp,
         await press(pilot, "e")
         console.screen.query_one("#text").value = "x" * 61
         await press(pilot, "enter")
-        await until(pilot, "Write at most 60 characters; these are 61.")
+        await until(pilot, "At most 60 characters are possible; this has 61.")
         assert isinstance(console.screen, CampaignTextDialog) and not read_marks(vault)[0].marks
 
 
@@ -386,7 +386,7 @@ async def test_marked_campaigns_are_joined_to_the_eldest_and_parted_again(consol
         joined = console.catalogue.standing.campaign(young)
         assert joined is not None and joined.id == old and young in joined.parts
         await press(pilot, "ctrl+t", "g", "m")
-        assert f"Take campaign {young} out of" in console.screen.question
+        assert f"Separate campaign {young} from" in console.screen.question
         await press(pilot, "enter")
         await until(pilot, f"Campaign {young} stands alone again")
         assert read_marks(vault)[0].of(young).into == 0
@@ -505,7 +505,7 @@ async def test_a_campaign_that_is_gone_says_so(console: MailholdApp, vault: Vaul
         await opened(pilot, one.id)
         vault.delete([*one.copies, *(each.copy for each in one.odd)])
         await poll(pilot)
-        await until(pilot, "Nothing of this campaign is in Backup any more.")
+        await until(pilot, "No copies of this campaign are in Backup any more.")
         await press(pilot, "d", "p", "right_square_bracket")
         await press(pilot, "escape")
         assert isinstance(console.main.places.page, CampaignsView)

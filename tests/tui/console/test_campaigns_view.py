@@ -138,9 +138,9 @@ def test_what_speaks_against_is_said() -> None:
     said = " ".join(words for words, _ in detail.against(row))
     for words in (
         "answer messages",
-        "2 odd copies, in no act: known sender 2",
+        "2 odd copies, left out of every act: known sender 2",
         "400 copies outside",
-        "1 copy of it fit at less than 75 %, the least at 71 %",
+        "1 copy fit below 75 %, the worst at 71 %",
         "2 Massmail",
     ):
         assert words in said
@@ -166,7 +166,7 @@ def test_what_nobody_would_guess_is_told_truly() -> None:
     assert "nobody here wrote to one of 3,000 of its 41,012 senders" in shown
     warned = told(4485, 3, 1, 12)
     assert "▲ 3 of its 4,485 senders were written to from here" in warned
-    assert "▲ mail of 1 sender was let through before" in warned and "▲ 12 copies were delivered" in warned
+    assert "▲ mail from 1 sender was let through before" in warned and "▲ 12 copies were delivered" in warned
     assert "nobody here" not in warned and "none was" not in warned
 
 
@@ -270,4 +270,4 @@ async def test_a_store_in_which_none_were_looked_for_says_so(any_vault: Vault) -
     async with console.run_test(size=(80, 24)) as pilot:
         await settle(pilot)
         await pilot.press("8")
-        await until(pilot, "Campaigns were not looked for yet.", "In no campaign: 7 copies")
+        await until(pilot, "Campaigns have not been searched for yet.", "In no campaign: 7 copies")

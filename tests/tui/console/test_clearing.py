@@ -66,7 +66,7 @@ async def test_enter_deletes_what_fits_and_z_brings_it_back(console: MailholdApp
             "Delete 20 message copies in 1 campaign from Backup?",
             "2 stay: 2 odd.",
             "least 71 %: ] shows it",
-            "still arriving in 1 campaign: what comes after",
+            "still arriving in 1 campaign: copies after",
             "They go to the bin until",
         )
         assert vault.ids() == ids
@@ -131,7 +131,7 @@ async def test_without_a_bin_the_number_must_be_typed(console: MailholdApp, vaul
     change_settings(vault, replace(read_settings(vault), bin_days=0))
     async with console.run_test(size=(80, 24)) as pilot:
         await opened(pilot, 1)
-        await until_shown(pilot, "What is deleted cannot be brought back.", "Type 20 to delete")
+        await until_shown(pilot, "This cannot be undone.", "Type 20 to delete")
         await pilot.press("enter")
         assert vault.ids() == ids
         await pilot.press("2", "0", "enter")
@@ -145,9 +145,9 @@ async def test_where_all_stay_no_window_asks(console: MailholdApp, vault: Vault,
     peel(vault, 9, ids[22:23], ids[0])
     async with console.run_test(size=(120, 24)) as pilot:
         await opened(pilot, 2)
-        await until_shown(pilot, "Nothing to delete: 8 stay: 8 that were taken out.")
+        await until_shown(pilot, "Nothing to delete: 8 copies stay: 8 peeled off.")
         await opened(pilot, 77)
-        await until_shown(pilot, "There is no campaign to delete.")
+        await until_shown(pilot, "No campaign is selected.")
     assert vault.ids() == ids
 
 
@@ -215,7 +215,7 @@ def test_the_numbers_of_the_lines_add_up(
     assert all(number != 0 for number in said.values())
     for parts in (
         ("condemned by an engine", "condemned by no engine"),
-        ("senders nobody here wrote to", "senders somebody wrote to", "not known if anyone wrote"),
+        ("senders nobody here wrote to", "senders someone wrote to", "not known if anyone wrote"),
         ("never delivered, not queued", "delivered before"),
         ("fit their campaign",),
     ):
@@ -229,5 +229,5 @@ def test_an_owner_is_shown_safely_and_the_own_campaigns_are_not_told() -> None:
 
 
 def test_one_is_one() -> None:
-    assert stay_words(Stay(peeled=1)) == "1 stays: 1 that was taken out."
-    assert gone_words(1) == "1 copy is not in Backup any more." and stay_words(Stay()) == gone_words(0) == ""
+    assert stay_words(Stay(peeled=1)) == "1 copy stays: 1 peeled off."
+    assert gone_words(1) == "1 copy is no longer in Backup." and stay_words(Stay()) == gone_words(0) == ""

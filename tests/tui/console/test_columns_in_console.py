@@ -105,12 +105,12 @@ async def test_copies_without_traits_are_told(console: MailholdApp, vault: Vault
     async with console.run_test(size=(140, 30)) as pilot:
         await settle(pilot)
         await pilot.press("slash", *"link:evil", "enter")
-        await until(pilot, lambda: "1 shown of 4" in counts(console) and "2 not looked at" in counts(console))
+        await until(pilot, lambda: "1 shown of 4" in counts(console) and "2 not indexed" in counts(console))
         await pilot.press("slash", *".org", "enter")
         await until(pilot, lambda: any("2 copies have no traits yet" in line for line in lines(console)))
         write_traits(vault, {ids[2]: Beside(links=("evil.org",)), ids[3]: Beside()})
         await until(pilot, lambda: "1 shown of 4" in counts(console))
-        assert "not looked at" not in counts(console)
+        assert "not indexed" not in counts(console)
 
 
 async def test_a_list_of_a_campaign_follows_the_campaigns(

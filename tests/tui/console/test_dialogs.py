@@ -92,7 +92,7 @@ async def test_the_key_that_asked_does_not_answer():
         (DeleteDialog(3, odd=1, known=2), "Among them: 1 copy odd in its campaign, 2 copies of known senders."),
         (DeleteDialog(1, odd=1, known=1), "It is odd in its campaign and its sender is known."),
         (DeleteDialog(1, known=1), "▲ Its sender is known."),
-        (DeleteDialog(2), "What is deleted cannot be brought back."),
+        (DeleteDialog(2), "This cannot be undone."),
     ],
 )
 async def test_delete_names_the_count(dialog, words):
@@ -122,7 +122,7 @@ async def test_with_a_bin_it_is_cancelled(keys):
             "Delete 1,204 message copies from Backup? They go to the bin, which keeps them until 2 Dec, or about 30 "
             "hours at this rate. z brings them back.",
         ),
-        (DeleteDialog(2), "What is deleted cannot be brought back."),
+        (DeleteDialog(2), "This cannot be undone."),
     ],
 )
 async def test_delete_says_where_the_copies_go_and_until_when(dialog, words):
@@ -148,7 +148,7 @@ async def test_nobody_is_chosen_at_first_and_enter_says_so():
     app = DialogApp(DeliverDialog(RECIPIENTS, copies=1))
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.pause()
-        assert text_of(app, "#count") == "1 copy to nobody yet"
+        assert text_of(app, "#count") == "1 copy, no recipients selected"
         await pilot.press("enter")
         assert app.answer is NOTHING
         assert "at least one of the two check boxes" in text_of(app, "#dialog-error")

@@ -90,7 +90,7 @@ async def test_an_empty_list_does_not_say_that_nothing_matches_a_filter_that_can
         await pilot.press("space", *"frm:x")
         await settle(pilot)
         assert "No message copy matches" not in "\n".join(lines(app))
-        assert "Empty: the filter cannot be read." in "\n".join(lines(app))
+        assert "The list is empty because the filter is invalid." in "\n".join(lines(app))
         await pilot.press(*["backspace"] * 6)
         await settle(pilot)
         assert "No message copy matches the filter" in "\n".join(lines(app))
@@ -219,7 +219,7 @@ async def test_unmarking_by_query_leaves_the_other_marks(vault: Vault) -> None:
         assert set(marks.chosen().ids()) == kept and 0 < marks.count < 40
         await pilot.press("U", *"scan:content", "enter")
         await settle(pilot)
-        assert "None of the copies that match was marked." in "\n".join(lines(app))
+        assert "None of the matching copies was marked." in "\n".join(lines(app))
         assert set(marks.chosen().ids()) == kept
         await pilot.press("T", *"scan:content", "enter")
         await settle(pilot)

@@ -66,7 +66,7 @@ def test_a_damaged_delivery_is_counted_and_hides_no_other(any_vault: Vault, ids:
         and facts.outcomes == {ids[0]: Delivered.UNKNOWN, ids[1]: Delivered.WAITING}
         and facts.live == set(ids[:2])
     )
-    assert facts.problem == "1 delivery is damaged or tampered with: the message queue shows each."
+    assert facts.problem == "1 delivery is damaged or tampered with. See Message queue."
     any_vault.delete(ids[2:])
     facts = follower.poll()
     assert facts is not None and "1 delivery is damaged" in facts.problem

@@ -40,7 +40,7 @@ async def test_the_help_names_every_key(vault: Vault) -> None:
 @given(st.integers(53, 193), st.booleans(), st.sampled_from(Scope))
 def test_every_entry_of_the_help_is_whole_and_there_once(width: int, impossible: bool, scope: Scope) -> None:
     keymap = Keymap({"mark": "space,t,ctrl+shift+f5,insert,ctrl+shift+f6"})
-    reason = "No relay is set, so nothing can be delivered: set one in Settings." if impossible else None
+    reason = "No relay is set, so nothing can be delivered. Set one in Settings." if impossible else None
     blocks = HelpDialog(keymap, lambda action: reason, scope).blocks()
     entries = [entry for block in blocks for entry in block.entries]
     assert len(entries) >= len(KEYS) + len(FIELDS)

@@ -10,7 +10,7 @@ from store.terms.findings import Finding, KnownSender
 from store.terms.records import Copy, CopyRecord
 from tui.console.text.message_lines import copy_lines
 
-LABEL = "Known when it came"
+LABEL = "Known on arrival"
 
 
 def text(record: CopyRecord, width: int) -> str:

@@ -55,7 +55,7 @@ async def test_it_is_left_out_shown_and_delivered_where_the_box_is_ticked(
         box = dialog.query_one("#lookalikes", CheckBox)
         assert box.display and not box.value
         box.value = True
-        await until_shown(pilot, f"Copy {ids[1]} goes all the same:", "3 copies go to")
+        await until_shown(pilot, f"Copy {ids[1]} is delivered anyway:", "3 copies go to")
         box.value = False
         await until_shown(pilot, said)
         dialog.accept()
@@ -73,7 +73,7 @@ async def test_an_enter_before_the_senders_were_compared_leaves_it_out_as_well(
         actions.deliver(console.main.context, ids)
         await settle(pilot)
         await pilot.press("space")
-        await until_shown(pilot, "The senders are being compared with known ones.")
+        await until_shown(pilot, "Comparing the senders with known ones…")
         dialog = console.screen
         assert isinstance(dialog, DeliverDialog)
         dialog.accept()
@@ -95,7 +95,7 @@ async def test_what_else_waits_of_the_sender_is_offered_and_listed(
     async with console.run_test(size=(100, 30)) as pilot:
         await poll(pilot)
         await pilot.press("plus")
-        await until_shown(pilot, "Nothing more waits of the senders that were delivered last.")
+        await until_shown(pilot, "No other copies from the senders delivered last are in Backup.")
         actions.deliver(console.main.context, made[:1])
         await settle(pilot)
         await pilot.press("space", "tab")

@@ -93,9 +93,9 @@ def test_it_says_what_is_used_free_and_oldest():
     text = "\n".join(drawn(facts()))
     assert "5.91 GB of 7.32 GB" in text
     assert "81 %" in text
-    assert "1.41 GB  notified below 500 MB" in text
+    assert "1.41 GB  notify below 500 MB" in text
     assert "13 Nov 2026 09:41" in text
-    assert "reaches it in about 3 days, on 27 Nov 2026" in text
+    assert "removes it in about 3 days, on 27 Nov 2026" in text
     assert "412 MB a day" in text
 
 
@@ -118,10 +118,10 @@ def test_it_counts_by_engine_the_most_first():
     ("changes", "words"),
     [
         ({"forecast": Forecast(NOW - DAY, 412 * MIB, NOW - 1)}, "removing the oldest copies now"),
-        ({"forecast": Forecast(NOW - DAY, 0, None)}, "not in sight"),
+        ({"forecast": Forecast(NOW - DAY, 0, None)}, "not expected"),
         ({"forecast": Forecast(None, 0, None)}, "Backup is empty"),
         ({"settings": Settings(notify_below=2048 * MIB)}, "△ below the threshold of 2 GB"),
-        ({"settings": Settings(notify_below=0)}, "nobody is notified"),
+        ({"settings": Settings(notify_below=0)}, "no notification"),
         ({"share": 0.4}, "counting: 40 % so far"),
         ({"engines": COUNTS | {None: 7}}, "No verdict"),
     ],

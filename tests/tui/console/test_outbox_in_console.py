@@ -144,7 +144,7 @@ async def test_the_queue_says_until_when_and_sends_now_where_that_is_confirmed(
     async with app.run_test(size=(width, 30)) as pilot:
         await settle_view(pilot)
         row, text = screen_text(app).splitlines()[2], " ".join(screen_text(app).split())
-        assert "◷ held" in row and "waits until " in text and "`r` sends it now, `c` calls it back" in text
+        assert "◷ held" in row and "waits until " in text and "`r` sends it now, `c` cancels it" in text
         assert (" until " in row) == (width == 120)
         await pilot.press("r")
         await settle_view(pilot)

@@ -208,7 +208,7 @@ def test_signs_take_one_cell_for_the_console_and_for_the_c_library() -> None:
 def test_what_was_before_is_told_as_it_is() -> None:
     assert before({Delivered.YES: 1}, 1) == ["✓ This copy was delivered before."]
     assert before({Delivered.UNKNOWN: 2, Delivered.WAITING: 1}, 9) == [
-        "◷ 1 copy waits in the queue already.",
+        "◷ 1 copy is in the queue already.",
         "? 2 copies may have been delivered before.",
     ]
     assert before({}, 3) == [] and progress({}) == ""

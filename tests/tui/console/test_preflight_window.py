@@ -199,7 +199,7 @@ async def test_it_fills_in_what_is_known_and_asks_a_relay_that_was_not_heard_lat
             await until(pilot, lambda: "Taken off: Return-Path" in watched.last)
             assert "2 of 3 copies go to 2 addresses." in watched.last
             assert "2 addresses (2 wait for it)" in watched.last
-            assert "the relay takes 976.56 KB" in watched.last and "Reading" not in watched.last
+            assert "the relay accepts 976.56 KB" in watched.last and "Reading" not in watched.last
             assert (
                 server.sessions == 1 and read_hello(vault, LOCAL_ID) is None
             )  # A window that was opened writes nothing.
@@ -220,7 +220,7 @@ async def test_a_relay_that_was_heard_lately_is_not_asked_by_itself(vault: Vault
             check = Checking(app.console_context, put(vault, 1))
             check.begin(watched)
             check.look(Choice(True))
-            await until(pilot, lambda: "DKIM: it is not signed." in watched.last and not app.threads.busy())
+            await until(pilot, lambda: "DKIM: the message is not signed." in watched.last and not app.threads.busy())
             check.close()
         assert server.sessions == 1
 
@@ -278,15 +278,15 @@ async def test_an_answer_that_was_asked_for_counts_whatever_the_clock_said_befor
             check = Checking(app.console_context, put(vault, 1))
             check.begin(watched)
             check.look(Choice(True))
-            await until(pilot, lambda: "the relay takes 6.84 KB" in watched.last)
+            await until(pilot, lambda: "the relay accepts 6.84 KB" in watched.last)
             assert "answered just now" in watched.last
             check.look(Choice(True, ["c@x.example"]))
             await until(pilot, lambda: "3 addresses" in watched.last)
-            assert "the relay takes 6.84 KB" in watched.last
+            assert "the relay accepts 6.84 KB" in watched.last
             with vault.write():
                 write_hello(vault, hello_of(relay, {"size": "8000"}), now_ms())
             check.look(Choice(True))
-            await until(pilot, lambda: "the relay takes 7.81 KB" in watched.last)
+            await until(pilot, lambda: "the relay accepts 7.81 KB" in watched.last)
             check.close()
 
 
@@ -300,15 +300,15 @@ async def test_a_gateway_is_asked_on_demand_alone(vault: Vault, tmp_path: Path) 
             check = Checking(app.console_context, put(vault, 1))
             check.begin(watched)
             check.look(Choice(True))
-            await until(pilot, lambda: "which has not been asked yet what it takes" in watched.last)
+            await until(pilot, lambda: "which has not been asked yet what it accepts" in watched.last)
             await until(pilot, lambda: not app.threads.busy())
             assert wanted(vault, id_of(gateway), 0) == 0
             check.ask()
             await until(pilot, lambda: wanted(vault, id_of(gateway), 0))
-            await until(pilot, lambda: "which is being asked what it takes" in watched.last)
+            await until(pilot, lambda: "which is being asked what it accepts" in watched.last)
             with gateway.write():
                 write_hello(gateway, hello_of("smtp://127.0.0.1:9", {"size": "7000"}), now_ms())
-            await until(pilot, lambda: "the relay takes 6.84 KB" in watched.last)
+            await until(pilot, lambda: "the relay accepts 6.84 KB" in watched.last)
             check.close()
 
 

@@ -88,7 +88,7 @@ async def test_rules_move_and_the_cursor_goes_with_them(app, vault):
     async with app.run_test(size=(80, 24)) as pilot:
         await settle(pilot)
         await press(pilot, "K")
-        assert app.notices == ["It is the first rule already."]
+        assert app.notices == ["This rule is the first already."]
         await press(pilot, "J")
         assert "Move rule 2 (Finance [/foo]) from place 1 to place 2, after rule 3" in app.screen.question
         await press(pilot, "J", "enter")
@@ -99,7 +99,7 @@ async def test_rules_move_and_the_cursor_goes_with_them(app, vault):
         await press(pilot, "shift+down", "left", "enter")
         assert order(vault) == [3, 4, 2, 1]
         await press(pilot, "J")
-        assert app.notices[-1] == "It is the last rule before Default already."
+        assert app.notices[-1] == "This rule is the last before Default already."
         await press(pilot, "shift+up", "left", "enter")
         assert order(vault) == [3, 2, 4, 1]
         assert app.view.current.id == 2
@@ -219,7 +219,7 @@ async def test_the_rule_in_full_is_scrolled_from_the_list(app):
     ("field", "text", "says"),
     [
         ("name", " ", "needs a name"),
-        ("name", "partners", "Another rule is named"),
+        ("name", "partners", "Another rule already has the name"),
         ("senders", "a b@c", "no pattern of addresses"),
         ("recipients", "ok.example, a@b@c", "no pattern of addresses"),
         ("networks", "10.0.0.0/33", "no network"),
@@ -281,7 +281,7 @@ async def test_in_the_console_the_keys_say_what_is_possible(vault):
         await console_settle(pilot)
         assert isinstance(console.main.places.page, RulesView)
         assert lines(console)[-1].endswith(" K Up  J Down  Esc To messages list  ? Help  ")
-        assert console.main.cannot("rule-up") == "It is the first rule already."
+        assert console.main.cannot("rule-up") == "This rule is the first already."
         assert console.main.footer._off == {"rule-up"}
         await pilot.press("G")
         await console_settle(pilot)

@@ -218,7 +218,7 @@ async def test_a_line_that_cannot_be_read_says_so(vault: Vault) -> None:
         app.main.saved.entries = (entry._replace(filter=None),)
         app.main._filter_by_saved("bills")
         await settle(pilot)
-        assert any("This saved filter cannot be read: subject:invoice" in line for line in lines(app))
+        assert any("This saved filter is invalid: subject:invoice" in line for line in lines(app))
 
 
 @pytest.mark.parametrize("height", [24, 14])

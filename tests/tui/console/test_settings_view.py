@@ -34,7 +34,7 @@ def test_every_setting_is_named_as_in_the_spec(width):
         "Administrator",
         "Local domains",
         "A release waits",
-        "Lock after so long without a key",
+        "Lock after so long without input",
     ):
         assert name in joined
 

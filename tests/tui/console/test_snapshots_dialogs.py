@@ -54,13 +54,13 @@ class Knows:
 READY = Knows(
     Said("1 copy goes to 3 addresses.", whom=True),
     Said("The gateway mx1 sends to smtp://127.0.0.1:10026, which answered 2 minutes ago."),
-    Said("It is 84.2 KB; the relay takes 50 MB."),
+    Said("It is 84.2 KB; the relay accepts 50 MB."),
     Said("8BITMIME: needed, offered. SMTPUTF8: not needed."),
     Said("Taken off: Return-Path. Put on: Resent-Date, Resent-From, Resent-Message-ID."),
     Said("DKIM: the body hash of acme.example holds."),
 )
 AGAINST = Knows(
-    Said("2 copies are larger than the 10 MB that the relay takes, and would fail.", True),
+    Said("2 copies are larger than the 10 MB that the relay accepts, and would fail.", True),
     Said("The relay does not offer SMTPUTF8, without which 1 address of 1 copy would fail.", True),
     Said("1,190 of 1,204 copies go to 3,402 addresses.", whom=True),
     Said("Left out: 14 copies (12 infected, 2 without a recipient); 8 addresses (8 have it already).", whom=True),

@@ -66,7 +66,7 @@ async def test_it_names_the_act_asks_and_can_be_done_again(console: MailholdApp,
         await until(pilot, lambda: "Taken back: black list of the organisation: removed" in shown(console))
         assert read_lists(vault).black == ()
         await pilot.press("z")
-        await until(pilot, lambda: "Nothing that you did can be taken back" in shown(console))
+        await until(pilot, lambda: "There is nothing to undo" in shown(console))
         await pilot.press("Z")
         await until(pilot, lambda: isinstance(console.screen, UndoDialog))
         await pilot.press("enter")

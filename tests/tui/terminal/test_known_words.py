@@ -17,7 +17,7 @@ from tui.terminal.known_words import known_words
         (CopyRecord(known=KnownSender()), "sender: none let through before, nobody here wrote to it"),
         (
             CopyRecord(known=KnownSender(2000, 0, 2000, 0, 1)),
-            "sender: 2,000 let through before (authenticated), 1 message went to it from here",
+            "sender: 2,000 let through before (authenticated), 1 message was sent to it from here",
         ),
         (
             CopyRecord(findings=(Finding("clamd", symbols=(("Eicar", None),)), Finding("rspamd", -1.0, None, ()))),

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from tui.console.context import ConsoleContext
     from tui.console.dialogs.deliver import DeliverChoice
 
-NO_RELAY = "No relay is set, so nothing can be delivered: set one in Settings."
+NO_RELAY = "No relay is set, so nothing can be delivered. Set one in Settings."
 
 
 #: Actions of the key map that change the store or write an event.
@@ -159,7 +159,7 @@ def _do_deliver(context: ConsoleContext, ids: list[int], choice: DeliverChoice, 
 def _why_withheld(result: ReleaseResult, copy_id: int) -> str:
     """Return why a copy was released to nobody: with addresses if it is the only such copy, else in general words."""
     if len(result.withheld) > 1:
-        return "everybody it would go to has it already, may have it, or waits for it"
+        return "all its recipients have it already, may have it, or are waiting for it"
     return "; ".join(f"{each.address} {each.reason}" for each in result.left_out if each.copy_id == copy_id)
 
 
@@ -168,7 +168,10 @@ def _left_out(result: ReleaseResult) -> list[tuple[int, str]]:
     withheld = set(result.withheld)
     found = [each for each in result.left_out if each.copy_id not in withheld]
     if len({each.copy_id for each in found}) > 1:
-        return [(copy_id, "some have it already, may have it, or wait for it") for copy_id in _copies_of(found)]
+        return [
+            (copy_id, "some recipients have it already, may have it, or are waiting for it")
+            for copy_id in _copies_of(found)
+        ]
     return [(each.copy_id, f"{each.address} {each.reason}") for each in found]
 
 
@@ -237,13 +240,13 @@ def run_deletion(
     def done(answer: tuple[DeleteResult, bool]) -> None:
         context.deleting -= 1
         result, stopped = answer
-        gone = "it was deleted or rotated away before"
+        gone = "it was already deleted or rotated out"
         failed = [*result.refused, *((copy_id, gone) for copy_id in result.missing)]
 
         def said(count: int) -> str:
             return " ".join([f"{deleted(count)}.", *_what_else(context, result)]).removesuffix(".")
 
-        back = "; z brings back what was" if result.binned else ""
+        back = "; z brings the deleted ones back" if result.binned else ""
         report(context, "Delete message(s)", ids, len(result.gone), failed, stopped, said, "deleted", after=back)
         context.shell.unmark([*result.gone, *result.missing])
         context.shell.store_changed()
@@ -334,7 +337,7 @@ def report(
     left = len(ids) - done - len(failures)
     if stopped and left > 0:
         context.shell.notice(
-            f"Cancelled: {done:,} of {len(ids):,} were {verb}, {left:,} were not reached{after if done else ''}",
+            f"Cancelled: {done:,} of {len(ids):,} were {verb}, {left:,} were left as before{after if done else ''}",
             severity="warning",
         )
     elif done:

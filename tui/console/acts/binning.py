@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from tui.console.dialogs.chosen import Summary
 
 TITLE = "Bin"
-NOT_THERE = "What was chosen is not in the bin any more: nothing was done."
-GONE = "The copies that were marked are not in the bin any more: nothing was done."
+NOT_THERE = "The chosen copies are no longer in the bin. Nothing was done."
+GONE = "The marked copies are no longer in the bin. Nothing was done."
 _AGAIN: dict[str, Callable[[ConsoleContext, Sequence[int]], None]] = {
     "deliver": actions.deliver,
     "save": actions.save,
@@ -44,10 +44,10 @@ def bring_back(context: ConsoleContext, chosen: Chosen, *, which: str = "", take
     """
 
     def ask(ids: list[int], summary: Summary, warning: str) -> None:
-        it, was = ("It is", "it was") if len(ids) == 1 else ("They are", "they were")
+        it = "It returns" if len(ids) == 1 else "They return"
         dialog = ConfirmDialog(
             TITLE,
-            f"Bring back {_these(ids)}{which and ' ' + which}? {it} in Backup again then, as {was}.",
+            f"Bring back {_these(ids)}{which and ' ' + which}? {it} to Backup unchanged.",
             "Bring back",
             summary=summary,
             warning=warning,
@@ -92,8 +92,7 @@ def delete_for_good(
     def ask(ids: list[int], summary: Summary, warning: str) -> None:
         dialog = ConfirmDialog(
             TITLE,
-            f"Delete {_these(ids)}{which and ' ' + which} from the bin for good? "
-            f"What is deleted there cannot be brought back.",
+            f"Delete {_these(ids)}{which and ' ' + which} from the bin for good? This cannot be undone.",
             "Delete",
             danger=True,
             typed=len(ids),
@@ -134,8 +133,8 @@ def _look(context: ConsoleContext, chosen: Chosen, ask: Callable[[list[int], Sum
         if context.shell.typed != typed:
             context.shell.drop_typing()  # The user typed on meanwhile: those keys are not meant for the window.
         gone = chosen.gone + chosen.count - len(found[0])
-        warning = counted(gone, "copy that was chosen is", "copies that were chosen are")
-        ask(*found, f"{warning} not in the bin any more." if gone > 0 else "")
+        warning = counted(gone, "chosen copy is", "chosen copies are")
+        ask(*found, f"{warning} no longer in the bin." if gone > 0 else "")
 
     context.shell.background(work, done, group="look")
 
@@ -154,7 +153,7 @@ def _restore(context: ConsoleContext, ids: list[int], taken: Taken | None, verb:
         result, stopped = answer
         failed = [
             *result.refused,
-            *((copy_id, "it is not in the bin but in Backup") for copy_id in result.there),
+            *((copy_id, "it is in Backup already") for copy_id in result.there),
             *((copy_id, "it is gone for good") for copy_id in result.gone),
         ]
 
@@ -179,7 +178,7 @@ def _empty(context: ConsoleContext, ids: list[int], taken: Taken | None, then: C
     def done(answer: tuple[DeleteResult, bool]) -> None:
         context.deleting -= 1
         result, stopped = answer
-        failed = [*result.refused, *((copy_id, "it is not in the bin any more") for copy_id in result.missing)]
+        failed = [*result.refused, *((copy_id, "it is no longer in the bin") for copy_id in result.missing)]
 
         def said(count: int) -> str:
             what = "Message copy has" if count == 1 else f"{count:,} message copies have"

@@ -29,7 +29,7 @@ TITLE = "Campaigns"
 _SHOWN = 60
 #: The next state when the user changes the state.
 _NEXT = {State.NEW: State.OPEN, State.OPEN: State.DONE, State.DONE: State.OPEN}
-_STATE_WORDS = {State.NEW: "new", State.OPEN: "open: somebody works on it", State.DONE: "done"}
+_STATE_WORDS = {State.NEW: "new", State.OPEN: "open (somebody works on it)", State.DONE: "done"}
 
 
 def called(campaign: Campaign) -> str:
@@ -74,8 +74,10 @@ def peel_off(context: ConsoleContext, campaign: Campaign, ids: Sequence[int], *,
 def _ask_to_peel(context: ConsoleContext, campaign: Campaign, ids: Sequence[int], stays: int, *, odd: bool) -> None:
     one = len(ids) == 1
     what = f"the {counted(len(ids), 'odd copy', 'odd copies')}" if odd else "this copy" if one else copies(len(ids))
-    it, they = ("it", "It stays") if one else ("them", "They stay")
-    question = f"Peel {what} off {called(campaign)}? {they} in Backup; what comes later and is like {it} is odd too."
+    they = "It stays" if one else "They stay"
+    question = (
+        f"Peel {what} off {called(campaign)}? {they} in Backup; similar copies that arrive later will be odd too."
+    )
     vault, operator, number = context.vault, context.operator, campaign.id
     _ask(
         context,
@@ -83,7 +85,7 @@ def _ask_to_peel(context: ConsoleContext, campaign: Campaign, ids: Sequence[int]
         question,
         "Peel off",
         lambda: marks.peel(vault, number, ids, stays, operator=operator),
-        f"{copies(len(ids))} peeled off campaign {number}; z takes it back",
+        f"{copies(len(ids))} peeled off campaign {number}; z undoes this",
     )
 
 
@@ -96,14 +98,14 @@ def join(context: ConsoleContext, campaigns: Sequence[Campaign], into: Campaign)
     numbers = [each.id for each in campaigns]
     said = f"Campaign {campaigns[0].id} was" if one else f"{len(campaigns):,} campaigns were"
     warned = next((each for each in (*campaigns, into) if colleague_warning(context, each)), into)
-    question = f"Join {what} to {called(into)}? One act takes the copies of {'both' if one else 'all'} then."
+    question = f"Join {what} to {called(into)}? They are then handled as one campaign."
     _ask(
         context,
         warned,
         question,
         "Join",
         lambda: marks.join_all(vault, numbers, into.id, operator=operator),
-        f"{said} joined to campaign {into.id}; z takes it back",
+        f"{said} joined to campaign {into.id}; z undoes this",
     )
 
 
@@ -114,10 +116,10 @@ def part(context: ConsoleContext, campaign: Campaign) -> None:
     _ask(
         context,
         campaign,
-        f"Take campaign {number} out of {called(campaign)}, so that it stands alone again?",
-        "Take apart",
+        f"Separate campaign {number} from {called(campaign)}, so that it stands alone again?",
+        "Separate",
         lambda: marks.join(vault, number, 0, operator=operator),
-        f"Campaign {number} stands alone again; z takes it back",
+        f"Campaign {number} stands alone again; z undoes this",
     )
 
 
@@ -140,7 +142,7 @@ def delete(context: ConsoleContext, campaigns: Sequence[Campaign]) -> None:
         return
     alone = next((one for one in campaigns if not one.rank.sure), None)
     if alone is not None and len(campaigns) > 1:
-        said = f"Campaign {alone.id} is in stolen threads: delete it alone, after you looked at it."
+        said = f"Campaign {alone.id} is in stolen threads: look at it and delete it on its own."
         context.shell.notice(said, severity="warning")
         return
     seen, frame = frozenset(context.seen_odd), context.catalogue.frame
@@ -159,9 +161,9 @@ def delete(context: ConsoleContext, campaigns: Sequence[Campaign]) -> None:
             return
         one, odd = unseen
         context.shell.open_campaign(one.id, odd[0])
-        were = "odd copy was" if len(odd) == 1 else "odd copies were"
+        have = "odd copy has" if len(odd) == 1 else "odd copies have"
         context.shell.notice(
-            f"{len(odd):,} {were} not seen yet: look at what {'it differs' if len(odd) == 1 else 'they differ'} in, "
+            f"{len(odd):,} {have} not been viewed yet. Check how {'it differs' if len(odd) == 1 else 'they differ'}, "
             "then press d here.",
             severity="warning",
         )
@@ -185,17 +187,17 @@ def own(context: ConsoleContext, campaign: Campaign) -> None:
     vault, operator, number = context.vault, context.operator, campaign.id
     mine = campaign.mark.owner == operator
     if not operator:
-        context.shell.notice("This console has no operator's name: nothing can be taken.", severity="warning")
+        context.shell.notice("This console has no operator name, so it cannot take campaigns.", severity="warning")
         return
     verb = "Give back" if mine else "Take"
     said = f"Nobody works on campaign {number} now" if mine else f"Campaign {number} is yours now"
     _ask(
         context,
         campaign,
-        f"{verb} {called(campaign)}? {'Nobody works on it then.' if mine else 'The others see that you work on it.'}",
+        f"{verb} {called(campaign)}? {'Then nobody works on it.' if mine else 'Others will see that you work on it.'}",
         verb,
         lambda: marks.own(vault, number, "" if mine else operator, operator=operator),
-        f"{said}; z takes it back",
+        f"{said}; z undoes this",
     )
 
 
@@ -206,10 +208,10 @@ def next_state(context: ConsoleContext, campaign: Campaign) -> None:
     _ask(
         context,
         campaign,
-        f"Say that {called(campaign)} is {_STATE_WORDS[state]}? It is {campaign.mark.state.value} now.",
-        f"It is {state.value}",
+        f"Set {called(campaign)} to {_STATE_WORDS[state]}? It is {campaign.mark.state.value} now.",
+        f"Set to {state.value}",
         lambda: marks.set_state(vault, number, state, operator=operator),
-        f"Campaign {number} is {state.value} now; z takes it back",
+        f"Campaign {number} is {state.value} now; z undoes this",
     )
 
 
@@ -221,14 +223,14 @@ def rename(context: ConsoleContext, campaign: Campaign) -> None:
         called(campaign).capitalize(),
         campaign.mark.name,
         limit=MAX_NAME,
-        placeholder="empty takes the name away",
+        placeholder="empty removes the name",
         warning=colleague_warning(context, campaign),
     )
 
     def answered(text: str | None) -> None:
         if text is not None and text != campaign.mark.name:
             said = f"Campaign {number} is called {safe(text)} now" if text else f"Campaign {number} has no name now"
-            _do(context, lambda: marks.name(vault, number, text, operator=operator), f"{said}; z takes it back")
+            _do(context, lambda: marks.name(vault, number, text, operator=operator), f"{said}; z undoes this")
 
     context.shell.ask(dialog, answered)
 
@@ -241,14 +243,14 @@ def write_note(context: ConsoleContext, campaign: Campaign) -> None:
         called(campaign).capitalize(),
         campaign.mark.note,
         limit=MAX_NOTE,
-        placeholder="empty takes the note away",
+        placeholder="empty removes the note",
         warning=colleague_warning(context, campaign),
     )
 
     def answered(text: str | None) -> None:
         if text is not None and text != campaign.mark.note:
-            said = "The note was taken away" if not text else f"Noted on campaign {number}"
-            _do(context, lambda: marks.note(vault, number, text, operator=operator), f"{said}; z takes it back")
+            said = "The note was removed" if not text else f"Note on campaign {number} saved"
+            _do(context, lambda: marks.note(vault, number, text, operator=operator), f"{said}; z undoes this")
 
     context.shell.ask(dialog, answered)
 

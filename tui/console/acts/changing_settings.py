@@ -107,7 +107,7 @@ def _write(context: ConsoleContext, settings: Settings, shown: Settings, confirm
 
     def done(answer: Settings | RemovesMore) -> None:
         if isinstance(answer, RemovesMore):
-            _confirm(context, settings, shown, answer.removal, again="More copies came in meanwhile.")
+            _confirm(context, settings, shown, answer.removal, again="More copies arrived meanwhile.")
             return
         context.settings = answer
         context.shell.store_changed()

@@ -47,7 +47,7 @@ OLD_MS = 10 * 60_000
 #: Seconds to wait until a gateway has asked its relay; seconds of reading messages between two updates of the window.
 ASK_WAIT, READ_SECONDS = 15.0, 0.25
 
-NO_ANSWER = "The gateway has not asked its relay within {:g} seconds: it is busy, or does not run."
+NO_ANSWER = "The gateway has not asked its relay within {:g} seconds: it is busy or not running."
 
 Show = Callable[[Sequence[Said]], None]
 
@@ -219,10 +219,10 @@ class Checking:
         else:
             said = relay_sentences(found, now=now, asking=self._asking)
         if self._alike is None:
-            said = [*said, Said("The senders are being compared with known ones.")]
+            said = [*said, Said("Comparing the senders with known ones…")]
         elif self._alike.unread:
             number = counted(self._alike.unread, "copy was", "copies were")
-            said = [*said, Said(f"{number} not compared with the thread: deliver fewer at once.", True)]
+            said = [*said, Said(f"{number} not compared with the thread. Deliver fewer at a time.", True)]
         return [Said(self._unanswered, True), *said] if self._unanswered and not self._asking else said
 
     def _take(self, said: tuple[int, list[Said]]) -> None:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 #: Number of copies above which checking shows a progress bar.
 _MANY = 2_000
-NOTHING = "There is no campaign to delete."
+NOTHING = "No campaign is selected."
 
 
 @dataclass

@@ -32,8 +32,8 @@ _MANY = 2_000
 #: Most copies read to count known senders for the Delete window (30 ms per 1,000).
 _READ = 5_000
 
-GONE = "The copies that were marked have been deleted by someone else: nothing was done."
-NOTHING = "There is no message copy to work on."
+GONE = "The marked copies have been deleted by someone else. Nothing was done."
+NOTHING = "No message copy is selected."
 
 
 @dataclass

@@ -51,7 +51,7 @@ def _line(context: ConsoleContext, text: str, flt: MessageFilter) -> str:
 
 def _saved(saved: SavedFilter) -> str:
     name = safe(written(saved.name))
-    return f"Filter saved: {name} stands for it, and the tree shows it. d there deletes it; z takes this back."
+    return f"Filter saved as {name}. The tree lists it, and d there deletes it; z undoes this."
 
 
 def delete(context: ConsoleContext, name: str) -> None:
@@ -66,13 +66,13 @@ def delete(context: ConsoleContext, name: str) -> None:
 
     def done(there: bool) -> str:
         what = safe(written(saved.name))
-        return f"Saved filter {what} deleted. z brings it back." if there else f"{what} was deleted already."
+        return f"Saved filter {what} deleted. z brings it back." if there else f"{what} is already deleted."
 
     def answered(yes: bool | None) -> None:
         if yes:
             _do(context, lambda: remove_filter(context.vault, saved.name, operator=context.operator), done)
 
-    question = f"Delete the saved filter {safe(saved.name)}?\nIt is for all who open the store: {safe(saved.line)}"
+    question = f"Delete the saved filter {safe(saved.name)}?\nAll operators see it:  {safe(saved.line)}"
     context.shell.ask(ConfirmDialog("Delete saved filter", question, "Delete", ready=True), answered)
 
 

@@ -30,10 +30,10 @@ class Twins(NamedTuple):
 
     @property
     def words(self) -> str:
-        """Write ``+ lists 3 more of this sender``; safe for a terminal."""
+        """Write ``+ lists 3 more from this sender``; safe for a terminal."""
         at_least = "at least " if self.more else ""
         whose = "this sender" if self.senders == 1 else "these senders"
-        return f"+ lists {at_least}{self.copies:,} more of {whose}"
+        return f"+ lists {at_least}{self.copies:,} more from {whose}"
 
 
 def twins(context: ConsoleContext, released: Sequence[int]) -> Twins | None:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from store.undoing.plans import Plan, Told
     from tui.console.context import ConsoleContext
 
-NOTHING_TO_UNDO = "Nothing that you did can be taken back."
-NOTHING_TO_REDO = "Nothing that you took back can be done again."
+NOTHING_TO_UNDO = "There is nothing to undo."
+NOTHING_TO_REDO = "There is nothing to redo."
 
 
 def undo(context: ConsoleContext, *, again: bool = False) -> None:
@@ -62,10 +62,10 @@ def _carry_out(context: ConsoleContext, plan: Plan) -> None:
     def done(told: Told) -> None:
         context.shell.store_changed()
         if told == plan.told:
-            context.shell.notice(f"{'Done again' if plan.again else 'Taken back'}: {safe('; '.join(told.does))}")
+            context.shell.notice(f"{'Redone' if plan.again else 'Undone'}: {safe('; '.join(told.does))}")
             return
         from tui.console.dialogs.undo import UndoneDialog
 
         context.shell.ask(UndoneDialog(told, again=plan.again), lambda _: None)
 
-    context.shell.run_task(Task("Doing it again" if plan.again else "Taking it back", work, done))
+    context.shell.run_task(Task("Redoing" if plan.again else "Undoing", work, done))

@@ -44,8 +44,8 @@ class CampaignTextDialog(Dialog[str]):
     def accept(self) -> None:
         text = " ".join(self.query_one("#text", Field).value.split())
         if len(text) > self.limit:
-            self.complain(f"Write at most {self.limit:,} characters; these are {len(text):,}.", "#text")
+            self.complain(f"At most {self.limit:,} characters are possible; this has {len(text):,}.", "#text")
         elif not text.isprintable():
-            self.complain("It has a character that cannot be shown: leave it out.", "#text")
+            self.complain("It contains a character that cannot be shown. Remove it.", "#text")
         else:
             self.dismiss(text)

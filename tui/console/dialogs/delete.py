@@ -61,6 +61,6 @@ def _doubt(odd: int, known: int) -> str:
 def _fate(count: int, kept: str) -> str:
     """Return a sentence that says whether the copies can be brought back."""
     if not kept:
-        return "What is deleted cannot be brought back."
+        return "This cannot be undone."
     goes, it = ("It goes", "it") if count == 1 else ("They go", "them")
     return f"{goes} to the bin, which keeps {it} {kept}. z brings {it} back."

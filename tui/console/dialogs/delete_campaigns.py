@@ -66,7 +66,7 @@ class DeleteCampaignsDialog(Dialog[bool | Loosest]):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("right_square_bracket", "show_loosest", "Show the copy that fits worst", show=False, priority=True)
+        Binding("right_square_bracket", "show_loosest", "Show the copy with the worst fit", show=False, priority=True)
     ]
 
     heading = "Delete message(s)"
@@ -93,9 +93,9 @@ class DeleteCampaignsDialog(Dialog[bool | Loosest]):
 
     def _fate(self) -> str:
         if not self.kept:
-            return "What is deleted cannot be brought back."
-        goes, back = ("It goes", "it") if self.checked.total == 1 else ("They go", "all of them")
-        return f"{goes} to the bin {self.kept}; z brings {back} back."
+            return "This cannot be undone."
+        goes, it, back = ("It goes", "it", "it") if self.checked.total == 1 else ("They go", "them", "all of them")
+        return f"{goes} to the bin, which keeps {it} {self.kept}. z brings {back} back."
 
     def buttons(self) -> Iterable[PushButton]:
         yield PushButton("Delete", id="ok", danger=not self.kept)
@@ -106,7 +106,7 @@ class DeleteCampaignsDialog(Dialog[bool | Loosest]):
             self.query_one(TypedCount).field.focus()
 
     def _keys_here(self) -> Iterable[str]:
-        shows = ["] shows the least"] if self.checked.loosest is not None else []
+        shows = ["] show worst fit"] if self.checked.loosest is not None else []
         return [*shows, *super()._keys_here()]
 
     def accept(self) -> None:

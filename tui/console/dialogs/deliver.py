@@ -167,23 +167,23 @@ class DeliverDialog(Dialog[DeliverChoice]):
         if self.recipients:
             yield RecipientList(self.recipients, unticked=self.unticked, id="recipients")
         else:
-            yield Static("    No recipient is known. Use additional addresses.", markup=False, classes="note")
+            yield Static("    No recipients are known. Use additional addresses.", markup=False, classes="note")
         if self.unlisted:
             text = f"    and {counted(self.unlisted, 'address', 'addresses')} more, which are not listed here"
             yield Static(text, markup=False, classes="note")
         if self.outsiders:
             one, many = (
-                "address of the header is not in a local domain",
-                "addresses of the header are not in a local domain",
+                "address in the header is not in a local domain",
+                "addresses in the header are not in a local domain",
             )
-            set_none = "" if self.local_domains else ": none is set, see Settings"
+            set_none = "" if self.local_domains else " (none is set, see Settings)"
             text = f"    {counted(len(self.outsiders), one, many)}{set_none}"
             yield Static(text, markup=False, classes="note")
         yield CheckBox("To additional email addresses", id="additional")
         yield Horizontal(Field(placeholder="name@example.org, other@example.org", id="addresses"), id="additional-row")
         yield Static(id="additional-error", markup=False)
-        yield CheckBox("Also to those of them who have it already, or wait for it", id="again")
-        yield CheckBox("Also where the sender only looks like another", id="lookalikes")
+        yield CheckBox("Also to those who have it already or are waiting for it", id="again")
+        yield CheckBox("Also copies from look-alike senders", id="lookalikes")
         yield TypedCount(verb="deliver")
         if self.check is not None:
             yield Static(id="preflight", markup=False, classes="note")
@@ -195,7 +195,7 @@ class DeliverDialog(Dialog[DeliverChoice]):
     def buttons(self) -> Iterable[PushButton]:
         yield from super().buttons()
         if self.check is not None:
-            yield PushButton("Ask relay anew", id="ask")
+            yield PushButton("Ask relay again", id="ask")
 
     def _warnings(self) -> Iterable[Static]:
         some = self.copies > 1
@@ -216,9 +216,9 @@ class DeliverDialog(Dialog[DeliverChoice]):
         for text in before(self.released, self.copies):
             yield Static(text, markup=False, classes="note")
         if self.held_elsewhere:
-            one, many = "recipient of one of them has it", "recipients of some of them have theirs"
-            end = "and is left out." if self.held_elsewhere == 1 else "and are left out."
-            text = f"{counted(self.held_elsewhere, one, many)} already, or may, or waits, {end}"
+            one, many = "recipient already has its copy", "recipients already have their copies"
+            is_ = "is" if self.held_elsewhere == 1 else "are"
+            text = f"{counted(self.held_elsewhere, one, many)} (or may, or {is_} waiting) and {is_} left out."
             yield Static(text, markup=False, classes="note")
         if self.outside:
             text = f"{counted(self.outside, 'marked copy is', 'marked copies are')} outside the filter shown."
@@ -300,7 +300,11 @@ class DeliverDialog(Dialog[DeliverChoice]):
             chosen.update(map(mailbox, self._additional()))
         chosen -= {mailbox(address) for address in typed} - {mailbox(address) for address in twice}
         number = len(chosen) + (self.unlisted if self.original else 0)
-        what = f"{copies(self.copies)} to {addresses(number)}" if number else f"{copies(self.copies)} to nobody yet"
+        what = (
+            f"{copies(self.copies)} to {addresses(number)}"
+            if number
+            else f"{copies(self.copies)}, no recipients selected"
+        )
         if twice:
             what += f", to {len(twice):,} of them a second time"
         self.query_one("#count", Static).update(what)
@@ -347,7 +351,9 @@ class DeliverDialog(Dialog[DeliverChoice]):
         if not listed.ticked:
             with self.prevent(CheckBox.Changed):
                 self.query_one("#original", CheckBox).value = False
-            self.complain("Each recipient is left out for the reason beside it: tick it in the list to deliver to it.")
+            self.complain(
+                "All recipients are left out for the reasons shown. Tick a recipient to deliver to it anyway."
+            )
 
     def on_recipient_list_changed(self, event: RecipientList.Changed) -> None:
         event.stop()
@@ -389,6 +395,6 @@ class DeliverDialog(Dialog[DeliverChoice]):
             self._say_additional("Enter at least one email address.")
             self.query_one("#addresses").focus()
         elif not self.original and not additional:
-            self.complain("Select to whom to deliver: at least one of the two check boxes.", "#original")
+            self.complain("Tick at least one of the two recipient options.", "#original")
         elif self.query_one(TypedCount).insist():
             self.dismiss(self._answer(additional))

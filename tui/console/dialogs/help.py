@@ -32,11 +32,11 @@ _SIGNS = (
     ("▲", "infected or probably infected"),
     ("△", "phishing, malicious link, encrypted or corrupted"),
     *((SIGNS[outcome][0], meaning) for outcome, meaning in MEANINGS.items()),
-    ("≠", "in From: the envelope's sender is of another organisation, as with mailing lists and with forged mail"),
+    ("≠", "in From: the envelope sender is of another organisation, as in mailing lists and forged mail"),
     (
         "✗3 ?1 ◷2",
-        "in the top line: deliveries that failed, may have arrived or not, and were put off; one counts until it is "
-        "sent again, its recipients have the message by another delivery, or its copy is deleted",
+        "in the top line: failed, unknown and deferred deliveries, each counted until it is sent again, its "
+        "recipients get the message by another delivery, or its copy is deleted",
     ),
 )
 
@@ -103,12 +103,12 @@ class HelpDialog(Dialog[None]):
         words = [
             *((f"{name}:", says) for name, says in FIELDS.items()),
             ("word", "part of From, To or Subject"),
-            ("-", "before any of them, or before a group: must not hold"),
-            ("or", "between alternatives: binds weaker than a space"),
+            ("-", "before a word, a field or a group: excludes the copies that match"),
+            ("or", "between alternatives; a b or c means (a b) or c"),
             ("( )", "a group, as in invoice (from:a or from:b)"),
             ('"…"', 'a text with spaces, colons or parentheses, or the word "or"'),
         ]
-        return [*blocks, Block("Signs in the message list", _plain(_SIGNS)), Block("The filter's words", _plain(words))]
+        return [*blocks, Block("Signs in the message list", _plain(_SIGNS)), Block("Filter words", _plain(words))]
 
     def _block(self, scope: Scope) -> Block:
         return Block(scope.value, [self._entry(key) for key in keys_of(scope)])

@@ -16,7 +16,7 @@ from tui.console.widgets.controls import Choice, Field
 
 COLORS = ("black", "white")
 _EXPLAINED = {
-    "black": "Messages from these senders are Blacklisted, and the rule's action for that is taken.",
+    "black": "Messages from these senders are Blacklisted, and the rule's action for that is applied.",
     "white": "Messages from these senders are not checked for spam. Anti-Virus still checks them.",
 }
 
@@ -74,7 +74,7 @@ class AddEntriesDialog(Dialog[NewEntries]):
     def accept(self) -> None:
         words = self.query_one("#entries", Field).value.replace(",", " ").replace(";", " ").split()
         if not words:
-            self.complain("Write one address, domain or pattern, or several.", "#entries")
+            self.complain("Enter one or more addresses, domains or patterns.", "#entries")
             return
         try:
             entries = tuple(check_entry(word) for word in words)
@@ -102,7 +102,7 @@ class FindDialog(Dialog[str]):
         self.text = text
 
     def body(self) -> Iterable[Widget]:
-        yield Field(self.text, placeholder="part of a sender or of a user; nothing shows all", id="find")
+        yield Field(self.text, placeholder="sender or user contains… (empty shows all)", id="find")
 
     def accept(self) -> None:
         self.dismiss(self.query_one("#find", Field).value.strip())

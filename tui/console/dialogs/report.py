@@ -65,7 +65,9 @@ class ReportDialog(Dialog[None]):
             yield Static(f"{copies(self.done)} {self.verb}, {failed} {self.verb}:", markup=False)
             yield Static(_reasons(self.failures), markup=False, id="reasons", classes="gap")
         if self.beside:
-            yield Static("Left out of what was placed in queue:", markup=False, classes="gap" * bool(self.failures))
+            yield Static(
+                "Left out of the deliveries placed in queue:", markup=False, classes="gap" * bool(self.failures)
+            )
             yield Static(_reasons(self.beside), markup=False, id="beside", classes="gap")
 
     def buttons(self) -> Iterable[PushButton]:

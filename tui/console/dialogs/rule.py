@@ -166,7 +166,7 @@ class RuleDialog(Dialog[Rule]):
         try:
             rule = check_rule(msgspec.structs.replace(self.rule, **changed))
             if rule.name.casefold() in self.others:
-                raise RuleError(f"Another rule is named {rule.name!r}.", "name")
+                raise RuleError(f"Another rule already has the name {rule.name!r}.", "name")
         except RuleError as error:
             field = error.field.rpartition(".")[2]
             known = field in ("name", "scanners", "max_size", *_CONDITIONS, *_CONTENT)

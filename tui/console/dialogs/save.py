@@ -47,15 +47,15 @@ def _folders(folder: str, part: str) -> list[str]:
 def writable_folder(text: str) -> Path:
     """Resolve the folder that `text` names. Raises `SaveError` if it is not a folder or not writable."""
     if not text.strip() or "\0" in text:
-        raise SaveError("No folder is given. Enter the folder to save to.")
+        raise SaveError("Enter the folder to save to.")
     try:
         folder = Path(text.strip()).expanduser().absolute()
         if not folder.exists():
-            raise SaveError(f"There is no folder {folder}. Make it first, or enter another.")
+            raise SaveError(f"There is no folder {folder}. Create it first, or enter another.")
         if not folder.is_dir():
             raise SaveError(f"{folder} is a file, not a folder. Enter a folder.")
     except (OSError, RuntimeError) as error:
-        raise SaveError(f"The folder cannot be looked at: {error}. Enter another.") from None
+        raise SaveError(f"The folder cannot be read: {error}. Enter another.") from None
     if not os.access(folder, os.W_OK | os.X_OK):
         raise SaveError(f"You may not write to {folder}. Enter another, or change its permissions.")
     return folder

@@ -14,7 +14,7 @@ from tui.console.dialogs.base import Dialog
 from tui.console.widgets.controls import Field, PushButton
 from tui.terminal.safe import safe
 
-_SHARED = "All who open the store see it."
+_SHARED = "All operators see it."
 
 
 class SaveFilterDialog(Dialog[str]):
@@ -47,7 +47,7 @@ class SaveFilterDialog(Dialog[str]):
         except UsageError:
             pass
         else:
-            said = f"{written(name)} will stand for it. {_SHARED}"
+            said = f"Use {written(name)} in a filter to include it. {_SHARED}"
             if there := self.saved.get(key_of(name)):
                 said = f"▲ Replaces {there.name}: {there.line}"
         self.query_one("#said", Static).update(safe(said))

@@ -49,8 +49,8 @@ class SendAgainDialog(ConfirmDialog):
         if self.unknown:
             which = "It" if len(self.receivers) == 1 else f"To {addresses(self.unknown)} it"
             warning = (
-                f"{which} may arrive twice: the connection was lost after the message had been sent, and nobody knows "
-                "whether it was taken."
+                f"{which} may arrive twice: the connection was lost after the message had been sent, and it is unknown "
+                "whether the server accepted it."
             )
         super().__init__(
             "Message queue",

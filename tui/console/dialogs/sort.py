@@ -7,7 +7,7 @@ from tui.console.dialogs.picker import Pick, PickDialog
 
 _LINES = {
     SortKey.PLACED: ("p", "Placed in Backup", "newest first", "oldest first"),
-    SortKey.ENGINE: ("e", "Engine and status", "last first", "first first"),
+    SortKey.ENGINE: ("e", "Engine and status", "last to first", "first to last"),
     SortKey.FROM: ("f", "From", "Z to A", "A to Z"),
     SortKey.TO: ("t", "To", "Z to A", "A to Z"),
     SortKey.SUBJECT: ("s", "Subject", "Z to A", "A to Z"),

@@ -48,7 +48,7 @@ class UndoDialog(Dialog[bool]):
         plan = self.plan
         when = full_time(plan.act.event.at, self.zone)
         yield Static(
-            f"Do again what you did at {when}, and took back?" if plan.again else f"Take back what you did at {when}?",
+            f"Redo your action of {when}?" if plan.again else f"Undo your action of {when}?",
             markup=False,
         )
         yield Static(safe(plan.what), markup=False, classes="note")
@@ -57,11 +57,11 @@ class UndoDialog(Dialog[bool]):
             yield Static(_listed(plan.told.does_not, "▲"), markup=False, id="does-not", classes="warning gap")
 
     def buttons(self) -> Iterable[PushButton]:
-        yield PushButton("Do again" if self.plan.again else "Take back", id="ok")
+        yield PushButton("Redo" if self.plan.again else "Undo", id="ok")
         yield PushButton("Cancel", id="cancel")
 
     def opened(self) -> None:
-        self.query_one("#dialog").border_title = "Do again" if self.plan.again else "Undo"
+        self.query_one("#dialog").border_title = "Redo" if self.plan.again else "Undo"
 
     def accept(self) -> None:
         self.dismiss(True)
@@ -86,7 +86,7 @@ class UndoneDialog(Dialog[None]):
         self.again = again
 
     def body(self) -> Iterable[Widget]:
-        done = "done again" if self.again else "taken back"
+        done = "redone" if self.again else "undone"
         yield Static(f"This was {done}:" if self.told.does else f"Nothing was {done}:", markup=False)
         if self.told.does:
             yield Static(_listed(self.told.does, "✓"), markup=False, id="does", classes="gap")
@@ -97,7 +97,7 @@ class UndoneDialog(Dialog[None]):
         yield PushButton("OK", id="ok")
 
     def opened(self) -> None:
-        self.query_one("#dialog").border_title = "Do again" if self.again else "Undo"
+        self.query_one("#dialog").border_title = "Redo" if self.again else "Undo"
 
     def accept(self) -> None:
         self.dismiss(None)

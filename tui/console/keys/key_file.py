@@ -59,7 +59,7 @@ def _checked(table: object, path: Path) -> dict[str, str]:
     overrides: dict[str, str] = {}
     for name, keys in table.items():
         if name not in by_id():
-            raise KeymapError(f"The key file {path} names an action {name!r} that is not there; see the help (?).")
+            raise KeymapError(f"The key file {path} names an unknown action {name!r}; see the help (?).")
         if isinstance(keys, list):
             keys = ",".join(str(key) for key in keys)
         if not isinstance(keys, str) or not all(part.strip() for part in keys.split(",")):

@@ -33,7 +33,7 @@ class Curtain(ModalScreen[None]):
     """
 
     def compose(self) -> Iterable[Widget]:
-        yield Static("Locking: what is being sent is brought to its end first.", markup=False)
+        yield Static("Finishing the current delivery before locking…", markup=False)
 
 
 class LockDialog(Dialog[str]):
@@ -58,7 +58,7 @@ class LockDialog(Dialog[str]):
 
     def buttons(self) -> Iterable[PushButton]:
         yield PushButton("Unlock", id="ok")
-        yield PushButton("Leave the console", id="leave")
+        yield PushButton("Quit the console", id="leave")
 
     def accept(self) -> None:
         field = self.query_one("#passphrase", Field)

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 #: Seconds per unit (minute) of the setting `lock_after`.
 MINUTE = 60.0
 
-IN_DEMO = "The demo does not lock: no passphrase opens its store."
-_WORK_RUNS = "The console locks once the work that runs is done."
+IN_DEMO = "The demo cannot lock, because its store has no passphrase."
+_WORK_RUNS = "The console will lock when the running task is done."
 
 
 class Lock:
@@ -66,7 +66,9 @@ class Lock:
         left = time.monotonic() - self._touched
         due = self.possible and 0 < self._minutes * MINUTE <= left
         if (due or self._wanted) and not self._main.tasks.running:
-            self._begin(f"Locked after {counted(self._minutes, 'minute', 'minutes')} without a key." if due else "")
+            self._begin(
+                f"Locked after {counted(self._minutes, 'minute', 'minutes')} without a key press." if due else ""
+            )
 
     def now(self) -> None:
         """Lock at the operator's request."""

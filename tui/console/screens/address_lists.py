@@ -60,9 +60,9 @@ class AddressListsView(ListPage[Entry]):
 
     def reason_against(self, action: str) -> str | None:
         if action == "remove-address" and self.current is None:
-            return "There is no entry."
+            return "No entry is selected."
         if action == "find-address" and not self.items and not self._find:
-            return "There is no entry."
+            return "No entry is selected."
         return None
 
     def action_add_address(self) -> None:
@@ -77,7 +77,7 @@ class AddressListsView(ListPage[Entry]):
         whose = f"of {safe(new.user)}" if new.user else "of the organisation"
         said = f"{counted(count, 'entry has', 'entries have')} been added to the {new.color} list {whose}"
         if not count:
-            said = f"The {new.color} list {whose} has that already"
+            said = f"The {new.color} list {whose} already has it"
         self._change(
             lambda lists: added(lists, new.color, new.entries, new.user),
             said,

@@ -36,7 +36,7 @@ from tui.terminal.cells import zone_name
 from tui.terminal.words import no_traits
 
 #: Shown in the list while the filter line cannot be read.
-_STANDS = "The list shows what the last filter found that could be read."
+_STANDS = "The list still shows the last valid filter."
 #: Sort keys that start descending: the newest and the largest come first.
 _DOWNWARD = frozenset({SortKey.PLACED, SortKey.SIZE})
 
@@ -212,11 +212,11 @@ class BackupView(Page):
     def _say_empty(self, result: Result | None = None) -> None:
         """Choose the text of an empty list. If the filter cannot be read, it must not say that nothing matches."""
         if self._problem:
-            self.list.empty_text = "Empty: the filter cannot be read."
+            self.list.empty_text = "The list is empty because the filter is invalid."
         elif self.filter.is_empty:
             self.list.empty_text = "There is no message copy in Backup."
         elif result is not None and result.partial:
-            self.list.empty_text = "No message copy matches the filter so far: not all of them are read yet."
+            self.list.empty_text = "No message copy matches the filter so far; still reading."
         elif result is not None and result.unread:
             self.list.empty_text = f"No message copy matches the filter. {no_traits(result.unread)}"
         else:

@@ -25,7 +25,7 @@ from tui.terminal.bin_words import promise_words
 from tui.terminal.safe import fit
 from tui.terminal.words import copies
 
-NONE_LEFT = "Nothing of this act is in the bin any more."
+NONE_LEFT = "No copies of this act are in the bin any more."
 
 
 class BinnedList(MessageList, inherit_bindings=False):

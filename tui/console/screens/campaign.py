@@ -30,7 +30,7 @@ from tui.console.widgets.pick_list import PickList
 if TYPE_CHECKING:
     from store.catalogue.catalogue import Catalogue
 
-GONE = "Nothing of this campaign is in Backup any more."
+GONE = "No copies of this campaign are in Backup any more."
 #: Rows fetched in advance above and below the cursor.
 _AROUND = 100
 
@@ -238,14 +238,14 @@ class CampaignView(Page):
         if self._read is None:
             return GONE
         if action == "campaign-peel-odd":
-            return None if self._read.order.odd else "It has no odd copy."
+            return None if self._read.order.odd else "This campaign has no odd copies."
         if action in ("campaign-view", "campaign-compare", "campaign-peel", "campaign-deliver"):
-            return None if self._chosen() or self.current else "There is no copy at the cursor."
+            return None if self._chosen() or self.current else "No copy is selected."
         if action == "campaign-delete" and not self._read.row.campaign.rank.offered:
-            return "No act is offered on it: good mail may be in it. Enter shows single copies, to release or delete."
+            return "This campaign may contain good mail, so it cannot be deleted as a whole. Enter shows single copies."
         if action == "campaign-join":
             row = self._read.row
-            return None if row.elder or row.campaign.parts else "It is related to no older campaign."
+            return None if row.elder or row.campaign.parts else "This campaign has no older related campaign."
         return None
 
     def action_view(self) -> None:

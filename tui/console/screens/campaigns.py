@@ -32,8 +32,8 @@ from tui.console.widgets.pick_list import PickList
 _KEPT, _TICK, _PAUSE = 100, 2.0, 0.15
 #: Actions that need a campaign at the cursor.
 _OF_CURSOR = frozenset(f"campaigns-{name}" for name in ("delete", "peel-odd", "join", "own", "state", "name", "note"))
-NO_CAMPAIGN = "There is no campaign at the cursor."
-BY_SENDER = "Release goes by sender or by copy, never by campaign: open it with Enter, and release from its copies."
+NO_CAMPAIGN = "No campaign is selected."
+BY_SENDER = "Campaigns cannot be released as a whole. Open one with Enter, and release copies there."
 
 
 class CampaignList(PickList):
@@ -182,7 +182,7 @@ class CampaignsView(ListPage[ListRow]):
         if (reason := actions.reason_against(self.context, action)) is not None:
             return reason
         if action == "campaigns-open":
-            return None if self.items else "There is no campaign."
+            return None if self.items else "No campaign is selected."
         if action == "campaigns-unmark":
             return None if self.marked else "Nothing is marked."
         if action in ("campaigns-delete", "campaigns-join") and self.marked:
@@ -191,9 +191,9 @@ class CampaignsView(ListPage[ListRow]):
         if action in _OF_CURSOR and not isinstance(row, CampaignRow):
             return NO_CAMPAIGN
         if action == "campaigns-peel-odd" and isinstance(row, CampaignRow) and not row.campaign.odd:
-            return "It has no odd copy."
+            return "This campaign has no odd copies."
         if action == "campaigns-join" and isinstance(row, CampaignRow) and not (row.elder or row.campaign.parts):
-            return "It is related to no older campaign: mark those to join."
+            return "This campaign has no older related campaign. Mark the campaigns to join."
         return None
 
     def action_open_row(self) -> None:
@@ -216,7 +216,9 @@ class CampaignsView(ListPage[ListRow]):
         self.list.build(self.list_builder())
         self.post_message(KeysChanged())
         if not self.marked:
-            self.context.shell.notice("No campaign is sure: each has odd copies that were not seen, or a colleague.")
+            self.context.shell.notice(
+                "No campaign is sure: each has odd copies that you have not viewed, or another owner."
+            )
 
     def _is_sure(self, row: CampaignRow) -> bool:
         one, seen = row.campaign, self.context.seen_odd

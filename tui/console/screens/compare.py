@@ -59,7 +59,7 @@ class CompareView(Page):
             return
         self._shown = self.copy_id
         vault, campaign, copy_id = self.context.vault, self.campaign, self.copy_id
-        self.head.update(f"Copy {copy_id} beside a typical one of the campaign: reading…")
+        self.head.update(f"Comparing copy {copy_id} with a typical one of its campaign…")
 
         def read() -> tuple[Compared, Compared] | None:
             if campaign is None or (typical := campaigning.typical_copy(campaign, {copy_id})) is None:
@@ -88,23 +88,23 @@ class CompareView(Page):
             return
         one, other = read
         zone = self.context.tz
-        share = f"{shared_share(one.keys, other.keys):.0%} of their keys are shared"
-        self.head.update(f"Copy {one.copy.id} beside {other.copy.id}, a typical one: {share}")
+        share = f"{shared_share(one.keys, other.keys):.0%} of their keys in common"
+        self.head.update(f"Copy {one.copy.id} compared with {other.copy.id}, a typical one: {share}")
         self.lines.build(lambda width: compare_lines(one, other, zone, width))
         self.lines.to_top()
 
     def _failed(self, error: Exception) -> None:
         if self.is_attached:
             gone = isinstance(error, CopyMissing)
-            self.head.update("▲ One of the two copies is not in Backup any more." if gone else f"▲ {explain(error)}")
+            self.head.update("▲ One of the two copies is no longer in Backup." if gone else f"▲ {explain(error)}")
             self.lines.build(None)
 
     def reason_against(self, action: str) -> str | None:
         """Return why an action is not possible now, or None."""
         if action in ("compare-next", "compare-previous") and self.neighbour is None:
-            return "Next and previous work on a copy that was compared from its campaign."
+            return "Next and previous work only on copies compared from their campaign."
         if action == "compare-peel" and self.campaign is None:
-            return "The copy is in no campaign any more."
+            return "The copy is no longer in a campaign."
         return actions.reason_against(self.context, action)
 
     def action_neighbour(self, step: int) -> None:

@@ -145,7 +145,7 @@ class EventsView(Page):
         if events:
             self.lines.build(lambda width: event_lines(events, zone, width))
         else:
-            self.lines.build(lambda width: [(Span("Nothing has happened yet.", "muted"),)])
+            self.lines.build(lambda width: [(Span("No events yet.", "muted"),)])
 
     def build_lines(self, event: LineView.Wanted) -> None:
         builder, width, view = event.builder, event.width, event.view

@@ -35,7 +35,7 @@ from tui.console.widgets.task_bar import TaskBar
 from tui.console.widgets.tree import ConsoleTree, Place
 from tui.terminal.safe import safe
 
-NO_TWINS = "Nothing more waits of the senders that were delivered last."
+NO_TWINS = "No other copies from the senders delivered last are in Backup."
 
 #: Narrower terminals show the tree only while it has the focus.
 WIDE = 100
@@ -179,7 +179,7 @@ class MainScreen(Screen[None]):
         if (entry := self.saved.of(key)) is None:
             return
         if entry.filter is None:
-            self.show_notice(f"This saved filter cannot be read: {safe(entry.saved.line)}", "warning")
+            self.show_notice(f"This saved filter is invalid: {safe(entry.saved.line)}", "warning")
         else:
             self.backup.set_filter(entry.filter)
 
@@ -241,7 +241,7 @@ class MainScreen(Screen[None]):
             case "hide-notice":
                 return None if self.notice_line.display else "No notice is shown."
             case "cancel-task":
-                return None if self.tasks.running else "Nothing runs that could be cancelled."
+                return None if self.tasks.running else "No task is running."
         return None
 
     async def run_key(self, key: Key) -> None:
@@ -313,9 +313,9 @@ class MainScreen(Screen[None]):
         from tui.console.dialogs.confirm import ConfirmDialog
 
         if self.tasks.running and not isinstance(self.app.screen, ConfirmDialog):
-            question = "Work is running. Leaving cancels it; what was not done stays as it is."
+            question = "A task is running. Quitting cancels it; what it has not done yet is left as it is."
             self.context.shell.ask(
-                ConfirmDialog("Leave", question, "Leave"), lambda yes: self.context.shell.end() if yes else None
+                ConfirmDialog("Quit", question, "Quit"), lambda yes: self.context.shell.end() if yes else None
             )
         else:
             self.context.shell.end()

@@ -338,7 +338,7 @@ class MessageView(Page):
 
     def action_neighbour(self, step: int) -> None:
         if self.neighbour is None:
-            self.context.shell.notice("Next and Previous work on a copy that was opened from the message list.")
+            self.context.shell.notice("Next and Previous work only on copies opened from the message list.")
             return
         target = self.neighbour(self.copy_id, step)
         if target is None:

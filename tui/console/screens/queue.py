@@ -70,7 +70,7 @@ class QueueView(ListPage[Delivery]):
     def _show(self, read: _Read) -> None:
         if self.is_attached:
             deliveries, self._subjects, self._gateways, self._idle = read
-            head = made.summary(deliveries, LIMIT) if deliveries else "Nothing was delivered yet."
+            head = made.summary(deliveries, LIMIT) if deliveries else "No deliveries yet."
             self.show_items(deliveries, head)
             self._go_to_first()
 
@@ -126,14 +126,14 @@ class QueueView(ListPage[Delivery]):
         if action not in ("retry", "cancel-delivery"):
             return None
         if delivery is None:
-            return "There is no delivery."
+            return "No delivery is selected."
         if action == "cancel-delivery" and not delivery.live:
             return f"Delivery {delivery.id} is finished."
         if delivery.damage:
-            again = "It was tampered with or is damaged: deliver its copy anew."
+            again = "It was tampered with or is damaged. Deliver its copy again."
             return again if action == "retry" else None
         if delivery.state is State.SENDING:
-            return "It is being sent at this moment: wait for the result."
+            return "It is being sent now. Wait for the result."
         if delivery.live or any(recipient.state in RETRIABLE for recipient in delivery.recipients):
             return None
         return f"Delivery {delivery.id} reached all of its recipients."

@@ -62,19 +62,19 @@ class RulesView(ListPage[Rule]):
         if action == "add-rule":
             return None
         if rule is None:
-            return "There is no rule."
+            return "No rule is selected."
         if rule.id == DEFAULT_ID:
             return {
-                "delete-rule": "Default cannot be removed: it judges what no other rule does.",
-                "enable-rule": "Default is always enabled: it judges what no other rule does.",
-                "rule-up": "Default comes last, because it judges what no other rule does.",
-                "rule-down": "Default comes last, because it judges what no other rule does.",
+                "delete-rule": "Default cannot be removed: it judges the messages that no other rule matches.",
+                "enable-rule": "Default is always enabled: it judges the messages that no other rule matches.",
+                "rule-up": "Default is always last: it judges the messages that no other rule matches.",
+                "rule-down": "Default is always last: it judges the messages that no other rule matches.",
             }.get(action)
         place = self.items.index(rule)
         if action == "rule-up" and place == 0:
-            return "It is the first rule already."
+            return "This rule is the first already."
         if action == "rule-down" and place >= len(self.items) - 2:
-            return "It is the last rule before Default already."
+            return "This rule is the last before Default already."
         return None
 
     def action_add_rule(self) -> None:
@@ -100,7 +100,7 @@ class RulesView(ListPage[Rule]):
         def change(rules: tuple[Rule, ...]) -> Sequence[Rule]:
             if before.id and find_rule(rules, before.id) != before:
                 raise RuleError(
-                    f"Rule {before.id} was changed by somebody else in the meantime: look at it and edit it again."
+                    f"Rule {before.id} was changed by someone else meanwhile. Look at it and edit it again."
                 )
             return with_rule(rules, edited)
 
@@ -128,9 +128,9 @@ class RulesView(ListPage[Rule]):
         question = (
             f"{verb} rule {rule.id} ({safe(rule.name)})? It is {'enabled' if rule.enabled else 'disabled'} now. "
             + (
-                "The rules after it judge what it judged."
+                "Then the rules after it judge its messages."
                 if rule.enabled
-                else "It judges what it matches from then on."
+                else "Then it judges the messages that it matches."
             )
         )
         said = f"Rule {{}} has been {outcome}"
@@ -155,9 +155,7 @@ class RulesView(ListPage[Rule]):
 
         def change(rules: tuple[Rule, ...]) -> Sequence[Rule]:
             if [one.id for one in rules] != [one.id for one in shown]:
-                raise RuleError(
-                    "The rules were changed by somebody else in the meantime: look at them and move it again."
-                )
+                raise RuleError("The rules were changed by someone else meanwhile. Look at them and move it again.")
             return moved(rules, rule.id, place + step)
 
         said = f"Rule {{}} is at place {place + step} now"

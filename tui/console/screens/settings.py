@@ -42,22 +42,22 @@ def setting_lines(settings: Settings, width: int, problem: str = "") -> list[Lin
     ]
     relay = masked(settings.relay) or "Not set: nothing can be delivered"
     administrator = settings.administrator or "Not set: nobody is notified"
-    domains = ", ".join(settings.local_domains) or "Not set: no address of a header counts as local"
+    domains = ", ".join(settings.local_domains) or "Not set: no header address counts as local"
     other: list[tuple[str, str, str]] = [
         ("Relay", relay, "text" if settings.relay else "risk"),
         ("Administrator", administrator, "text" if settings.administrator else "muted"),
         ("Local domains", domains, "text" if settings.local_domains else "muted"),
         ("A release waits", _hold_words(settings), "text"),
     ]
-    for_good = ("No: what is deleted cannot come back", "risk")
-    days = (f"{shown_bin_days(settings.bin_days)}, or until Backup needs the room", "text")
+    for_good = ("Off: deleted copies are gone for good", "risk")
+    days = (f"{shown_bin_days(settings.bin_days)}, or until Backup needs the space", "text")
     binned: list[tuple[str, str, str]] = [
         ("The bin keeps deleted copies", *(days if settings.bin_days else for_good)),
-        ("Its share of the maximum size", f"{shown_bin_share(settings.bin_share)}, whatever arrives", "text"),
+        ("Its share of the maximum size", f"{shown_bin_share(settings.bin_share)}, protected from rotation", "text"),
     ]
     lines: list[Line] = []
     if problem:
-        said = f"▲ {problem} These are the last known; they are not in force."
+        said = f"▲ {problem} These are the last known settings; they are not in force."
         lines += [*((Span(piece, "danger"),) for piece in wrap(said, width)), EMPTY]
     for label, value, kind in spec:
         lines += field(label, [(value, kind)], width, labels)
@@ -69,14 +69,14 @@ def setting_lines(settings: Settings, width: int, problem: str = "") -> list[Lin
     for label, value, kind in binned:
         lines += field(label, [(value, kind)], width, labels)
     lines += [EMPTY, (Span("The console (`mailhold settings set lock_after=15`)", "muted"),)]
-    lines += field("Lock after so long without a key", [lock], width, labels)
+    lines += field("Lock after so long without input", [lock], width, labels)
     return lines
 
 
 def _hold_words(settings: Settings) -> str:
     """Say how long a release can be called back: ``15 s; 300 s for more than 50 copies``."""
     if not settings.hold and not settings.hold_many:
-        return "Not at all: it cannot be called back"
+        return "Off: it cannot be called back"
     few, many = shown_hold(settings.hold), shown_hold(settings.hold_many)
     return f"{few}; {many} for more than 50 copies"
 

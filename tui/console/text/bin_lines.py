@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _ROOMY, _WIDE = 72, 104
 _LABELS = 13
 _UNVERIFIED = (
-    "The act does not verify: nobody can say who deleted these copies, or when. `mailhold check` names what is wrong."
+    "The act does not verify, so it is unknown who deleted these copies and when. Run `mailhold check` for details."
 )
 
 
@@ -75,7 +75,7 @@ def heading(width: int) -> str:
         (f"{'Copies':>{cells.copies}}", cells.copies),
         (f"{'Size':>{cells.size}}", cells.size),
         (fit("Kept until" if cells.until > 6 else "Until", cells.until), cells.until),
-        ("Of them", cells.standing),
+        ("Status", cells.standing),
     ]
     return "  ".join(text for text, room in names if room).rstrip()
 
@@ -123,7 +123,7 @@ def _until(held: Held, now: int, zone: tzinfo, *, brief: bool) -> str:
 def deleted_by(act: BinAct, zone: tzinfo) -> str:
     """Write ``deleted by ada on 24 Nov 2026 07:41``, safe to show; another text if the act does not verify."""
     if not act.at:
-        return "deleted by nobody knows whom"
+        return "deleted by an unknown operator"
     by = f" by {safe(act.operator, max_len=60)}" if act.operator else ""
     return f"deleted{by} on {minute_time(act.at, zone)}"
 

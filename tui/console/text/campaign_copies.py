@@ -108,7 +108,7 @@ class CopyLines(Sequence[Line]):
         order = self.order
         copy = order.copy_at(index)
         if copy is None:
-            words = f" The other {copies(len(order.ids) - order.odd)}, least alike first "
+            words = f" The other {copies(len(order.ids) - order.odd)}, worst fit first "
             return (Span(f"────{words}".ljust(self._width, "─")[: self._width], "muted"),)
         row = self._row(index if index < order.odd else index - order.rule)
         return (Span("  …", "muted"),) if row is None else self._line(row)

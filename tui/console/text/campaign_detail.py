@@ -105,7 +105,7 @@ def campaign_lines(row: CampaignRow, facts: CampaignFacts | None, now: int, zone
 
 
 def _letters_said(letters: Sequence[tuple[str, int]]) -> str:
-    return f"{counted(len(letters), 'subject', 'subjects')}, numbers left out"
+    return f"{counted(len(letters), 'subject', 'subjects')}, numbers ignored"
 
 
 def _head(row: CampaignRow, now: int, zone: tzinfo, width: int) -> list[Line]:
@@ -141,7 +141,7 @@ def _facts(facts: CampaignFacts | None, width: int) -> list[Line]:
         were = "was" if facts.written_to == 1 else "were"
         said.append((f"▲ {facts.written_to:,} of {_whom(facts)} {were} written to from here", "risk"))
     if facts.let_through:
-        said.append((f"▲ mail of {counted(facts.let_through, 'sender', 'senders')} was let through before", "risk"))
+        said.append((f"▲ mail from {counted(facts.let_through, 'sender', 'senders')} was let through before", "risk"))
     if facts.delivered:
         was = "copy was" if facts.delivered == 1 else "copies were"
         said.append((f"▲ {facts.delivered:,} {was} delivered", "risk"))
@@ -199,21 +199,21 @@ def against(row: CampaignRow) -> Iterator[tuple[str, str]]:
     """Yield each reason against acting on a campaign, with its kind of span."""
     campaign, summary = row.campaign, row.summary
     if campaign.rank is Rank.CAREFUL:
-        yield "▲ many of its copies answer messages, or came through mailing lists: look at more of them", "risk"
+        yield "▲ many of its copies answer messages, or came through mailing lists: check more of them", "risk"
     if campaign.rank is Rank.THREADS:
         yield "▲ in stolen threads: its copies answer messages, and real answers may be among them", "risk"
     if summary.odd:
         reasons = Counter(each.reasons[0] for each in campaign.odd if each.reasons)
         told = ", ".join(f"{REASONS[reason]} {count:,}" for reason, count in reasons.most_common())
-        yield f"{counted(summary.odd, 'odd copy', 'odd copies')}, in no act: {told}", "risk"
+        yield f"{counted(summary.odd, 'odd copy', 'odd copies')}, left out of every act: {told}", "risk"
     if campaign.seed.outside > _OUTSIDE * max(campaign.seed.inside, 1):
-        yield f"its seed is in {copies(campaign.seed.outside)} outside as well", "risk"
-    if loose := campaign.fits.translate(None, _FINE):  # not a loop: a campaign may have a million copies
-        yield f"{copies(len(loose))} of it fit at less than {_LOOSE} %, the least at {min(loose)} %", "text"
+        yield f"its seed is also in {copies(campaign.seed.outside)} outside", "risk"
+    if loose := campaign.fits.translate(None, _FINE):  # A campaign may have a million copies: no loop over them.
+        yield f"{copies(len(loose))} fit below {_LOOSE} %, the worst at {min(loose)} %", "text"
     others = [(engine, status, count) for engine, status, count in summary.verdicts[1:] if status is not None]
     if others:
         told = ", ".join(f"{count:,} {status_label(status, 20, engine)}" for engine, status, count in others[:3])
-        yield f"not all are held by the same: {told}", "text"
+        yield f"also held by other verdicts: {told}", "text"
 
 
 def sender_lines(row: SenderRow, zone: tzinfo, width: int) -> list[Line]:
@@ -227,7 +227,7 @@ def sender_lines(row: SenderRow, zone: tzinfo, width: int) -> list[Line]:
     lines += field("Known", [(f"{sign} {note}".strip() or "nothing", its_kind if note else "muted")], width, _LABELS)
     lines += field("Held by", [(held, kind)], width, _LABELS)
     if sender.odd:
-        lines += field("Odd", [(f"{copies(sender.odd)} beside a campaign", "risk")], width, _LABELS)
+        lines += field("Odd", [(f"{copies(sender.odd)} odd in a campaign", "risk")], width, _LABELS)
     lines += field("Newest", [(sender.subject or "(no subject)", "text")], width, _LABELS)
     lines += field("Placed", [(minute_time(sender.last, zone), "muted")], width, _LABELS)
     return lines
@@ -236,8 +236,7 @@ def sender_lines(row: SenderRow, zone: tzinfo, width: int) -> list[Line]:
 def divider_lines(row: DividerRow, width: int) -> list[Line]:
     """Write the explanation for the divider."""
     text = (
-        f"{copies(row.copies)} of {counted(row.senders, 'sender', 'senders')} are in no campaign that an act is "
-        "offered for: the good mail is among them. Senders of whom something is known come first; Enter lists the "
-        "copies of one."
+        f"{copies(row.copies)} of {counted(row.senders, 'sender', 'senders')} are in no campaign that you can act on; "
+        "good mail is among them. Known senders come first. Enter lists the copies of one sender."
     )
     return [(Span(piece, "muted"),) for piece in wrap(text, width)]

@@ -86,7 +86,7 @@ def _of(keys: Mapping[int, str], strand: int) -> dict[int, str]:
 def _strand(name: str, one: Mapping[int, str], other: Mapping[int, str], width: int) -> list[Line]:
     shared = sorted(one.keys() & other.keys())
     left, right = sorted(one.keys() - other.keys()), sorted(other.keys() - one.keys())
-    said = f"{len(shared):,} shared, {len(left):,} here alone, {len(right):,} there alone"
+    said = f"{len(shared):,} shared, {len(left):,} only left, {len(right):,} only right"
     lines: list[Line] = [(Span(f"{name:<{_LABELS}}  ", "strong"), Span(said, "risk" if left else "muted"))]
     rows = _paired(left, right, one, other)
     rows += [(kind_words(key), one[key], one[key]) for key in shared if key >> _KIND_SHIFT not in _COUNTED_ALONE]

@@ -100,7 +100,7 @@ def copy_lines(copy: Copy, zone: tzinfo, width: int, release: Release | None = N
     add("Envelope recipients", *((one, "muted") for one in record.envelope_recipients))
     add("Client", (record.client_address, "muted"))
     if known := known_words(record):
-        add("Known when it came", (known, "text"))
+        add("Known on arrival", (known, "text"))
     add("Source", (record.source, "muted"))
     add("SHA-256", *((piece, "muted") for piece in digest_halves(record.sha256, width - labels - 2)))
     add("Copy", (str(copy.id), "muted"))
@@ -178,9 +178,9 @@ def text_lines(parsed: ParsedMessage, width: int) -> Sequence[Line]:
         for spans in _paragraphs(parsed.text, parsed.hidden_spans):
             lines += wrap_spans(spans, width)
     if parsed.text_truncated:
-        lines += [EMPTY, (Span("The text is longer: the rest is in Source.", "muted"),)]
+        lines += [EMPTY, (Span("The text is cut here. The rest is in Source.", "muted"),)]
     if parsed.plain_text.strip():
-        lines += [EMPTY, (Span("The same as plain text, as the message has it", "strong"),), EMPTY]
+        lines += [EMPTY, (Span("The message's own plain text", "strong"),), EMPTY]
         for spans in _paragraphs(parsed.plain_text, []):
             lines += wrap_spans(spans, width)
     return lines
@@ -228,7 +228,7 @@ def header_lines(parsed: ParsedMessage, width: int) -> list[Line]:
         lines.append((Span(f"{shown}:", "label"),))
         lines += [(Span(f"    {piece}"),) for piece in (first, *rest)]
     if parsed.headers_truncated:
-        lines += [EMPTY, (Span("The header is longer: the rest is in Source.", "muted"),)]
+        lines += [EMPTY, (Span("The header is cut here. The rest is in Source.", "muted"),)]
     return lines or [(Span("The message has no header fields.", "muted"),)]
 
 

@@ -40,7 +40,7 @@ def attachment_lines(parsed: ParsedMessage, width: int) -> list[Line]:
             ("Declared type", attachment.declared_type, "text"),
             (
                 "Type by content",
-                f"{attachment.detected_type}{'  △ not what is declared' if differs else ''}",
+                f"{attachment.detected_type}{'  △ differs from the declared type' if differs else ''}",
                 "risk" if differs else "text",
             ),
             ("Size", full_size(attachment.size), "text"),
@@ -54,7 +54,7 @@ def attachment_lines(parsed: ParsedMessage, width: int) -> list[Line]:
             lines += field("", [(note, "risk")], width, 15)
         lines.append(EMPTY)
     if parsed.attachments_truncated:
-        lines += [(Span("There are more attachments: they are in Source.", "muted"),), EMPTY]
+        lines += [(Span("Not all attachments are listed. The rest is in Source.", "muted"),), EMPTY]
     return lines[:-1]
 
 

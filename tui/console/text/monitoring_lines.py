@@ -129,11 +129,11 @@ def _space_lines(facts: Facts, width: int) -> list[Line]:
     if facts.damaged:
         note = ""
     elif not settings.notify_below:
-        note = "nobody is notified"
+        note = "no notification"
     elif kind == "risk":
         note = f"△ below the threshold of {format_size(settings.notify_below)}"
     else:
-        note = f"notified below {format_size(settings.notify_below)}"
+        note = f"notify below {format_size(settings.notify_below)}"
     lines.append(
         (
             Span(f"{'Free':<{_LABEL}}", "label"),
@@ -161,7 +161,7 @@ def _damage_lines(facts: Facts, width: int) -> list[Line]:
     """Write what is wrong with the settings, and what applies meanwhile; [] if they verify."""
     if facts.damaged is None:
         return []
-    said = f"▲ {facts.damaged.problem} {facts.damaged} `mailhold settings reset` writes them anew."
+    said = f"▲ {facts.damaged.problem} {facts.damaged} Run `mailhold settings reset`."
     return [(Span(piece, "danger"),) for piece in wrap(said, width)]
 
 
@@ -187,14 +187,14 @@ def _rotation(facts: Facts, rate: str, width: int) -> tuple[Span, ...]:
     if not facts.usage.max_bytes:
         return (Span("nothing is removed", "risk"), Span(f"  at {rate}", "muted"))
     if at is None:
-        return (Span("not in sight", "text"), Span(f"  at {rate}", "muted"))
+        return (Span("not expected", "text"), Span(f"  at {rate}", "muted"))
     if at <= facts.now:
         return (Span("removing the oldest copies now", "risk"), Span(f"  at {rate}", "muted"))
     when = local(at, facts.zone)
     ahead = age(facts.now, at)
     day = f"{when.day} {MONTHS[when.month - 1]} {when.year}"
     kind = "risk" if at - facts.now < 2 * _DAY else "text"
-    text = f"reaches it in about {ahead}, on {day}"
+    text = f"removes it in about {ahead}, on {day}"
     return (Span(text, kind), Span(f"  at {rate}" if len(text) + len(rate) + 5 <= width else "", "muted"))
 
 

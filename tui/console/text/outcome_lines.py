@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 _WORDS = {
     State.SENT: "delivered to",
     State.FAILED: "failed for",
-    State.UNKNOWN: "not known for",
-    State.DEFERRED: "put off for",
+    State.UNKNOWN: "unknown for",
+    State.DEFERRED: "deferred for",
     State.SENDING: "being sent to",
     State.QUEUED: "waiting for",
     State.CANCELLED: "cancelled for",
@@ -75,7 +75,7 @@ def _listed(found: Sequence[RecipientOutcome], now: int, zone: tzinfo) -> str:
 
 
 def _address(each: RecipientOutcome) -> str:
-    return safe(each.address, max_len=80) or "an address that does not verify"
+    return safe(each.address, max_len=80) or "a damaged address"
 
 
 def _named(each: RecipientOutcome, now: int, zone: tzinfo) -> str:
@@ -93,7 +93,7 @@ def release_fields(release: Release, zone: tzinfo) -> list[tuple[str, list[tuple
         fields.append(("Released", [(f"{full_time(release.last.at, zone)}{by}", "text")]))
     values = []
     for each in release.recipients:
-        address = each.address or "an address that does not verify"
+        address = each.address or "a damaged address"
         parts = [f"{each.state.value:<9} {address}", full_time(each.at, zone), each.reply]
         values.append(("  ".join(part for part in parts if part), _KINDS.get(each.state, "muted")))
     if values:

@@ -113,7 +113,7 @@ def detail_lines(
     held = held_words(delivery, now, zone)
     steps = [
         f"queued {full_time(delivery.created_at, zone)}",
-        f"{held}: `r` sends it now, `c` calls it back" if held else next_step(delivery, now),
+        f"{held}: `r` sends it now, `c` cancels it" if held else next_step(delivery, now),
         who_sends(delivery, gateways or {}, idle or {}),
     ]
     said = ", ".join(step for step in steps if step)
@@ -125,11 +125,11 @@ def detail_lines(
     if delivery.damage:
         lines += [*block(_damage(delivery), width, "danger"), EMPTY]
     elif odd := delivery.odd_time(now):
-        lines += [*block(f"△ A time that cannot be: {odd}.", width, "risk"), EMPTY]
+        lines += [*block(f"△ An impossible time: {odd}.", width, "risk"), EMPTY]
     columns = 13
     for recipient in delivery.recipients:
         span = state_span(recipient.state)
-        values = [(recipient.address, "text")] if recipient.address else [("an address that does not verify", "danger")]
+        values = [(recipient.address, "text")] if recipient.address else [("a damaged address", "danger")]
         if recipient.reply:
             values.append((recipient.reply, "danger" if recipient.state is State.FAILED else "muted"))
         shown = field("", values, width, columns - 2)
@@ -155,8 +155,8 @@ def who_sends(delivery: Delivery, gateways: Mapping[int, str], idle: Mapping[int
 
 def _damage(delivery: Delivery) -> str:
     """Say what is wrong with a delivery, and what to do."""
-    todo = "`c` cancels it, and its copy can be delivered anew." if delivery.live else "Nothing more is sent for it."
-    check = "`mailhold check` shows what else does not verify."
+    todo = "`c` cancels it, and its copy can be delivered again." if delivery.live else "Nothing more is sent for it."
+    check = "Run `mailhold check` for other damage."
     return f"It was tampered with or is damaged: {delivery.damage}. {todo} {check}"
 
 

@@ -36,7 +36,7 @@ def rule_line(rule: Rule, width: int) -> Line:
         Span(f"{' ' if rule.enabled else '–'} {rule.id:>5}  ", "text" if rule.enabled else "muted"),
         Span(f"{fit(rule.name, name)}  ", kind),
         Span(f"{fit(conditions(rule), whom)}  ", kind if rule.conditional else "muted"),
-        Span(fit(effects(rule), rest), kind if rule.enabled and effects(rule) != "as by default" else "muted"),
+        Span(fit(effects(rule), rest), kind if rule.enabled and effects(rule) != "defaults" else "muted"),
     )
 
 

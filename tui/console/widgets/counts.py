@@ -48,7 +48,7 @@ def counts_line(
     if share:
         parts.append(Content(f"reading {what} {share}" if what and wide else f"reading {share}").stylize("$muted"))
     if result.unread:
-        parts.append(Content(f"{result.unread:,} not looked at").stylize("$warning"))
+        parts.append(Content(f"{result.unread:,} not indexed").stylize("$warning"))
     if range_count:
         parts.append(Content(f"range of {range_count:,}").stylize("$accent"))
     if marked:

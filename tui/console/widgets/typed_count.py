@@ -87,7 +87,7 @@ class TypedCount(Vertical, can_focus=False):
         """Return True if the number was typed or none is required; else show what is missing, and focus the field."""
         if self.typed:
             return True
-        wrong = "That is another number" if self.field.value.strip() else "No number was typed"
+        wrong = "The number does not match" if self.field.value.strip() else "No number was typed"
         self._say(f"{wrong}: type {self.number:,}, or press Esc.")
         self.field.focus()
         return False
