@@ -65,7 +65,7 @@ def test_what_is_said_is_what_becomes_of_it(vault: Vault, relay: tuple[Postfix, 
     summed = tally(found, contents)
     said = lines(sentences(found, summed, contents, now=now_ms()))
     assert (summed.eight_bit, summed.utf8_addresses, summed.too_large) == (1, 1, 1 if bare else 0)
-    assert "which answered just now" in said and "Taken off: Return-Path (1)." in said
+    assert "which answered just now" in said and "Fields removed: Return-Path (1)." in said
     if bare:
         assert "▲ 1 copy is larger than the 19.53 KB that the relay accepts, and would fail." in said
         assert "▲ The relay does not offer SMTPUTF8, without which 1 address of 1 copy would fail." in said

@@ -89,7 +89,7 @@ def test_a_lock_that_no_passphrase_could_open_is_warned_of(run: Run, tmp_path: P
     assert run("init").code == 0
     done = run("settings", "set", "lock_after=15 min")
     assert done.code == 0 and "lock_after      15 minutes" in done.out
-    assert "cannot lock: no passphrase opens this store" in done.err
+    assert "cannot lock, because no passphrase opens this store" in done.err
     assert run("settings", "--json").json["lock_after"] == 15
     vault = open_store(str(tmp_path / "backup.db"), Unlock.key_file(tmp_path / "key"))
     add_passphrase(vault, "x")

@@ -85,4 +85,4 @@ def test_show_says_who_got_it_when(run: Any, ids: list[int]) -> None:
 def test_status_counts_what_to_look_at(run: Any, ids: list[int]) -> None:
     status = json.loads(run("status", "--json"))
     assert [status[name] for name in ("queue", "put_off", "failed", "unknown")] == [1, 1, 1, 1]
-    assert "delivery queue: 1 waiting, 1 of them put off · 1 failed · 1 unknown" in run("status")
+    assert "delivery queue: 1 waiting, 1 of them deferred · 1 failed · 1 unknown" in run("status")

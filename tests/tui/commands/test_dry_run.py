@@ -150,14 +150,14 @@ def test_what_the_relay_takes() -> None:
 
 def test_the_header_s_fields() -> None:
     content = Content(10, False, ("Return-Path", "Bcc"), ("Resent-From",))
-    assert "Taken off: Return-Path, Bcc. Put on: Resent-From." in said(preflight(), {1: content})
+    assert "Fields removed: Return-Path, Bcc. Added: Resent-From." in said(preflight(), {1: content})
     several = {each: Going(("a@x.example",), 10, 0) for each in (1, 2, 3)}
     found = said(preflight(several), {1: content, 2: content._replace(taken_off=("bcc",))})
-    assert "Taken off: Return-Path (1), Bcc. Put on: Resent-From." in found
+    assert "Fields removed: Return-Path (1), Bcc. Added: Resent-From." in found
     assert found[-1] == "Reading the messages: 2 of 3."
     many = tuple(f"X-Mailhold-{number}" for number in range(11))
     assert said(preflight(), {1: Content(10, False, many)})[-1] == (
-        f"Taken off: {', '.join(many[:8])}, 3 more. Put on: nothing."
+        f"Fields removed: {', '.join(many[:8])}, 3 more. Added: nothing."
     )
 
 

@@ -147,8 +147,8 @@ async def test_long_lists_are_drawn_as_they_are_seen(vault):
 @pytest.mark.parametrize(
     ("entries", "user", "says", "at"),
     [
-        ("", None, "Write one address", "entries"),
-        ("a@b@c", None, "no pattern of addresses", "entries"),
+        ("", None, "Enter one or more addresses", "entries"),
+        ("a@b@c", None, "not a pattern of addresses", "entries"),
         ("*", None, "every sender", "entries"),
         ("a.example", "nobody", "not an email address", "user"),
     ],

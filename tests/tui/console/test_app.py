@@ -179,7 +179,7 @@ async def test_a_window_says_that_others_deleted_some_of_what_was_marked_and_who
         await poll(pilot)
         await choose(pilot, key)
         said = str(app.screen.query_one("#gone", Static).visual).replace("\n", " ")
-        assert said == "▲ 2 copies that were marked have been deleted by someone else."
+        assert said == "▲ 2 marked copies have been deleted by someone else."
         await choose(pilot, "escape", "ctrl+t", "g", *["down"] * 5)
         assert the_list(app).cursor_id == 7
         await choose(pilot, key)
@@ -399,7 +399,7 @@ async def test_leaving_asks_while_work_runs(
         await choose_while_running(pilot, reached, "d", "1", "enter")
         await pilot.press(key)
         await pilot.pause()
-        assert "Work is running" in "\n".join(lines(app))
+        assert "A task is running" in "\n".join(lines(app))
         await pilot.press("escape")
         await pilot.pause()
         assert app.is_running

@@ -254,7 +254,7 @@ async def test_marked_copies_come_back_and_the_rest_stays(console: MailholdApp, 
         await press(pilot, "u", "enter")
         await until(pilot, "No copies of this act are in the bin any more.")
         await press(pilot, "u")
-        await until(pilot, "△ Nothing of this act")
+        await until(pilot, "△ No copies of this act")
 
 
 async def test_copies_are_deleted_for_good_by_the_number(console: MailholdApp, vault: Vault):

@@ -285,7 +285,7 @@ async def test_peeling_off_asks_and_takes_the_copies_out_for_good(console: Mailh
         again = standing.campaign(one.id)
         assert again is not None and fine not in again.copies
         await press(pilot, "z", "enter")
-        await until(pilot, "Taken back")
+        await until(pilot, "Undone")
         assert not read_marks(vault)[0].peeled
 
 
@@ -404,7 +404,7 @@ async def test_several_are_joined_in_one_act_which_is_taken_back_as_one(console:
         await until(pilot, "2 campaigns were joined")
         assert {one.campaign for one in read_marks(vault)[0].marks if one.into} == set(young)
         await press(pilot, "z", "enter")
-        await until(pilot, "Taken back")
+        await until(pilot, "Undone")
         assert not any(one.into for one in read_marks(vault)[0].marks)
 
 
@@ -415,7 +415,7 @@ async def test_no_act_is_offered_on_what_is_listed_by_sender(console: MailholdAp
         console.open_campaign(small.id)
         await until(pilot, "copies")
         await press(pilot, "d")
-        await until(pilot, "No act is offered on it")
+        await until(pilot, "it cannot be deleted as a whole")
         assert vault.count().messages == 300
 
 
@@ -431,7 +431,7 @@ async def test_the_first_act_shows_the_odd_ones_and_the_second_one_asks(console:
         view = console.main.places.page
         at = next(at for at, row in enumerate(view.items) if row.campaign.id == one.id)
         await press(pilot, *["j"] * at, "d")
-        await until(pilot, "not seen yet")
+        await until(pilot, "not been viewed yet")
         page = console.main.places.page
         assert isinstance(page, CampaignView) and page.current == order_of(one).ids[0]
         await press(pilot, "d")
@@ -440,7 +440,7 @@ async def test_the_first_act_shows_the_odd_ones_and_the_second_one_asks(console:
         await until(pilot, "have been deleted", gone="Deleting")
         assert not vault.present(one.copies) and len(vault.present([each.copy for each in one.odd])) == len(one.odd)
         await press(pilot, "z", "enter")
-        await until(pilot, "Taken back")
+        await until(pilot, "Undone")
         assert len(vault.present(one.copies)) == len(one.copies)
 
 

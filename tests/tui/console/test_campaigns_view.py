@@ -250,7 +250,7 @@ async def test_release_is_not_by_campaign_and_says_so(console: MailholdApp) -> N
     async with console.run_test(size=(100, 30)) as pilot:
         await settle(pilot)
         await pilot.press("8", "r")
-        await until(pilot, "Release goes by sender or by copy")
+        await until(pilot, "Campaigns cannot be released as a whole")
 
 
 async def test_enter_on_a_sender_lists_its_copies(console: MailholdApp) -> None:

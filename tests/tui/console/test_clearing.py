@@ -120,7 +120,7 @@ async def test_the_bracket_shows_the_copy_that_fits_worst_and_deletes_nothing(
     shown: list[int] = []
     async with console.run_test(size=(80, 24)) as pilot:
         app = await opened(pilot, 1, show=shown.append)
-        await until_shown(pilot, "] shows the least")
+        await until_shown(pilot, "] show worst fit")
         await pilot.press("right_square_bracket")
         await settle(pilot)
         assert "Delete 20" not in screen_text(app)

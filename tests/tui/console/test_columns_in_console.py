@@ -107,7 +107,7 @@ async def test_copies_without_traits_are_told(console: MailholdApp, vault: Vault
         await pilot.press("slash", *"link:evil", "enter")
         await until(pilot, lambda: "1 shown of 4" in counts(console) and "2 not indexed" in counts(console))
         await pilot.press("slash", *".org", "enter")
-        await until(pilot, lambda: any("2 copies have no traits yet" in line for line in lines(console)))
+        await until(pilot, lambda: any("2 copies are not indexed yet" in line for line in lines(console)))
         write_traits(vault, {ids[2]: Beside(links=("evil.org",)), ids[3]: Beside()})
         await until(pilot, lambda: "1 shown of 4" in counts(console))
         assert "not indexed" not in counts(console)

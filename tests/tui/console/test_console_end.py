@@ -181,7 +181,7 @@ def test_being_told_to_end_stops_work_in_the_same_way(start: Callable[[str], Ter
     os.kill(terminal.pid, signal.SIGTERM)
     terminal.read(3.0)
     assert terminal.ended() == 128 + signal.SIGTERM
-    assert "told to end. Deleting" in terminal.text()
+    assert "stopped by a signal. Deleting" in terminal.text()
     assert_told_how_far(store)
 
 

@@ -221,10 +221,10 @@ def test_a_store_that_no_passphrase_opens_is_not_locked(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "tui", "--store", str(tmp_path / "s.db"), "--key-file", str(tmp_path / "key")]
     terminal = Terminal(tmp_path, tmp_path, columns=100, lines=30, command=command)
     try:
-        terminal.wait_for("The console cannot lock: no passphrase opens this store.")
+        terminal.wait_for("The console cannot lock, because no passphrase opens this store.")
         terminal.press(b"h")
         terminal.press(LOCK)
-        terminal.wait_for("The console cannot lock: no passphrase opens this store.")
+        terminal.wait_for("The console cannot lock, because no passphrase opens this store.")
         assert terminal.leave() == 0
     finally:
         terminal.close()

@@ -151,7 +151,7 @@ async def test_nobody_is_chosen_at_first_and_enter_says_so():
         assert text_of(app, "#count") == "1 copy, no recipients selected"
         await pilot.press("enter")
         assert app.answer is NOTHING
-        assert "at least one of the two check boxes" in text_of(app, "#dialog-error")
+        assert "at least one of the two recipient options" in text_of(app, "#dialog-error")
 
 
 async def test_deliver_to_the_original_recipients():
@@ -196,7 +196,7 @@ async def test_leaving_out_everybody_is_refused():
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.press("space", "tab", "space", "enter")
         assert app.answer is NOTHING
-        assert "at least one of the two check boxes" in text_of(app, "#dialog-error")
+        assert "at least one of the two recipient options" in text_of(app, "#dialog-error")
 
 
 async def test_where_every_recipient_has_a_reason_the_box_above_says_so_and_each_can_be_ticked():
@@ -206,7 +206,7 @@ async def test_where_every_recipient_has_a_reason_the_box_above_says_so_and_each
         await pilot.press("space")
         await pilot.pause()
         assert boxes(app) == ("[ ]", ["[ ]", "[ ]"])
-        assert "left out for the reason beside it" in text_of(app, "#dialog-error").replace("\n", " ")
+        assert "left out for the reasons shown" in text_of(app, "#dialog-error").replace("\n", " ")
         await pilot.press("tab", "space")
         await pilot.pause()
         assert boxes(app) == ("[-]", ["[x]", "[ ]"]) and not text_of(app, "#dialog-error")

@@ -76,7 +76,7 @@ WINDOWS: dict[str, tuple[Callable[[], ModalScreen[Any]], list[str]]] = {
             'Campaign 1204 ("Your account was limited, confirm it within 24 hours, or …")',
             "until noon",
             limit=500,
-            placeholder="nothing takes the note away",
+            placeholder="empty removes the note",
             warning="j.fischer-of-the-second-shift works on it.",
         ),
         [],

@@ -327,7 +327,7 @@ def test_links_show_text_against_the_real_target_defanged():
 def test_attachments_whose_content_is_not_what_is_declared_are_pointed_out(declared, detected, odd):
     parsed = ParsedMessage(attachments=[ParsedAttachment("a", declared, detected, 10, b"\x01" * 32)])
     text = "\n".join(plain(attachment_lines(parsed, 100)))
-    assert ("not what is declared" in text) == odd
+    assert ("differs from the declared type" in text) == odd
     for word in ("Name", "Declared type", "Type by content", "Size", "10 bytes", "SHA-256", "01" * 32):
         assert word in text
 

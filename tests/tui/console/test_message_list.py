@@ -268,7 +268,7 @@ async def test_where_others_deleted_all_that_was_marked_an_action_says_so_and_ta
         for _ in range(2):
             await pilot.press(key)
             await settle(pilot)
-            assert app.screen is app.main and "deleted by someone else: nothing was done" in "\n".join(lines(app))
+            assert app.screen is app.main and "deleted by someone else. Nothing was done" in "\n".join(lines(app))
             await pilot.press("h")
 
 

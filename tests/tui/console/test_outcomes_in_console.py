@@ -196,7 +196,7 @@ async def test_monitoring_says_the_same(console: MailholdApp, vault, ids, end: E
         await poll(pilot)
         await press(pilot, "1")
         await settle(pilot)
-        assert "Deliveries    1 waiting, 1 of them put off · 1 failed" in "\n".join(lines(console))
+        assert "Deliveries    1 waiting, 1 of them deferred · 1 failed" in "\n".join(lines(console))
 
 
 def test_signs_take_one_cell_for_the_console_and_for_the_c_library() -> None:

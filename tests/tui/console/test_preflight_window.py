@@ -196,7 +196,7 @@ async def test_it_fills_in_what_is_known_and_asks_a_relay_that_was_not_heard_lat
             await until(pilot, lambda: "which answered just now" in watched.last)
             assert "copies" not in watched.last
             check.look(Choice(True, from_header=True))
-            await until(pilot, lambda: "Taken off: Return-Path" in watched.last)
+            await until(pilot, lambda: "Fields removed: Return-Path" in watched.last)
             assert "2 of 3 copies go to 2 addresses." in watched.last
             assert "2 addresses (2 wait for it)" in watched.last
             assert "the relay accepts 976.56 KB" in watched.last and "Reading" not in watched.last

@@ -220,11 +220,11 @@ async def test_the_rule_in_full_is_scrolled_from_the_list(app):
     [
         ("name", " ", "needs a name"),
         ("name", "partners", "Another rule already has the name"),
-        ("senders", "a b@c", "no pattern of addresses"),
-        ("recipients", "ok.example, a@b@c", "no pattern of addresses"),
-        ("networks", "10.0.0.0/33", "no network"),
+        ("senders", "a b@c", "not a pattern of addresses"),
+        ("recipients", "ok.example, a@b@c", "not a pattern of addresses"),
+        ("networks", "10.0.0.0/33", "not a network"),
         ("max_size", "huge", "not a size"),
-        ("scanners", "cl!amd", "no name of a scanner"),
+        ("scanners", "cl!amd", "not a name of a scanner"),
     ],
 )
 async def test_what_is_wrong_is_said_at_the_field(field, text, says):

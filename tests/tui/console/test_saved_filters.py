@@ -38,7 +38,7 @@ async def test_w_saves_the_filter_and_z_takes_it_back(vault: Vault) -> None:
         await pilot.press(*"Old bills", "enter")
         await settle(pilot)
         assert read_saved_filters(vault) == (SavedFilter("Old bills", "subject:invoice period:year"),)
-        assert any("@Old-bills stands for it" in line for line in lines(app))
+        assert any("Use @Old-bills in a filter" in line for line in lines(app))
         wanted = the_list(app).count
         at = tree(app).index("Saved filters")
         assert tree(app)[at + 1].split() == ["@Old-bills", str(wanted)] and app.main.console_tree.here.startswith(

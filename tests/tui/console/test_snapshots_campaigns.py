@@ -137,7 +137,7 @@ SHOWN = {
     "marked": (("8", "space", "j", "space"), "nobody here wrote"),
     "sender": (("8", "G"), "Known"),
     "opened": (("8", "enter"), "nobody here wrote"),
-    "compared": (("8", "enter", "right_square_bracket"), "are shared"),
+    "compared": (("8", "enter", "right_square_bracket"), "keys in common"),
 }
 
 

@@ -56,7 +56,7 @@ READY = Knows(
     Said("The gateway mx1 sends to smtp://127.0.0.1:10026, which answered 2 minutes ago."),
     Said("It is 84.2 KB; the relay accepts 50 MB."),
     Said("8BITMIME: needed, offered. SMTPUTF8: not needed."),
-    Said("Taken off: Return-Path. Put on: Resent-Date, Resent-From, Resent-Message-ID."),
+    Said("Fields removed: Return-Path. Added: Resent-Date, Resent-From, Resent-Message-ID."),
     Said("DKIM: the body hash of acme.example holds."),
 )
 AGAINST = Knows(
@@ -66,7 +66,7 @@ AGAINST = Knows(
     Said("Left out: 14 copies (12 infected, 2 without a recipient); 8 addresses (8 have it already).", whom=True),
     Said("The gateway mx1 sends to smtp://127.0.0.1:10026, which answered just now."),
     Said("8BITMIME: 310 copies need it, offered. SMTPUTF8: 1 copy needs it, not offered."),
-    Said("Taken off: Return-Path (88). Put on: Resent-Date, Resent-From, Resent-Message-ID."),
+    Said("Fields removed: Return-Path (88). Added: Resent-Date, Resent-From, Resent-Message-ID."),
     Said("Reading the messages: 400 of 1,190."),
 )
 

@@ -53,6 +53,6 @@ def test_a_file_that_is_there_is_left_alone(path: Path, kind: str) -> None:
         path.write_text("kept")
     else:
         path.symlink_to(other)
-    with pytest.raises(UsageError, match="Name a new file"):
+    with pytest.raises(UsageError, match="Name another file"):
         trace.start()
     assert not other.exists() and (kind == "link" or path.read_text() == "kept")

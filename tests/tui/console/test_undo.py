@@ -63,17 +63,17 @@ async def test_it_names_the_act_asks_and_can_be_done_again(console: MailholdApp,
         await pilot.press("z")
         await until(pilot, lambda: isinstance(console.screen, UndoDialog))
         await pilot.press("enter")
-        await until(pilot, lambda: "Taken back: black list of the organisation: removed" in shown(console))
+        await until(pilot, lambda: "Undone: black list of the organisation: removed" in shown(console))
         assert read_lists(vault).black == ()
         await pilot.press("z")
         await until(pilot, lambda: "There is nothing to undo" in shown(console))
         await pilot.press("Z")
         await until(pilot, lambda: isinstance(console.screen, UndoDialog))
         await pilot.press("enter")
-        await until(pilot, lambda: "Done again: black list of" in shown(console))
+        await until(pilot, lambda: "Redone: black list of" in shown(console))
         assert read_lists(vault).black == ("spammer.example",)
         await pilot.press("Z")
-        await until(pilot, lambda: "Nothing that you took back" in shown(console))
+        await until(pilot, lambda: "There is nothing to redo" in shown(console))
 
 
 async def test_what_changed_between_the_question_and_the_answer_is_told(console: MailholdApp, vault: Vault) -> None:
@@ -96,9 +96,9 @@ async def test_a_deletion_comes_back_and_a_line_says_so(console: MailholdApp, va
     async with console.run_test(size=(80, 24)) as pilot:
         await pilot.press("z")
         await until(pilot, lambda: isinstance(console.screen, UndoDialog))
-        assert said(console, "#does") == "✓ 1 copy back from the bin"
+        assert said(console, "#does") == "✓ 1 copy brought back from the bin"
         await pilot.press("enter")
-        await until(pilot, lambda: "Taken back: 1 copy back from the bin" in shown(console))
+        await until(pilot, lambda: "Undone: 1 copy brought back from the bin" in shown(console))
         await until(pilot, lambda: "Your account" in shown(console))
         assert len(vault.ids()) == 1
 

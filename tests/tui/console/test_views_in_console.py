@@ -179,7 +179,7 @@ async def test_save_and_delete_from_the_view(console, vault, tmp_path: Path):
     [
         ("1", "Copies by engine"),
         ("3", "No deliveries yet"),
-        ("6", "Nothing has happened"),
+        ("6", "No events yet"),
         ("7", "7.32 GB"),
         ("9", "The bin is empty"),
     ],

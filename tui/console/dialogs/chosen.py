@@ -48,5 +48,5 @@ class Summary:
         if texts:
             yield Static("\n".join(texts), markup=False, id="chosen", classes="note")
         if self.gone:
-            what = counted(self.gone, "copy that was marked has", "copies that were marked have")
+            what = counted(self.gone, "marked copy has", "marked copies have")
             yield Static(f"▲ {what} been deleted by someone else.", markup=False, id="gone", classes="warning")
