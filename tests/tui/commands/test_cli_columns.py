@@ -36,8 +36,7 @@ def test_links_are_found_in_what_was_looked_at_and_the_rest_is_told(
         found, said = listed(capfd, query)
         assert found == wanted
         assert said == (
-            "mailhold: 1 copy is not indexed yet, so it was not searched for links and files. "
-            "Run `mailhold index`.\n"
+            "mailhold: 1 copy is not indexed yet, so it was not searched for links and files. Run `mailhold index`.\n"
         )
     assert main(["index"]) == 0
     assert listed(capfd, "-link:evil") == ([1, 2, 4], "")

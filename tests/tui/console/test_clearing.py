@@ -64,8 +64,8 @@ async def test_enter_deletes_what_fits_and_z_brings_it_back(console: MailholdApp
         await until_shown(
             pilot,
             "Delete 20 message copies in 1 campaign from Backup?",
-            "2 stay: 2 odd.",
-            "least 71 %: ] shows it",
+            "2 copies stay: 2 odd.",
+            "worst 71 %: ] shows it",
             "still arriving in 1 campaign: copies after",
             "They go to the bin until",
         )
@@ -83,7 +83,7 @@ async def test_enter_deletes_what_fits_and_z_brings_it_back(console: MailholdApp
 async def test_of_all_of_backup_it_is_told_what_stays(console: MailholdApp, ids: list[int]) -> None:
     async with console.run_test(size=(80, 24)) as pilot:
         await opened(pilot, 1, scope=ids)
-        await until_shown(pilot, "20 stay: 10 in no campaign, 8 in other campaigns, 2 odd.")
+        await until_shown(pilot, "20 copies stay: 10 in no campaign, 8 in other campaigns, 2 odd.")
         await pilot.press("escape")
 
 

@@ -94,8 +94,8 @@ class DeleteCampaignsDialog(Dialog[bool | Loosest]):
     def _fate(self) -> str:
         if not self.kept:
             return "This cannot be undone."
-        goes, it, back = ("It goes", "it", "it") if self.checked.total == 1 else ("They go", "them", "all of them")
-        return f"{goes} to the bin, which keeps {it} {self.kept}. z brings {back} back."
+        goes, it = ("It goes", "it") if self.checked.total == 1 else ("They go", "them")
+        return f"{goes} to the bin, which keeps {it} {self.kept}. z brings {it} back."
 
     def buttons(self) -> Iterable[PushButton]:
         yield PushButton("Delete", id="ok", danger=not self.kept)

@@ -88,8 +88,8 @@ class CompareView(Page):
             return
         one, other = read
         zone = self.context.tz
-        share = f"{shared_share(one.keys, other.keys):.0%} of their keys in common"
-        self.head.update(f"Copy {one.copy.id} compared with {other.copy.id}, a typical one: {share}")
+        share = f"{shared_share(one.keys, other.keys) * 100:.0f} % of their keys in common"
+        self.head.update(f"Copy {one.copy.id} and typical copy {other.copy.id}: {share}")
         self.lines.build(lambda width: compare_lines(one, other, zone, width))
         self.lines.to_top()
 
