@@ -179,7 +179,11 @@ def _why(campaign: Campaign, label: str, why: Why, size: int, width: int) -> Lin
     """Write ``Content   ██████████ 100 %  1,735 in, 0 out  sentence "…"``."""
     share = why.inside / size
     figures = f"{why.inside:,} in, {why.outside:,} out"
-    spans = [Span(f"{label:<{_LABELS}}  ", "label"), Span(f"{bar(share, _BAR)} ", "accent"), Span(f"{share * 100:>3.0f} %  ")]
+    spans = [
+        Span(f"{label:<{_LABELS}}  ", "label"),
+        Span(f"{bar(share, _BAR)} ", "accent"),
+        Span(f"{share * 100:>3.0f} %  "),
+    ]
     much = why.outside > _OUTSIDE * max(why.inside, 1)
     spans.append(Span(f"{figures:<18}  ", "risk" if much else "muted"))
     text = campaign.texts.get(why.key, "")
