@@ -90,7 +90,7 @@ async def test_delivering_marked_copies(vault: Vault, console: Callable[[], Mail
         await choose(pilot, "j", "space", "space", "r")
         assert isinstance(app.screen, DeliverDialog)
         await choose(pilot, "space", "enter")
-        said = "Messages have been placed in queue for delivery. + lists 3 more of these senders\n2 "
+        said = "Messages have been placed in queue for delivery. + lists 3 more from these senders\n2 "
         assert notice(app).startswith(said)
         assert sorted(one.copy_id for one in deliveries(vault)) == [10, 11]
         assert not the_list(app).marks
@@ -363,7 +363,7 @@ async def test_leaving_says_so_while_what_is_being_sent_ends(vault: Vault, conso
         app._worker = Worker()
         await pilot.press("q")
         await pilot.pause(0.1)
-        assert notice(app).startswith("Leaving")
+        assert notice(app).startswith("Finishing")
         assert app.is_running
         sent.set()
         for _ in range(300):

@@ -112,7 +112,7 @@ async def test_a_rule_moves_to_the_place_that_was_said_or_not_at_all(app, vault)
         change_rules(vault, lambda rules: [rules[1], rules[0], *rules[2:]], "bob")
         await press(pilot, "left", "enter")
         assert order(vault) == [3, 2, 4, 1]
-        assert "changed by somebody else" in app.notices[-1]
+        assert "changed by someone else" in app.notices[-1]
 
 
 async def test_a_key_disables_and_enables(app, vault):
@@ -191,7 +191,7 @@ async def test_a_rule_that_somebody_else_changed_is_not_written_over(app, vault)
         await write(pilot, "name", "Mine")
         await press(pilot, "enter")
         assert read_rules(vault)[0].name == "Theirs"
-        assert "changed by somebody else" in app.notices[-1]
+        assert "changed by someone else" in app.notices[-1]
 
 
 async def test_it_follows_the_store(app, vault):
