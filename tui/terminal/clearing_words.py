@@ -74,7 +74,7 @@ def _weakest(weakest: Weakest | None) -> str:
 
 
 def stay_words(stay: Stay) -> str:
-    """Write ``157 stay: 155 in no campaign, 2 that were taken out.``; "" if no copy stays."""
+    """Write ``157 copies stay: 155 in no campaign, 2 peeled off.``; "" if no copy stays."""
     if not stay.total:
         return ""
     reasons = (
