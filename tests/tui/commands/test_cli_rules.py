@@ -122,7 +122,7 @@ def test_a_rule_is_shown_as_it_would_be_written(run: Run) -> None:
         (("disable", 1), "cannot be disabled"),
         (("remove", 1), "cannot be removed"),
         (("move", 1, 1), "cannot be moved"),
-        (("show", 7), "no rule 7"),
+        (("show", 7), "Rule 7 does not exist"),
         (("remove", "x"), "no rule's number"),
         (("move", 2), "rules move RULE POSITION"),
         (("add",), "rules add NAME"),

@@ -157,7 +157,7 @@ def test_the_header_s_fields() -> None:
     assert found[-1] == "Reading the messages: 2 of 3."
     many = tuple(f"X-Mailhold-{number}" for number in range(11))
     assert said(preflight(), {1: Content(10, False, many)})[-1] == (
-        f"Fields removed: {', '.join(many[:8])}, 3 more. Added: nothing."
+        f"Fields removed: {', '.join(many[:8])}, 3 more. Added: none."
     )
 
 
@@ -171,7 +171,7 @@ def test_dkim() -> None:
     holding = BodyHash("x.example", Holds.YES, frozenset((b"from", b"bcc")))
     assert of(holding) == [
         "▲ DKIM: x.example signed fields that are removed: bcc.",
-        "DKIM: the body hash of x.example holds.",
+        "DKIM: the body hash of x.example matches.",
     ]
     assert of(BodyHash("\x1b", Holds.NO)) == [
         "▲ DKIM: the body hash of ␛ does not match: the body was changed before the message reached Backup."
@@ -180,7 +180,7 @@ def test_dkim() -> None:
         "DKIM: a signature of an unknown domain is of a kind that Mailhold does not check."
     ]
     assert of(BodyHash("x.example", Holds.YES, partial=True)) == [
-        "DKIM: the hash of a part of the body of x.example holds."
+        "DKIM: the hash of a part of the body of x.example matches."
     ]
     two = {each: Going(("a@x.example",), 10, 0) for each in (1, 2)}
     assert not [each for each in said(preflight(two), {1: Content(10, signed=(holding,))}) if "DKIM" in each]

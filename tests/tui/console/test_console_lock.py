@@ -174,7 +174,7 @@ def test_it_locks_when_no_key_came_for_so_long(start: Callable[..., Terminal]) -
         terminal.press(b"j")  # each key begins the time anew
     assert "Backup is locked" not in terminal.text()
     terminal.wait_for("Backup is locked")  # though the store is polled all the time
-    assert "Locked after 8 minutes without a key." in terminal.text()
+    assert "Locked after 8 minutes without a key press." in terminal.text()
     unlock(terminal)
     terminal.wait_for(f"{COPIES + 1} copies")
 
@@ -202,7 +202,7 @@ def test_work_that_runs_is_done_first(start: Callable[..., Terminal]) -> None:
     terminal.type(F9)
     terminal.type(LOCK)
     terminal.wait_for("Backup is locked")
-    assert b"locks once the work that runs is done" in terminal.raw
+    assert b"will lock when the running task is done" in terminal.raw
     assert b"Counting to thirty" in terminal.raw
 
 
