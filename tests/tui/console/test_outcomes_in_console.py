@@ -77,7 +77,7 @@ async def test_what_went_wrong_is_in_the_top_line_at_every_width(console: Mailho
         end(state)
     async with console.run_test(size=(160, 24)) as pilot:
         await poll(pilot)
-        assert "✗ 2 failed  ? 1 unknown  ◷ 1 put off [3]" in lines(console)[0]
+        assert "✗ 2 failed  ? 1 unknown  ◷ 1 deferred [3]" in lines(console)[0]
         for width in (120, 100, 80, 60, 50):
             await pilot.resize_terminal(width, 24)
             await settle(pilot)
@@ -141,7 +141,7 @@ async def test_the_notice_tells_what_came_of_many(console: MailholdApp, vault, i
         for state in (State.SENT, State.DEFERRED, State.FAILED):
             end(state)
         await poll(pilot)
-        said = "Messages have been placed in queue for delivery   1 delivered · 1 put off · 1 failed · 1 waiting"
+        said = "Messages have been placed in queue for delivery   1 delivered · 1 deferred · 1 failed · 1 waiting"
         assert notice(console) == said and other == [1]
         await pilot.resize_terminal(70, 30)
         await settle(pilot)

@@ -38,7 +38,7 @@ async def test_w_saves_the_filter_and_z_takes_it_back(vault: Vault) -> None:
         await pilot.press(*"Old bills", "enter")
         await settle(pilot)
         assert read_saved_filters(vault) == (SavedFilter("Old bills", "subject:invoice period:year"),)
-        assert any("Use @Old-bills in a filter" in line for line in lines(app))
+        assert any("Filter saved as @Old-bills" in line for line in lines(app))
         wanted = the_list(app).count
         at = tree(app).index("Saved filters")
         assert tree(app)[at + 1].split() == ["@Old-bills", str(wanted)] and app.main.console_tree.here.startswith(
@@ -103,7 +103,7 @@ async def test_a_name_in_the_filter_line_is_what_it_stands_for(vault: Vault) -> 
         await settle(pilot)
         await pilot.press("slash", *"@bil")
         await settle(pilot)
-        assert any("There is no saved filter @bil. Near it: @bills." in line for line in lines(app))
+        assert any("There is no saved filter @bil. Similar: @bills." in line for line in lines(app))
         assert the_list(app).count == 40
         await pilot.press(*"ls")
         await settle(pilot)
