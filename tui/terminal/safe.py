@@ -139,17 +139,20 @@ def safe(text: str, *, multiline: bool = False, max_len: int | None = None) -> s
     return text
 
 
+#: Bits of `_in_context`: which modifiers the last character takes without a mark.
+_SELECTOR, _SKIN_TONE, _JOINS = 1, 2, 4
+
+
 def _in_context(text: str) -> str:
     text = _JAMO_REST.sub(_UNKNOWN, _JAMO.sub(_syllable, text))
     out: list[str] = []
     marks = 0
-    # Modifiers that may follow the last character without a mark: s = variation selector, t = skin tone, j = joiner.
-    takes = ""
+    takes = 0
     for character in text:
         category = unicodedata.category(character)
         if category[0] == "M" and character not in _SELECTORS:
             marks += 1
-            takes = ""
+            takes = 0
             if marks == 1 and (not out or out[-1] in " \n"):
                 out.append("◌")
             if marks <= _MARKS_IN_A_ROW + 1:
@@ -157,18 +160,19 @@ def _in_context(text: str) -> str:
             continue
         marks = 0
         if character == _JOINER:
-            if "j" not in takes:
+            if not takes & _JOINS:
                 out.append(_HIDDEN_MARK)
-            takes = ""
+            takes = 0
         elif character in _SELECTORS or character in _SKIN:
-            if ("s" if character in _SELECTORS else "t") in takes:
-                takes = "j"
+            if takes & (_SELECTOR if character in _SELECTORS else _SKIN_TONE):
+                takes = _JOINS
             else:
                 out.append(_UNKNOWN)
-                takes = ""
+                takes = 0
         else:
             out.append(character)
-            takes = "stj" if category == "So" else "s" if character in "#*0123456789" else ""
+            keycap = _SELECTOR if character in "#*0123456789" else 0
+            takes = _SELECTOR | _SKIN_TONE | _JOINS if category == "So" else keycap
     return "".join(out)
 
 
