@@ -115,7 +115,7 @@ class Process:
             return None
 
     def running(self) -> bool:
-        """True if it runs. Raises Broken if it runs longer than anything may take."""
+        """Return True if it runs. Raises Broken if it runs longer than anything may take."""
         if self.code is None:
             done, status = os.waitpid(self.pid, os.WNOHANG)
             if done:

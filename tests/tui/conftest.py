@@ -1,4 +1,4 @@
-"""What the tests of the console share."""
+"""Fixtures of the console's tests."""
 
 from __future__ import annotations
 
@@ -17,26 +17,28 @@ from textual.pilot import Pilot
 from tui.console.background import Background
 from tui.console.keys.type_ahead import TypeAheadApp
 
-#: Seconds that a key waits at most for threads and workers of the console, which a test may hold up itself.
+#: Seconds that a key waits at most for the console's threads and workers, which a test may block itself.
 THREADS = 0.03
 
 
 @pytest.fixture(autouse=True)
 def windows_count_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A test presses keys as soon as they can count: `test_arming.py` is about when they do, and what runs in a
-    terminal of its own counts as for a user."""
+    """Let windows count keys as soon as they can: `test_arming.py` tests the delay.
+
+    Consoles in their own terminal keep the delay of a user's console.
+    """
     monkeypatch.setattr(TypeAheadApp, "arming_delay", None)
 
 
 def _works(app: App[Any]) -> bool:
-    """True while a thread or a worker works for the app, or something moves."""
+    """Return True while a thread or a worker works for the app, or something moves."""
     threads: Background | None = getattr(app, "_threads", None) or getattr(app, "threads", None)
     moves = not app.animator._idle_event.is_set()
     return moves or (threads is not None and threads.busy()) or any(not worker.is_finished for worker in app.workers)
 
 
 def _paints(app: App[Any]) -> bool:
-    """Paint what waits for it, as a timer would 60 times a second. True if there was something to do."""
+    """Paint pending updates, as a timer does 60 times a second. Return True if there were any."""
     if app._exception is not None or not app._running or not app._screen_stack or app._batch_count:
         return False
     screen = app.screen
@@ -48,9 +50,9 @@ def _paints(app: App[Any]) -> bool:
 
 
 async def at_rest(app: App[Any]) -> None:
-    """Wait until the event loop has nothing left to do, nothing moves and everything is painted.
+    """Wait until the event loop is idle, nothing moves and everything is painted.
 
-    Textual's pilot looks whether the process uses the processor, which it does not either while others do.
+    Textual's pilot only checks whether the process uses the CPU, which it also does not while other processes do.
     """
     loop = asyncio.get_running_loop()
     ready = loop._ready  # type: ignore[attr-defined]  # what is to run, without the timers
@@ -67,7 +69,7 @@ async def at_rest(app: App[Any]) -> None:
 
 @pytest.fixture(autouse=True, scope="session")
 def style_sheets_are_parsed_once() -> Iterator[None]:
-    """Each app parses all style sheets anew: what comes out depends on the theme alone."""
+    """Parse the style sheets once: each app parses all of them anew, and the result depends only on the theme."""
     parse, parsed = Stylesheet._parse_rules, dict[tuple[Any, ...], list[RuleSet]]()
     themes: dict[frozenset[tuple[str, str]], dict[str, str]] = {}
 
@@ -85,7 +87,7 @@ def style_sheets_are_parsed_once() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def the_pilot_waits_for_what_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Textual's pilot waits twice a key until the process is idle, and at the end until each widget had its turn."""
+    """Replace the waits of Textual's pilot: twice per key for an idle process, and at the end for each widget."""
 
     async def idle(min_sleep: float = 0, max_sleep: float = 1) -> None:
         await at_rest(active_app.get())

@@ -1,4 +1,4 @@
-"""The console in a real pseudo-terminal, as a user's terminal sees it: a process of its own, and a pyte screen."""
+"""The console in a real pseudo-terminal, as a user's terminal sees it: its own process, and a pyte screen."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ sys.exit(app.return_code)
 
 
 class Terminal:
-    """A console in a terminal of `columns` by `lines`. `screen` is what it shows, `raw` all bytes it received.
+    """A console in a terminal of `columns` by `lines`. `screen` is its content, `raw` all bytes it received.
 
-    `command` is what runs in it, by default a console on the store; `plainly`, with a start of Python of its own.
+    `command` runs in it, by default a console on the store; `plainly` as a new Python process.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Terminal:
         )
 
     def read(self, quiet: float = 0.4) -> bytes:
-        """What comes until nothing comes for `quiet` seconds."""
+        """Read until nothing comes for `quiet` seconds; return what came."""
         got = b""
         while select.select([self._fd], [], [], quiet)[0]:
             try:
@@ -71,11 +71,11 @@ class Terminal:
         return got
 
     def type(self, keys: bytes) -> None:
-        """Type, and wait for nothing."""
+        """Type without waiting."""
         os.write(self._fd, keys)
 
     def press(self, keys: bytes) -> bytes:
-        """Type, and answer what the console sends for it."""
+        """Type; return what the console sends in response."""
         self.type(keys)
         return self.read()
 
@@ -84,7 +84,7 @@ class Terminal:
         self.wait_until(lambda: text in self.text(), f"{text!r} is not on the screen", seconds)
 
     def wait_until(self, seen: Callable[[], bool], why: str, seconds: float = 60) -> bytes:
-        """Read until `seen`, and what comes with it; answer it. Fails with `why` after so many seconds."""
+        """Read until `seen` is true; return all that came. Fails with `why` after this many seconds."""
         end, got = time.monotonic() + seconds, b""
         while not seen():
             if time.monotonic() > end:
@@ -93,40 +93,40 @@ class Terminal:
         return got + self.read()
 
     def wait_until_loaded(self, copies: int) -> None:
-        """Read until the list shows so many copies, and none is still to be read."""
+        """Read until the list shows this many copies, and none is left to load."""
         self.wait_until(
             lambda: f"{copies} copies" in self.text() and "reading" not in self.text(), f"{copies} copies are not read"
         )
 
     def press_until(self, keys: bytes, seen: Callable[[], bool]) -> bytes:
-        """Type, and answer what the console sends until `seen`, and with it."""
+        """Type, and read until `seen` is true; return all that came."""
         self.type(keys)
         return self.wait_until(seen, f"{keys!r} did not lead to it")
 
     def cursor_row(self, rows: range) -> int | None:
-        """Which of the screen's rows is drawn otherwise than the others: that of the list's cursor."""
+        """Return the only screen row drawn differently from the others: that of the list's cursor."""
         colours = [self.screen.buffer[y][40].bg for y in rows]
         odd = [y for y, colour in zip(rows, colours, strict=True) if colours.count(colour) == 1]
         return odd[0] if len(odd) == 1 else None
 
     def text(self) -> str:
-        """What the screen shows."""
+        """Return the text of the screen."""
         return "\n".join(self.screen.display)
 
     def leave(self) -> int:
-        """Quit by the key, and answer the exit code."""
+        """Quit by key; return the exit code."""
         os.write(self._fd, b"\x11")
         self.read(1.0)
         return self.ended()
 
     def ended(self) -> int:
-        """Wait for the process, and answer its exit code."""
+        """Wait for the process; return its exit code."""
         _, status = os.waitpid(self.pid, 0)
         self.pid = 0
         return os.waitstatus_to_exitcode(status)
 
     def hang_up(self) -> None:
-        """Take the terminal away, as a window that is closed or a line that is cut does."""
+        """Close the terminal, as closing a window or cutting a line does."""
         os.close(self._fd)
         self._fd = -1
 

@@ -1,4 +1,4 @@
-"""A command on a pseudo-terminal that can be asked, with its standard output in a file as in `mailhold … >file`."""
+"""A command on a pseudo-terminal that asks questions, with its standard output in a file as in `mailhold … >file`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests import prepared
 
 
 class Asked(NamedTuple):
-    """How a command ended, what it wrote to standard output, and what the terminal showed."""
+    """The exit code of a command, its standard output, and the terminal's content."""
 
     code: int
     out: str
@@ -33,7 +33,7 @@ def asked(folder: Path, words: list[str], keys: bytes, *, early: bytes = b"", pr
 
 
 def answered(pid: int, terminal: int, answer: Callable[[str], bytes]) -> tuple[int, str]:
-    """How process `pid` ended, and what it showed on `terminal`; `answer(all of it so far)` is typed."""
+    """Return the exit code of process `pid` and the content of `terminal`; `answer(all output so far)` is typed."""
     shown, end = b"", time.monotonic() + 60
     try:
         while time.monotonic() < end:

@@ -1,4 +1,4 @@
-"""The command line, run as a user runs it: arguments in, output and exit code out, on a real store."""
+"""The command line run like a user: arguments in, output and exit code out, on a real store."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ Run = Callable[..., Done]
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
-    """Run `mailhold` in this process with the store and key file of the test named in the environment."""
+    """Run `mailhold` in this process, with the test's store and key file in the environment."""
     monkeypatch.setenv("MAILHOLD_STORE", str(tmp_path / "backup.db"))
     monkeypatch.setenv("MAILHOLD_KEY_FILE", str(tmp_path / "key"))
 
@@ -381,7 +381,7 @@ def test_a_passphrase_is_asked_twice_by_init_and_once_after(tmp_path: Path, monk
 
 
 def _on_terminal(arguments: list[str], answers: list[str]) -> str:
-    """Run mailhold on a pseudo-terminal of its own, answer its questions, and return all that it showed."""
+    """Run mailhold on its own pseudo-terminal, answer its questions, and return all output."""
     pid, terminal = prepared.in_terminal([sys.executable, "-m", "tui", *arguments])
     questions: set[str] = set()
 

@@ -1,4 +1,4 @@
-"""What acts on copies selects none by accident, and has their number typed before it does what many may regret."""
+"""Acts never select copies by accident, and large ones require typing the number of copies."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ACTING = [("delete", "--yes"), ("deliver", "--also", "z@y.example", "--yes"), ("
 
 
 def live_in(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the environment name the store in a folder."""
+    """Set the environment to the store in a folder."""
     monkeypatch.setenv("MAILHOLD_STORE", str(home / "backup.db"))
     monkeypatch.setenv("MAILHOLD_KEY_FILE", str(home / "key"))
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[3]))
@@ -29,7 +29,7 @@ def live_in(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a store of four copies, made once."""
+    """Make a folder with a store of four copies, once per module."""
     home = tmp_path_factory.mktemp("made")
     folder = home / "mail"
     folder.mkdir()
@@ -46,7 +46,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def home(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a store of four copies, which the environment names."""
+    """Copy a folder with a store of four copies, and set the environment to it."""
     shutil.copytree(made, tmp_path, dirs_exist_ok=True)
     live_in(tmp_path, monkeypatch)
     return tmp_path
@@ -59,7 +59,7 @@ def copies(capfd: pytest.CaptureFixture[str]) -> list[int]:
 
 
 def nothing_done(home: Path, capfd: pytest.CaptureFixture[str]) -> bool:
-    """Whether all copies are there, none was saved and none queued."""
+    """Return True if all copies are there, none was saved and none queued."""
     left = copies(capfd)
     assert main(["queue", "--json"]) == 0
     return left == [4, 3, 2, 1] and json.loads(capfd.readouterr().out) == [] and not (home / "out").exists()
@@ -169,11 +169,11 @@ def test_what_was_typed_before_the_question_is_no_answer(home: Path, capfd: pyte
 
 @pytest.fixture
 def half(home: Path) -> tuple[str, int]:
-    """The setting of a maximum that two of the four copies have no room in, and that maximum."""
+    """Return the setting of a maximum that two of the four copies exceed, and that maximum."""
     vault = open_store(str(home / "backup.db"), Unlock.key_file(home / "key"))
     try:
         count = vault.count()
-        # What was made from the copies is not reckoned with before they are gone.
+        # The size of derived rows is not known before they are deleted.
         size = (count.used_bytes - count.derived_bytes) // 2 + count.derived_bytes + 1
     finally:
         vault.close()
@@ -223,7 +223,7 @@ def test_the_number_of_copies_that_a_smaller_maximum_takes_is_typed(
 def test_copies_that_come_in_before_the_answer_are_asked_about(
     home: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, half: tuple[str, int]
 ) -> None:
-    """Where nobody can be asked again, nothing is done."""
+    """If the question cannot be asked again, nothing is done."""
     from store.space import changing_settings, rotation
 
     real = rotation.would_remove

@@ -1,4 +1,4 @@
-"""`mailhold backup`: what it prints, and with which key it verifies."""
+"""`mailhold backup`: its output, and the key it verifies with."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tui.commands.cli import main
 
 @pytest.fixture
 def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A terminal where somebody types the passphrase."""
+    """Make a terminal on which the passphrase is typed."""
     monkeypatch.delenv("MAILHOLD_KEY_FILE", raising=False)
     monkeypatch.setattr("tui.commands.backup.can_ask_secret", lambda: True)
     monkeypatch.setattr("tui.commands.opened.ask_secret", lambda _: PASSPHRASE)

@@ -38,7 +38,7 @@ class Cli:
 
 @pytest.fixture
 def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Cli:
-    """A store with copies 1 to 6."""
+    """Make a store with copies 1 to 6."""
     monkeypatch.setenv("MAILHOLD_STORE", str(tmp_path / "backup.db"))
     monkeypatch.setenv("MAILHOLD_KEY_FILE", str(tmp_path / "key"))
     for number in range(6):

@@ -1,4 +1,4 @@
-"""`mailhold campaigns`, and what `mailhold list --json` says of campaigns."""
+"""`mailhold campaigns`, and the campaigns in `mailhold list --json`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ HOSTILE = CopyRecord(from_="\x1b[31mred <red@x.example>", subject="\x1b]0;owned\
 
 
 def add(tmp_path: Path, raws: list[bytes], record: CopyRecord | None = None) -> list[int]:
-    """Put messages into the store of the test."""
+    """Put messages into the test's store."""
     vault = open_store(str(tmp_path / "backup.db"), Unlock.key_file(tmp_path / "key"))
     try:
         return put(vault, raws, record)
@@ -34,7 +34,7 @@ def add(tmp_path: Path, raws: list[bytes], record: CopyRecord | None = None) -> 
 
 @pytest.fixture
 def wave(run: Run, tmp_path: Path) -> dict[int, list[int]]:
-    """Two campaigns of which one has copies of a hostile sender, and letters in none."""
+    """Make two campaigns, one with copies of a hostile sender, and letters in none."""
     record = CopyRecord(
         from_="A <a@x.example>", subject="Hi", to="u@corp.example", envelope_recipients=("u@corp.example",), reason=SPAM
     )

@@ -1,4 +1,4 @@
-"""`mailhold list` with words on what a list does not show: all of it is read first, so that the answer is exact."""
+"""`mailhold list` with words on fields outside the list: all are read first, so the answer is exact."""
 
 from __future__ import annotations
 

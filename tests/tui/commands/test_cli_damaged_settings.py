@@ -1,4 +1,4 @@
-"""One flipped bit in the settings hides no copy: what counts and lists needs none of them, and says what is wrong."""
+"""One flipped bit in the settings hides no copy: counting and listing need no settings, and report the damage."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tui.commands.cli import main
 
 @pytest.fixture
 def damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Path:
-    """A store of three copies, a bit of whose settings flipped."""
+    """Make a store of three copies and flip a bit of its settings."""
     monkeypatch.setenv("MAILHOLD_STORE", str(tmp_path / "backup.db"))
     monkeypatch.setenv("MAILHOLD_KEY_FILE", str(tmp_path / "key"))
     for number in range(3):
@@ -22,7 +22,7 @@ def damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Captu
     assert main(["import", *(str(path) for path in tmp_path.glob("*.eml"))]) == 0
     assert main(["settings", "set", "max_size=1GB"]) == 0
     with sqlite3.connect(tmp_path / "backup.db") as db:
-        # What `init` wrote: here is nothing older to go by.
+        # This is the row that `init` wrote: there is no older version to fall back on.
         db.execute("DELETE FROM configuration WHERE name = 'settings' AND version = 1")
         [(name, sealed)] = db.execute("SELECT name, sealed FROM configuration WHERE name = 'settings'")
         db.execute("UPDATE configuration SET sealed = ? WHERE name = ?", (sealed[:-1] + bytes([sealed[-1] ^ 1]), name))
@@ -53,7 +53,7 @@ def test_status_says_what_it_can_and_fails(damaged: Path, capfd: pytest.CaptureF
 
 
 def flip(folder: Path, name: str, field: str = "sealed") -> None:
-    """Flip a bit of the newest row of that name."""
+    """Flip a bit of the newest row with that name."""
     with sqlite3.connect(folder / "backup.db") as db:
         sql = f"SELECT id, {field} FROM configuration WHERE name = ? ORDER BY id DESC LIMIT 1"
         [(row_id, blob)] = db.execute(sql, (name,))

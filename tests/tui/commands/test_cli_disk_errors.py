@@ -1,4 +1,4 @@
-"""A disk that fails when the work of a command is done: what was done is told all the same, and what failed as well."""
+"""A disk that fails after a command's work: the work done is reported, and the failure too."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tui.commands.cli import main
 
 @pytest.fixture
 def vault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Vault:
-    """A store that commands find, closed by them and by nobody else."""
+    """Make a store that only commands open and close."""
     monkeypatch.setenv("MAILHOLD_STORE", str(tmp_path / "mail.store"))
     monkeypatch.setenv("MAILHOLD_KEY_FILE", str(tmp_path / "key"))
     made, _recovery = create_store(str(tmp_path / "mail.store"), key_file=tmp_path / "key")
@@ -33,7 +33,7 @@ def vault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Vault:
 
 
 def _number(kind: str, work: Callable[[], object]) -> int:
-    """How many calls of a kind `work` makes."""
+    """Return how many calls of a kind `work` makes."""
     seen = 0
 
     def count(call: Call) -> None:
@@ -86,7 +86,7 @@ def test_what_was_done_is_told_though_the_disk_fails_afterwards(
     said: Callable[[Any], int],
     there: Callable[[Vault], int],
 ) -> None:
-    """Whichever read or write of the store is the first that fails."""
+    """The first failure may be any read or write of the store."""
     (tmp_path / "new").mkdir()
     for number in range(5):
         (tmp_path / "new" / f"{number}.eml").write_bytes(b"From: a@x.example\r\nSubject: %d\r\n\r\nx\r\n" % number)
@@ -102,7 +102,7 @@ def test_what_was_done_is_told_though_the_disk_fails_afterwards(
         store.write_bytes(before)
         capfd.readouterr()
         with pytest.MonkeyPatch.context() as patch:
-            # What was seen of the store in the try before is none of this one's.
+            # Clear the memory of the store from the previous try.
             patch.setenv("XDG_STATE_HOME", str(tmp_path / f"state{first}"))
             code = _failing(kind, first, words)
             out, err = capfd.readouterr()

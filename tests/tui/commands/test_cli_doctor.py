@@ -1,4 +1,4 @@
-"""`mailhold doctor` as a user runs it, against a scripted MTA in a thread."""
+"""`mailhold doctor` run like a user, against a scripted MTA in a thread."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Vault]:
 
 @pytest.fixture
 def mta(opened: Vault) -> Iterator[Callable[..., int]]:
-    """Starts an MTA that keeps each test message in the store, or does as its script says; returns its port."""
+    """Return a function that starts an MTA, which keeps each test message or follows a script, and returns its port."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
@@ -134,4 +134,4 @@ def test_a_relay_that_leads_back_is_named(
     assert main(["doctor", "--smtp", f"127.0.0.1:{port}", "--to", "a@gw.test", "--wait", "5", "--only", "gtube"]) == 1
     out = capsys.readouterr().out
     assert "GTUBE   ok" in out and "RELAY   FAILED" in out and "release_loops is off" in out
-    assert opened.ids() == []  # The copies of both are deleted.
+    assert opened.ids() == []  # the copies of both messages are deleted

@@ -1,8 +1,8 @@
-"""One flipped bit anywhere in a store: each command says what it can, names what is wrong, and hides nothing else.
+"""One flipped bit anywhere in a store: each command reports what it can, names the damage, and hides nothing else.
 
-What a damaged row holds itself may be gone; a damaged epoch or gateway takes the copies with it that only it answers
-for; without the store's id and format, or the key slot that is to open it, nothing opens, and the command says which.
-Exit codes: 0 where nothing that was asked for is damaged, 1 where something is, never a traceback.
+The content of a damaged row may be lost; a damaged epoch or gateway can take its own copies with it; without the
+store's id and format, or the key slot used, nothing opens, and the command names the cause. Exit codes: 0 if nothing
+requested is damaged, 1 if something is, never a traceback.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from store.terms.records import CopyRecord
 from tests.amounts import amount
 from tui.commands.cli import main
 
-#: Columns that nobody signs, so that `check` cannot tell; ids say where a row stands and no more.
+#: Unsigned columns, which `check` cannot verify; ids that only give the position of a row.
 UNSIGNED = {
     ("gateway", "alive_at"),
     ("delivery", "attempts"),
@@ -55,12 +55,12 @@ UNSIGNED = {
     ("delivery", "created_at"),
     ("delivery", "state"),
     ("delivery", "finished_at"),
-    ("delivery", "expires_at"),  # The order says when, to the gateway that is to send it.
+    ("delivery", "expires_at"),  # The signed order holds it, for the sending gateway.
     ("delivery_recipient", "state"),
     ("delivery_recipient", "changed_at"),
 }
 
-#: Tables that `check` does not look at.
+#: Tables that `check` does not read.
 UNCHECKED = {"key_grant"}
 
 
@@ -79,7 +79,7 @@ class Cell(NamedTuple):
 
 
 class Made(NamedTuple):
-    """A store, its cells, and the copies that each epoch and each gateway answers for."""
+    """A store, its cells, and the copies of each epoch and each gateway."""
 
     path: Path
     cells: list[Cell]
@@ -143,7 +143,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
 
 
 def flip(path: Path, cell: Cell, bit: int) -> None:
-    """Flip a bit of a cell: `bit` counts through all that it has, and begins again behind the last."""
+    """Flip a bit of a cell: `bit` counts all its bits and wraps around."""
     with closing(sqlite3.connect(path)) as db, db:
         db.text_factory = bytes
         (value,) = db.execute(f"SELECT {cell.column} FROM {cell.table} WHERE {cell.key}", cell.row).fetchone()
@@ -181,7 +181,7 @@ def mailhold(path: Path, *words: str) -> Said:
 
 
 def passes(path: Path, cell: Cell) -> bool:
-    """True for the next copy's id where it is only higher now: ids may be left out."""
+    """Return True if the next copy's id was only raised: ids may be skipped."""
     if cell.column != "next_copy_id":
         return False
     with closing(sqlite3.connect(path)) as db:
@@ -189,7 +189,7 @@ def passes(path: Path, cell: Cell) -> bool:
 
 
 def hidden(made: Made, cell: Cell) -> set[int]:
-    """The copies that a damaged cell may take with it."""
+    """Return the copies that a damaged cell can take with it."""
     if cell.table == "message":
         return {int(str(cell.id))}
     if cell.table == "epoch":
@@ -221,7 +221,7 @@ def look(made: Made, folder: Path, cell: Cell, bit: int) -> None:
     shutil.copy(made.path, path)
     flip(path, cell, bit)
     listed = mailhold(path, "list", "--json", "--limit", "100")
-    if not listed.out:  # What the store opens by is damaged.
+    if not listed.out:  # The damaged cell is needed for opening the store.
         assert cell.table in ("store", "key_slot") and listed.code == 1, (cell, listed)
         assert re.search("store's row|key slot|format [0-9-]+|no key slot opens", listed.err, re.IGNORECASE), (
             cell,
@@ -242,7 +242,7 @@ def look(made: Made, folder: Path, cell: Cell, bit: int) -> None:
 
 
 def views_read(path: Path, made: Made, cell: Cell) -> None:
-    """What the views of the console read beside the list: nothing of it raises."""
+    """Read what the console's views read in addition to the list; assert that nothing raises."""
     damaged: list[TamperedError] = []
     with closing(open_store(str(path), Unlock.key_file(path.parent / "key"), Use.READ)) as vault:
         shown = deliveries(vault)

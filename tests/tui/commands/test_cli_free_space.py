@@ -1,4 +1,4 @@
-"""Commands that fill Backup or change its settings tell the administrator when the threshold is crossed: once."""
+"""Commands that fill Backup or change its settings notify the administrator when the threshold is crossed: once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tui.commands.cli import main
 
 @pytest.fixture
 def mail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of twelve messages of about 20 KB, beside a new store that the environment names."""
+    """Make a folder of twelve messages of about 20 KB, and a new store set in the environment."""
     monkeypatch.setenv("MAILHOLD_STORE", str(tmp_path / "backup.db"))
     monkeypatch.setenv("MAILHOLD_KEY_FILE", str(tmp_path / "key"))
     assert main(["init"]) == 0
@@ -28,7 +28,7 @@ def mail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 async def mailhold(*arguments: str) -> int:
-    """Run the command as a process of its own; returns its exit code."""
+    """Run the command as its own process; return its exit code."""
     process = await asyncio.create_subprocess_exec(sys.executable, "-m", "tui", *arguments)
     return await asyncio.wait_for(process.wait(), 60)
 

@@ -1,4 +1,4 @@
-"""`mailhold gateway`: enrolling, and what it prints and checks."""
+"""`mailhold gateway`: enrolling, its output and its checks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`mailhold index`, and what `mailhold import` does of it."""
+"""`mailhold index`, and the indexing done by `mailhold import`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tui.commands.cli import main
 
 @pytest.fixture
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """A store without copies, and three messages."""
+    """Make a store without copies, and three messages."""
     monkeypatch.setenv("MAILHOLD_STORE", str(tmp_path / "backup.db"))
     monkeypatch.setenv("MAILHOLD_KEY_FILE", str(tmp_path / "key"))
     for number in range(3):

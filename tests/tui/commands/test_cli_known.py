@@ -1,4 +1,4 @@
-"""`mailhold import --known`, and what `mailhold show` says of a sender."""
+"""`mailhold import --known`, and the sender's line in `mailhold show`."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_what_cannot_be_read_is_named(vault: Vault, tmp_path: Path) -> None:
 
 @pytest.fixture
 def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
-    """A store that the commands of the test find."""
+    """Make a store that the test's commands find."""
     location = str(tmp_path / "own.db")
     monkeypatch.setenv("MAILHOLD_STORE", location)
     monkeypatch.setenv("MAILHOLD_KEY_FILE", str(tmp_path / "key"))

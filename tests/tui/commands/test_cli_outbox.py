@@ -1,4 +1,4 @@
-"""`deliver` and `queue` where a release is held: how long, how it comes back, and how it is sent at once."""
+"""`deliver` and `queue` with held releases: how long, how to call back, and how to send at once."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Run = Callable[..., SimpleNamespace]
 
 @pytest.fixture
 def server() -> Iterator[ScriptedServer]:
-    """A relay that runs in a thread of its own: the commands have loops of theirs."""
+    """Run a relay in its own thread, because the commands have their own event loops."""
     ready, stop, found = threading.Event(), asyncio.Event(), ScriptedServer()
 
     async def serve() -> None:
@@ -52,7 +52,7 @@ def server() -> Iterator[ScriptedServer]:
 def run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], server: ScriptedServer
 ) -> Run:
-    """Run `mailhold` on a store with three copies and a relay, which holds for ten minutes."""
+    """Run `mailhold` on a store with three copies and a relay, with a hold of ten minutes."""
     monkeypatch.setenv("MAILHOLD_STORE", str(tmp_path / "backup.db"))
     monkeypatch.setenv("MAILHOLD_KEY_FILE", str(tmp_path / "key"))
 

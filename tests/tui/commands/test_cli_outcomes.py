@@ -1,4 +1,4 @@
-"""What the commands say became of released copies: `list`, `show` and `status`, as text and as JSON."""
+"""The outcomes of released copies in the commands `list`, `show` and `status`, as text and as JSON."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ AT = "2026-11-24T07:41:03.000Z"
 
 @pytest.fixture
 def ids(vault: Vault) -> list[int]:
-    """Five copies: to two of whom one has it, unknown, put off, called off, and never released."""
+    """Make five copies: sent to one of two recipients, unknown, deferred, cancelled, and never released."""
     change_settings(vault, Settings(relay="smtp://127.0.0.1:1", allow_infected=True))
     copies = vault.put_many((b"Subject: x\r\n\r\nx\r\n", sample(number), NOW) for number in range(5))
     ends = ([State.SENT, State.FAILED], [State.UNKNOWN], [State.DEFERRED])

@@ -1,4 +1,4 @@
-"""`mailhold check --repair`: the store's own row and its counters, whatever became of them, are written anew."""
+"""`mailhold check --repair` rewrites the store's own row and its counters after any damage."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tui.commands.cli import main
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Path:
-    """A store with copies 1 and 2; 3, the newest, was deleted."""
+    """Make a store with copies 1 and 2; copy 3, the newest, was deleted."""
     monkeypatch.setenv("MAILHOLD_STORE", str(tmp_path / "backup.db"))
     monkeypatch.setenv("MAILHOLD_KEY_FILE", str(tmp_path / "key"))
     for number in range(3):

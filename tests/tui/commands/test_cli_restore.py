@@ -1,4 +1,4 @@
-"""`mailhold restore`: it shows what is older than what was seen, asks, and says what was called off."""
+"""`mailhold restore` shows what is older than last seen, asks, and reports cancelled releases."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tui.commands.cli import main
 
 @pytest.fixture
 def older(vault: Vault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A store with a release that waits, put back from a backup that lacks three events; its key file is set."""
+    """Make a store with a waiting release, put back from a backup that lacks three events; set its key file."""
     add_key_file(vault, tmp_path / "key", "ann")
     monkeypatch.setenv("MAILHOLD_KEY_FILE", str(tmp_path / "key"))
     monkeypatch.setenv("MAILHOLD_STORE", vault.location)

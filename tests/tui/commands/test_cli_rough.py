@@ -1,4 +1,4 @@
-"""The command line in rough surroundings: closed streams, poor locales, bytes that are no text, absurd numbers."""
+"""The command line under bad conditions: closed streams, odd locales, bytes that are not text, absurd numbers."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from tui.commands.caller import is_terminal
 from tui.commands.cli import main
 
 MESSAGE = "From: a@x.example\r\nTo: b@y.example\r\nSubject: ¡Última!\r\n\r\nhello\r\n".encode()
-#: A file's name that is no UTF-8, as Python sees it.
+#: A file name that is not UTF-8, as Python represents it.
 NO_TEXT = os.fsdecode(b"n\xff\xfe")
 
 Shell = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 def live_in(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the environment name the store in a folder."""
+    """Set the environment to the store in a folder."""
     monkeypatch.setenv("MAILHOLD_STORE", str(home / "backup.db"))
     monkeypatch.setenv("MAILHOLD_KEY_FILE", str(home / "key"))
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[3]))
@@ -42,7 +42,7 @@ def live_in(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a store of one copy, made once."""
+    """Make a folder with a store of one copy, once per module."""
     home = tmp_path_factory.mktemp("made")
     (home / "a.eml").write_bytes(MESSAGE)
     with pytest.MonkeyPatch.context() as patch:
@@ -60,7 +60,7 @@ def shell(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shell:
 
     def call(line: str, **environment: str) -> subprocess.CompletedProcess[str]:
         command = f'mailhold() {{ "{sys.executable}" -m tui "$@"; }}; {line}'
-        return subprocess.run(  # the line is the test's own
+        return subprocess.run(  # the line comes from the test
             ["/bin/bash", "-c", command],
             cwd=tmp_path,
             env={**os.environ, **environment},
@@ -99,7 +99,7 @@ def test_the_console_says_that_it_needs_a_terminal_where_standard_input_is_close
 
 @pytest.mark.parametrize("name", ["stdin", "stdout", "stderr"])
 def test_the_console_needs_all_three_streams_on_a_terminal(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It draws on standard error: with that in a file it would be there, and unseen."""
+    """The console draws on standard error: with that in a file it would run unseen."""
     for stream in ("stdin", "stdout", "stderr"):
         monkeypatch.setattr(sys, stream, SimpleNamespace(isatty=lambda: True))
     assert is_terminal()

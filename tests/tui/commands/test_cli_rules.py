@@ -1,4 +1,4 @@
-"""`mailhold rules` and `mailhold lists`, run as a user runs them."""
+"""`mailhold rules` and `mailhold lists`, run like a user."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tui.commands.cli import main
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
-    """Run `mailhold` in this process on a new store of its own."""
+    """Run `mailhold` in this process on a new store."""
     monkeypatch.setenv("MAILHOLD_STORE", str(tmp_path / "backup.db"))
     monkeypatch.setenv("MAILHOLD_KEY_FILE", str(tmp_path / "key"))
     assert main(["init"]) == 0

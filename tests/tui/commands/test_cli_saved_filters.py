@@ -1,4 +1,4 @@
-"""Saved filters by name, wherever a command takes a query."""
+"""Saved filters by name in every command that takes a query."""
 
 from __future__ import annotations
 

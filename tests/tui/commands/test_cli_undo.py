@@ -1,4 +1,4 @@
-"""`mailhold undo`: it says what it would do, asks, and says what it did."""
+"""`mailhold undo` shows what it would do, asks, and reports what it did."""
 
 from __future__ import annotations
 

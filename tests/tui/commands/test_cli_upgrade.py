@@ -1,4 +1,4 @@
-"""`mailhold upgrade`: it asks, says which gateways are running, and says when there is nothing to do."""
+"""`mailhold upgrade` asks, names running gateways, and says if there is nothing to do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Deliver message window and the commands where somebody has a copy already, or only a header names him."""
+"""The Deliver message window and the commands when a recipient already has a copy or is named only in a header."""
 
 from __future__ import annotations
 
@@ -58,9 +58,6 @@ def addressed(vault: Vault, *ids: int) -> Addressed:
     return gathering.addressed()
 
 
-# ---------------------------------------------------------------- what the window is told
-
-
 def test_who_holds_the_copy_comes_unticked_with_the_reason(ready: Vault) -> None:
     copy_id = put(ready, "a@corp.example", "b@corp.example", "c@corp.example", "d@corp.example")
     release(ready, [copy_id], original=True)
@@ -91,9 +88,6 @@ def test_header_addresses_outside_the_local_domains_come_unticked(ready: Vault) 
     found = addressed(ready, header, envelope)
     assert found.unticked == {"out@else.example": "To, not a local domain"}
     assert found.outsiders == {"out@else.example"}
-
-
-# ---------------------------------------------------------------- the window
 
 
 def held_dialog() -> DeliverDialog:
@@ -136,9 +130,6 @@ async def test_a_typed_address_that_has_it_is_sent_to_only_with_the_box_for_that
     assert chosen == DeliverChoice(False, ("Z@corp.example",), frozenset(), again=frozenset({"Z@corp.example"}))
 
 
-# ---------------------------------------------------------------- the commands
-
-
 def run(capfd: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, str]:
     code = main([str(word) for word in words])
     out, err = capfd.readouterr()
@@ -147,7 +138,7 @@ def run(capfd: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, st
 
 @pytest.fixture
 def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Vault]:
-    """A store with a relay that the commands find by the environment; open here too."""
+    """Set the environment to a store with a relay; it is open here too."""
     monkeypatch.setenv("MAILHOLD_STORE", str(tmp_path / "s.store"))
     monkeypatch.setenv("MAILHOLD_KEY_FILE", str(tmp_path / "key"))
     vault, _recovery = create_store(str(tmp_path / "s.store"), key_file=tmp_path / "key")

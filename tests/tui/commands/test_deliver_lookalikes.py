@@ -1,4 +1,4 @@
-"""`mailhold deliver` leaves out copies whose sender only looks like another, and says how to deliver them."""
+"""`mailhold deliver` skips copies whose sender only looks like another, and says how to deliver them."""
 
 from __future__ import annotations
 

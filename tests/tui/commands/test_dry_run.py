@@ -1,4 +1,4 @@
-"""`mailhold deliver --dry-run`, run as a user runs it; and its sentences, which the console's window has too."""
+"""`mailhold deliver --dry-run` run like a user; and its sentences, which the console's window shows too."""
 
 from __future__ import annotations
 
@@ -72,9 +72,6 @@ def test_the_relay_is_asked_anew_where_that_is_wanted(filled: Run, unused_tcp_po
 def test_what_does_not_go_together(filled: Run, arguments: tuple[str, ...], why: str) -> None:
     done = filled("deliver", 1, "--original", *arguments)
     assert done.code == 2 and why in done.err
-
-
-# -- the sentences
 
 
 def test_who_is_left_out_and_why() -> None:

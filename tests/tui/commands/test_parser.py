@@ -1,4 +1,4 @@
-"""The command line's words: options stand anywhere, and no option is taken for another one's value."""
+"""The command line's words: options may stand anywhere, and no option is read as the value of another."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tui.commands.cli import main
 from tui.commands.parser import parse
 
-#: A command's words in order, and its options, each with its value.
+#: A command's words in order, and its options with their values.
 LINES = [
     (["settings", "set", "max_size=1GB", "relay="], [["--store", "S"], ["--json"], ["--key-file", "K"]]),
     (["settings", "get", "max_size"], [["--store=S"], ["--json"]]),
@@ -28,7 +28,7 @@ def test_options_may_stand_anywhere(line: tuple[list[str], list[list[str]]], dat
     words, options = line
     expected = parse([words[0], *(word for option in options for word in option), *words[1:]])
     places = [data.draw(st.integers(0, len(words))) for _ in options]
-    # Before the command stand the options of `mailhold` itself alone.
+    # Only options of `mailhold` itself stand before the command.
     own = ("--store", "--store=S", "--key-file", "--recovery")
     mixed: list[str] = []
     for position in range(len(words) + 1):
@@ -58,7 +58,7 @@ def test_a_term_of_a_filter_line_that_begins_with_a_dash_is_no_option() -> None:
     ],
 )
 def test_what_is_wrong_is_said_of_the_command(words: list[str], why: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """`--query $QUERY --yes` with an unset variable asked for the copies that do not hold `-yes`: for all."""
+    """`--query $QUERY --yes` with an unset variable used to mean all copies that do not contain `-yes`: all."""
     with pytest.raises(SystemExit) as stop:
         main(words)
     assert stop.value.code == 2

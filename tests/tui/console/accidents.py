@@ -1,4 +1,4 @@
-"""A console in a terminal that is typed into at random, and what came of it: the store, the files, and its trace."""
+"""A console in a terminal with random typing, and its effects: on the store, the files, and its trace."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from tests.tui.console.fakes import NOW, sample
 
 #: Copies in Backup, and in the bin, from two acts.
 COPIES, BINNED = 40, 6
-#: A window counts what is pressed so long (s) after its first frame: what the issue asks for, not what the code says.
+#: A window ignores keys for this long (s) after its first frame: the required delay, not read from the code.
 SEEN = 0.3
-#: Tables that the console writes by itself, without anybody having pressed anything: what follows from the copies, as
-#: traits and campaigns. Of `state` the row that counts those is left out too.
+#: Tables that the console writes without any key press: data derived from copies, such as traits and campaigns. The row
+#: of `state` that counts these is ignored too.
 _OWN = ("sqlite_sequence", "derived")
 _ROWS = {"state": "SELECT * FROM state WHERE id <> 3"}
 
 
 def letter(number: int) -> bytes:
-    """The message of a copy: one of a campaign, so that there is one to act on."""
+    """Make the message of a copy, of a campaign, so that there is one to act on."""
     return (
         b"From: Billing <a%d@h%d.example>\r\nSubject: Invoice %d is overdue\r\n\r\nDear customer, your invoice of the "
         b"last month is overdue. Pay today what is left of it at http://pay.example/bill/now or call us.\r\n"
@@ -41,7 +41,7 @@ def letter(number: int) -> bytes:
 
 
 def make_store(folder: Path) -> tuple[Path, Path]:
-    """A store of copies with a relay, rules, address lists, and deliveries that failed, were cancelled and got lost."""
+    """Make a store with a relay, rules, address lists, and deliveries that failed, were cancelled and are unknown."""
     from store.authority.deleting import delete_copies
     from store.campaigns.finding import find
     from store.delivery.queue import cancel, deliveries, release
@@ -68,26 +68,26 @@ def make_store(folder: Path) -> tuple[Path, Path]:
 
 
 class Found(NamedTuple):
-    """What may not change by accident."""
+    """The data that must not change by accident."""
 
     rows: dict[str, list[tuple[Any, ...]]]
     files: set[str]
 
     def differs(self, other: Found) -> str:
-        """In what it is not the same, or ""."""
+        """Name a difference, or ""."""
         names = [name for name in self.rows if self.rows[name] != other.rows.get(name)]
         return ", ".join([*names, *sorted(self.files ^ other.files)])
 
 
 class Step(NamedTuple):
-    """Bytes, sent at once, and how long to wait after them (s)."""
+    """Bytes sent at once, and the wait after them (s)."""
 
     sent: bytes
     gap: float
 
 
 class Console:
-    """`mailhold` on a store, in a terminal of its own whose output is thrown away, in a folder of its own."""
+    """`mailhold` on a store, in its own folder and terminal; the output is discarded."""
 
     def __init__(self, folder: Path, store: Path, key_file: Path, *, columns: int = 100, lines: int = 30) -> None:
         self.folder, self.store, self.key_file = folder, store, key_file
@@ -98,7 +98,7 @@ class Console:
         self.start()
 
     def start(self) -> None:
-        """Start it, and wait until it is there."""
+        """Start it, and wait until it is running."""
         self._starts += 1
         self.trace = self.folder / f"trace-{self._starts}"
         self._read = 0
@@ -144,14 +144,14 @@ class Console:
 
     @property
     def alive(self) -> bool:
-        """False once it has ended; it is waited for then."""
+        """Return True while it runs; reap it once it has ended."""
         if self.pid and os.waitpid(self.pid, os.WNOHANG)[0]:
             self.pid = 0
             os.close(self._fd)
         return bool(self.pid)
 
     def send(self, steps: Iterable[Step]) -> None:
-        """Type, as fast as the steps say. A console that was left gets nothing more."""
+        """Type with the pauses of the steps. Send nothing more once the console has ended."""
         for step in steps:
             if not self.alive:
                 return
@@ -162,7 +162,7 @@ class Console:
             time.sleep(step.gap)
 
     def wait_seen(self, windows: int) -> None:
-        """Wait until so many windows in all were painted, by the trace, and the last one counts what is pressed."""
+        """Wait until this many windows were painted, by the trace, and the last one counts keys."""
         end = time.monotonic() + 60
         while True:
             lines = [json.loads(line) for line in self.trace.read_bytes().splitlines()]
@@ -174,7 +174,7 @@ class Console:
         time.sleep(max(0.0, painted[-1] + 0.15 - time.monotonic()))
 
     def settle(self, quiet: float = 0.2, seconds: float = 20) -> None:
-        """Wait until the trace and the terminal are still for `quiet` seconds."""
+        """Wait until the trace and the terminal are silent for `quiet` seconds."""
         end, since, before = time.monotonic() + seconds, time.monotonic(), (0, b"")
         while time.monotonic() < end:
             now = (self.trace.stat().st_size if self.trace.exists() else 0, self.shown)
@@ -185,7 +185,7 @@ class Console:
             time.sleep(0.02)
 
     def traced(self) -> list[dict[str, Any]]:
-        """The lines of the trace since the last call."""
+        """Return the lines of the trace since the last call."""
         if not self.trace.exists():
             return []
         with self.trace.open("rb") as file:
@@ -196,7 +196,7 @@ class Console:
         return [json.loads(line) for line in whole.splitlines()]
 
     def found(self) -> Found:
-        """The rows of the store, but for those that the console keeps by itself, and the files in its folder."""
+        """Return the store's rows, except those that the console writes by itself, and the files in its folder."""
         with sqlite3.connect(f"file:{self.store}?mode=ro", uri=True) as db:
             names = [name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
             rows = {
@@ -218,9 +218,9 @@ class Console:
 
 
 def meant(trace: Iterable[dict[str, Any]], windows: dict[str, float]) -> bool:
-    """True where Enter or Space was pressed in a window that had been seen for long enough.
+    """Return True if Enter or Space was pressed in a window that had been visible long enough.
 
-    `windows` holds, across calls, when the window of each class was painted last (by the trace).
+    `windows` holds, across calls, when the window of each class was last painted (by the trace).
     """
     found = False
     for line in sorted(trace, key=lambda line: line["now"]):
@@ -231,9 +231,7 @@ def meant(trace: Iterable[dict[str, Any]], windows: dict[str, float]) -> bool:
     return found
 
 
-# -- what is typed
-
-#: How each screen and window is come to; what is typed at random follows.
+#: How to open each screen and window; random keys follow.
 _WAYS = (
     *(b"%d" % place for place in range(1, 10)), b"9\r", b"9u", b"9d", b"9E", b"9\ru", b"9\r*d", b"9\rr", b"9\rs",
     b"9\r\ru", b"9\r\rd", b"9\r\rr", b":bri", b"2\r", b"\t", b":", b"2d", b"2r", b"2s", b"2*d", b"2*r", b"2*s",
@@ -260,7 +258,7 @@ def _key(dice: random.Random) -> bytes:
 
 
 def sequence(dice: random.Random) -> list[Step]:
-    """One sequence: back to the list, to some screen or window, and there anything, in one of the ways to type."""
+    """Draw a sequence: back to the list, to some screen or window, then random keys in one way of typing."""
     steps = [Step(b"\x1b", 0.35), Step(b"\x1b", 0.12)]
     way = dice.choice(_WAYS)
     pause = dice.choice([0.0, 0.02, 0.1, 0.25, 0.4])

@@ -1,4 +1,4 @@
-"""A bin for tests of the console: three acts of two operators, one of which was brought back in part."""
+"""A bin for tests of the console: three acts of two operators, one of them partly brought back."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ COPIES = 120
 
 
 def raw(number: int) -> bytes:
-    """The message of a copy."""
+    """Make the message of a copy."""
     return b"Subject: number %d\r\n\r\nhello %d\r\n" % (number, number)
 
 
 def fill_bin(vault: Vault) -> None:
-    """Copies 1 to 120, of which 1 to 60, then 70, 72 and 80, then 119 were deleted, and 51 to 56 came back."""
+    """Put copies 1 to 120; delete 1 to 60, then 70, 72 and 80, then 119; bring 51 to 56 back."""
     vault.put_many((raw(n), sample(n, NOW), NOW - (COPIES - n) * MINUTE) for n in range(1, COPIES + 1))
     change_settings(vault, Settings(relay="smtp://127.0.0.1:9"), operator="ada")
     delete_copies(vault, range(1, 61), operator="ada")

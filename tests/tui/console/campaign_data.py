@@ -1,4 +1,4 @@
-"""A store with a small attack wave, its campaigns found; and campaigns made by hand for what needs no store."""
+"""A store with a small attack wave whose campaigns were found; and campaigns made by hand for tests without a store."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ WAVE = Size(300, 4, 20, 4, 20)
 
 
 def make_wave_store(folder: Path) -> None:
-    """Put a store with a wave and its campaigns into a folder: `s.db` and `key`."""
+    """Make a store with a wave and its campaigns in a folder: `s.db` and `key`."""
     make(folder / "wave", 7, WAVE)
     vault, _ = create_store(str(folder / "s.db"), key_file=folder / "key", operator="ada")
     with closing(vault):
@@ -41,7 +41,7 @@ def make_wave_store(folder: Path) -> None:
 
 @contextmanager
 def wave_vault(made: Path, folder: Path) -> Iterator[Vault]:
-    """A copy of that store of its own, open."""
+    """Copy that store and open it."""
     for name in ("s.db", "key"):
         shutil.copy2(made / name, folder / name)
     with closing(open_store(str(folder / "s.db"), Unlock.key_file(folder / "key"))) as vault:
@@ -49,12 +49,12 @@ def wave_vault(made: Path, folder: Path) -> Iterator[Vault]:
 
 
 def now_of(vault: Vault) -> int:
-    """A minute after the newest copy was placed (Unix ms)."""
+    """Return a minute after the newest copy was placed (Unix ms)."""
     return max(copy.stored_at for copy in vault.newest(1)) + 60_000
 
 
 def wave_console(vault: Vault) -> MailholdApp:
-    """A console on it, for an operator named ada, whose catalogue is there and knows the campaigns."""
+    """Make a console on it, for an operator named ada, whose catalogue is loaded and knows the campaigns."""
     now = now_of(vault)
     catalogue = Catalogue(vault, now=lambda: now)
     catalogue.standing = StandingReader(vault).read()
@@ -67,7 +67,7 @@ def wave_console(vault: Vault) -> MailholdApp:
 
 
 def campaign(number: int, copies: int = 20, **changes: Any) -> Campaign:
-    """A campaign of so many copies, made up."""
+    """Make up a campaign of this many copies."""
     first = number * 1000
     kit, subject = key_of(Kind.KIT, f"kit {number}"), key_of(Kind.SUBJECT, f"subject {number}")
     values: dict[str, Any] = {
@@ -86,7 +86,7 @@ def campaign(number: int, copies: int = 20, **changes: Any) -> Campaign:
 
 
 def odd(copy: int, *reasons: Reason) -> OddCopy:
-    """An odd copy."""
+    """Make an odd copy."""
     return OddCopy(copy, reasons or (Reason.FIT,))
 
 

@@ -1,4 +1,4 @@
-"""The console in a test: on a real vault, with a catalogue of plain lists and a clock that stands still."""
+"""The console in a test: on a real vault, with a catalogue of plain lists and a fixed clock."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TZ = timezone(timedelta(hours=2))
 
 
 def make_console(vault: Vault, catalogue: FakeCatalogue | None = None, count: int = 40) -> MailholdApp:
-    """A console for an operator named ada, at a fixed time and place."""
+    """Make a console for an operator named ada, at a fixed time and place."""
     catalogue = FakeCatalogue(copies(count)) if catalogue is None else catalogue
     app = MailholdApp(
         vault,
@@ -32,7 +32,7 @@ def make_console(vault: Vault, catalogue: FakeCatalogue | None = None, count: in
 
 
 async def settle(pilot: Pilot[Any]) -> None:
-    """Wait until no thread works for the console and everything was painted."""
+    """Wait until no thread works for the console and everything is painted."""
     app = pilot.app
     assert isinstance(app, MailholdApp)
     for _ in range(400):
@@ -45,23 +45,23 @@ async def settle(pilot: Pilot[Any]) -> None:
 
 
 async def poll(pilot: Pilot[Any]) -> None:
-    """Let the console ask the store whether anything changed, now."""
+    """Let the console poll the store for changes now."""
     pilot.app.store_changed()
     await settle(pilot)
 
 
 def the_list(app: MailholdApp) -> MessageList:
-    """The console's message list."""
+    """Return the console's message list."""
     return app.main.backup.list
 
 
 def lines(app: MailholdApp) -> list[str]:
-    """What the screen shows, as text."""
+    """Return the screen as text."""
     width, height = app.size
     strips = app.screen._compositor.render_strips()
     return ["".join(segment.text for segment in strip)[:width] for strip in strips[:height]]
 
 
 def counts(app: MailholdApp) -> str:
-    """What the filter line says of how many."""
+    """Return the counts shown in the filter line."""
     return str(app.main.backup.line.query_one("#counts").render())

@@ -1,4 +1,4 @@
-"""A catalogue in plain lists, and copies to fill it, so that the console's widgets are tested without Polars."""
+"""A catalogue in plain lists with copies, for testing the console's widgets without Polars."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _SUBJECTS = (
 
 
 def sample(number: int, now: int = NOW) -> CopyRecord:
-    """A record that depends on its number only."""
+    """Make a record that depends only on its number."""
     sender = _SENDERS[number % len(_SENDERS)]
     domain = "lists.example" if number % 7 == 0 else sender.rpartition("@")[2].rstrip(">")
     return CopyRecord(
@@ -64,7 +64,7 @@ def sample(number: int, now: int = NOW) -> CopyRecord:
 
 
 def copies(count: int, *, first: int = 1, now: int = NOW, step: int = 7 * MINUTE) -> list[Copy]:
-    """Copies with ids from `first`, the newest with the highest id, placed `step` ms apart up to `now`."""
+    """Make copies with ids from `first`, the newest with the highest id, placed `step` ms apart up to `now`."""
     return [Copy(first + n, now - (count - n) * step, 4096, sample(first + n, now)) for n in range(count)]
 
 
@@ -80,7 +80,7 @@ _KEYS = {
 
 
 class FakeCatalogue:
-    """A `Catalogue` over a list. Change `copies` and call `changed` to make the console take it up."""
+    """A `Catalogue` over a list. Change `copies` and call `changed` to make the console read it."""
 
     def __init__(self, some: Iterable[Copy] = (), *, now: int = NOW) -> None:
         self.copies = list(some)
@@ -103,16 +103,16 @@ class FakeCatalogue:
     total = property(lambda self: len(self.copies))
 
     def start(self) -> None:
-        """Nothing to load."""
+        """Do nothing: there is nothing to load."""
 
     def close(self) -> None:
-        """Nothing to close."""
+        """Do nothing: there is nothing to close."""
 
     def wait_complete(self, timeout: float | None = None) -> bool:
         return True
 
     def wait_for(self, flt: MessageFilter) -> None:
-        """All there is can be asked."""
+        """Return at once: everything is available."""
 
     def changed(self) -> None:
         self._dirty = True

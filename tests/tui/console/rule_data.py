@@ -35,6 +35,6 @@ RULES = (
 
 
 def fill(vault: Vault) -> None:
-    """Three rules before Default, numbered from 2, and lists of the organisation and of two users."""
+    """Write three rules before Default, numbered from 2, and lists of the organisation and of two users."""
     write_rules(vault, RULES, "root")
     write_lists(vault, LISTS, "root")

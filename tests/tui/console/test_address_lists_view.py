@@ -1,4 +1,4 @@
-"""The Address lists section on a real store: what it lists, adding, removing and finding from the keyboard."""
+"""The Address lists section on a real store: listing, adding, removing and finding by keyboard."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def app(vault) -> ViewApp:
 
 
 def words(app) -> str:
-    """The screen's text without frames and wrapping."""
+    """Return the screen's text without frames and wrapping."""
     return " ".join(screen_text(app).replace("│", " ").split())
 
 

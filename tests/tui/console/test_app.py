@@ -33,7 +33,7 @@ from tui.console.widgets.controls import Field
 from tui.terminal.safe import safe
 from tui.terminal.times import full_time
 
-#: Nothing listens there, and the tests start no worker.
+#: A port without a listener; the tests start no worker.
 RELAY = "smtp://127.0.0.1:9"
 
 
@@ -42,13 +42,13 @@ def raw(number: int) -> bytes:
 
 
 def fill(vault: Vault, count: int, first: int = 1) -> list[int]:
-    """Copies whose records are those of the samples; ids run from `first`."""
+    """Put copies with the records of the samples; ids run from `first`."""
     return vault.put_many((raw(n), sample(n), NOW - (count - n) * 60_000) for n in range(first, first + count))
 
 
 @pytest.fixture
 def console(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> Callable[[], MailholdApp]:
-    """Makes the console on the test's vault. It delivers nothing by itself."""
+    """Make the console on the test's vault. It delivers nothing by itself."""
     monkeypatch.setattr(MailholdApp, "_run_worker_if_wanted", lambda self, facts: None)
 
     def make() -> MailholdApp:
@@ -61,7 +61,7 @@ def console(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Mailh
 
 
 async def loaded(pilot: Pilot[Any], count: int) -> None:
-    """Wait until the list has so many copies."""
+    """Wait until the list has this many copies."""
     app = pilot.app
     assert isinstance(app, MailholdApp)
     for _ in range(400):
@@ -330,7 +330,7 @@ async def test_a_window_that_comes_in_the_midst_of_typing_is_not_answered_by_it(
             if isinstance(app.screen, DeleteDialog):
                 break
             await pilot.pause(0.01)
-        await pilot.press("enter")  # what would delete
+        await pilot.press("enter")  # a key that would delete
         assert isinstance(app.screen, DeleteDialog)
         assert not app.tasks.running and vault.count().messages == 12
         monkeypatch.setattr("tui.console.keys.type_ahead._QUIET", 0)

@@ -1,4 +1,4 @@
-"""A window that acts counts nothing that was pressed before it was seen, nor right after."""
+"""A window that acts ignores keys pressed before it was visible, and for a moment after."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tui.console.keys.type_ahead import TypeAheadApp
 
 
 class Window(ThemedApp, TypeAheadApp):
-    """An app with a window in front; `answers` is what it was answered with."""
+    """An app with a window in front; `answers` holds the window's answers."""
 
     def __init__(self, dialog) -> None:
         super().__init__()
@@ -35,7 +35,7 @@ class Window(ThemedApp, TypeAheadApp):
 
 
 def pressed(kind: str, at: float) -> events.Event:
-    """What is pressed, at a time of our own."""
+    """Make a key press with a given time."""
     if kind == "click":
         event: events.Event = events.MouseDown(None, 1, 1, 0, 0, 1, False, False, False)
     elif kind == "paste":
@@ -47,7 +47,7 @@ def pressed(kind: str, at: float) -> events.Event:
 
 
 async def press(pilot, *whats: tuple[str, float]) -> None:
-    """Press all of these at once, each at so many seconds after the window was painted."""
+    """Press all of these at once, each at its number of seconds after the window was painted."""
     for kind, after in whats:
         pilot.app.post_message(pressed(kind, pilot.app.dialog.arming.painted + after))
     for _ in range(3):
@@ -155,7 +155,7 @@ def test_a_frame_that_is_written_late_does_not_count_for_the_next_time_in_front(
     arming.come()
     arming.begin()
     turn = arming.turn
-    arming.come()  # Another window was in front of it meanwhile.
+    arming.come()  # Another window was in front of it in between.
     arming.paint(10.0, turn)
     assert arming.painted is None and arming.refuses(99.0)
     arming.paint(11.0, arming.turn)

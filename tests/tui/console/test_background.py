@@ -1,4 +1,4 @@
-"""Short work in threads: the newest wins, stale results are dropped, errors arrive; and long work can be cancelled."""
+"""Short work in threads: the newest wins, stale results are dropped, errors arrive; long work can be cancelled."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Bin: what it says of acts and of their copies, bringing back, and deleting for good."""
+"""The Bin: its acts and their copies, bringing back, and deleting for good."""
 
 from __future__ import annotations
 
@@ -61,16 +61,13 @@ async def press(pilot, *keys: str) -> None:
 
 
 async def until_asked(pilot, question: str) -> None:
-    """Wait for a window that asks this."""
+    """Wait for a window with this question."""
     for _ in range(1000):
         await settle(pilot)
         if isinstance(pilot.app.screen, ConfirmDialog) and pilot.app.screen.question == question:
             return
         await asyncio.sleep(0.01)
     raise AssertionError(text(pilot.app))
-
-
-# -- the acts
 
 
 async def test_an_empty_bin_says_so(vault: Vault):
@@ -113,7 +110,7 @@ async def test_the_act_at_the_cursor_is_shown_in_full_with_its_newest_copies(vau
         newest = vault.get_many(sorted(vault.bin.ids(old.act))[-1:], binned=True)[0]
         assert newest.record.subject.split("\x1b")[0] in shown
         assert "Gone for good" not in shown
-        # What is gone for good and what came back are told apart; the copies are read anew.
+        # Copies gone for good and copies brought back are listed separately; the copies are read anew.
         empty_bin(vault, [1, 2], operator="ada")
         app.view.refresh_data()
         await view_settle(pilot)
@@ -212,9 +209,6 @@ async def test_the_tree_counts_what_is_in_the_bin(console: MailholdApp, vault: V
         assert line.split()[1] != "58"
 
 
-# -- the copies of an act
-
-
 async def test_enter_shows_the_copies_and_back_goes_one_page_at_a_time(console: MailholdApp):
     async with console.run_test(size=(80, 24)) as pilot:
         await until(pilot, "62 copies")
@@ -294,9 +288,6 @@ async def test_what_somebody_else_took_while_the_window_was_open_is_named(consol
         await press(pilot, "enter")
         await until(pilot, "1 copy brought back, 2 were not", "it is in Backup already", "gone for good")
         assert vault.present([70, 72, 80]) == {70, 80}
-
-
-# -- a copy that is viewed, and what takes a copy out of the bin first
 
 
 async def test_the_bytes_of_a_copy_in_the_bin_are_saved_once_it_is_back(console: MailholdApp, vault: Vault, tmp_path):
@@ -379,9 +370,6 @@ async def test_a_store_that_can_only_be_read_shows_the_bin_and_changes_nothing(v
         assert app.notices == ["This store is of a newer release."] * 3
         await pilot.press("enter")
         assert app.asked[-1][0] == "act"
-
-
-# -- deleting into it
 
 
 async def test_delete_says_until_when_and_z_brings_back(console: MailholdApp, vault: Vault):

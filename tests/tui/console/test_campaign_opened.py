@@ -1,4 +1,4 @@
-"""A campaign opened: its copies with the odd ones first, comparing, peeling off, joining, and what is said of it."""
+"""An opened campaign: its copies with the odd ones first, comparing, peeling off, joining, and marks."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ async def press(pilot: Pilot[None], *keys: str) -> None:
 
 
 def with_odd(app: MailholdApp) -> Campaign:
-    """The campaign of the wave that has odd copies, and an act."""
+    """Return the wave's campaign that has odd copies, and an act."""
     return next(one for one in app.catalogue.standing.campaigns if one.odd and one.rank.offered and one.copies)
 
 
@@ -91,9 +91,6 @@ async def opened(pilot: Pilot[None], number: int) -> CampaignView:
     page = app.main.places.page
     assert isinstance(page, CampaignView) and page.campaign_id == number
     return page
-
-
-# -- its copies
 
 
 def test_the_odd_ones_come_first_the_gravest_before_the_others_then_the_least_alike() -> None:
@@ -229,9 +226,6 @@ async def test_a_click_marks_a_copy_and_a_double_click_views_it(console: Mailhol
         assert isinstance(console.main.places.page, MessageView)
 
 
-# -- comparing
-
-
 @pytest.mark.parametrize("size", [(60, 20), (80, 24), (160, 40)])
 async def test_a_copy_is_shown_beside_a_typical_one(console: MailholdApp, size: tuple[int, int]) -> None:
     one = with_odd(console)
@@ -259,9 +253,6 @@ async def test_a_copy_that_is_gone_cannot_be_compared_and_that_is_said(console: 
         await press(pilot, "right_square_bracket")
         await until(pilot, "One of the two copies is no longer in Backup.")
         assert isinstance(console.main.places.page, CompareView)
-
-
-# -- what is said of it
 
 
 async def test_peeling_off_asks_and_takes_the_copies_out_for_good(console: MailholdApp, vault: Vault) -> None:
@@ -417,9 +408,6 @@ async def test_no_act_is_offered_on_what_is_listed_by_sender(console: MailholdAp
         await press(pilot, "d")
         await until(pilot, "This campaign may contain good mail")
         assert vault.count().messages == 300
-
-
-# -- deleting
 
 
 async def test_the_first_act_shows_the_odd_ones_and_the_second_one_asks(console: MailholdApp, vault: Vault) -> None:

@@ -1,4 +1,4 @@
-"""Campaigns: what the list says of them, related ones, what is in none, and what the one at the cursor is."""
+"""Campaigns: the columns of the list, related ones, copies in none, and the page of the one at the cursor."""
 
 from __future__ import annotations
 
@@ -74,9 +74,6 @@ def page(app: MailholdApp) -> CampaignsView:
 
 def plain(found: Line) -> str:
     return "".join(span.text for span in found)
-
-
-# -- the rows
 
 
 def test_related_campaigns_come_behind_the_eldest_and_say_what_they_share() -> None:
@@ -173,9 +170,6 @@ def test_what_nobody_would_guess_is_told_truly() -> None:
 def test_letters_are_told_by_their_subjects_without_numbers() -> None:
     found = detail.letters_of([("Invoice 12 overdue", 3), ("INVOICE 7 overdue", 2), ("Last call", 1)])
     assert found == [("Invoice # overdue", 5), ("Last call", 1)]
-
-
-# -- the page
 
 
 @pytest.mark.parametrize("size", [(60, 20), (80, 24), (100, 30), (160, 40)])

@@ -1,4 +1,4 @@
-"""A smaller Backup maximum size in the console: what goes is said before and typed, and no more goes than that."""
+"""A smaller Backup maximum size in the console: the deletion is shown and confirmed, and nothing more goes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PLACED = 1_795_498_770_000
 
 
 def fill(vault: Vault, count: int = 6) -> list[int]:
-    """Copies of a quarter of a megabyte, the third of them placed at PLACED, each a minute after the one before."""
+    """Put copies of a quarter of a megabyte, a minute apart, the third of them at PLACED."""
     return [
         vault.put(os.urandom(MIB // 4), CopyRecord(), stored_at=PLACED + (number - 2) * 60_000)
         for number in range(count)
@@ -33,7 +33,7 @@ def fill(vault: Vault, count: int = 6) -> list[int]:
 
 
 async def choose_maximum(pilot: Pilot[Any], text: str) -> None:
-    """Open Backup settings, write the maximum, and accept."""
+    """Open Backup settings, enter the maximum, and accept."""
     await pilot.press("B")
     await settle(pilot)
     assert isinstance(pilot.app.screen, BackupSettingsDialog)

@@ -1,4 +1,4 @@
-"""Delete of campaigns in the console: what the window says, what its keys do, and what is left out meanwhile."""
+"""Deleting campaigns in the console: the window's text, its keys, and copies skipped because of later changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A scripted operator clears a small wave from the keyboard: what that costs, and what is never lost."""
+"""A scripted operator clears a small wave by keyboard: its cost, and the copies that are never lost."""
 
 from __future__ import annotations
 

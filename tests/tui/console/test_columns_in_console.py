@@ -1,4 +1,4 @@
-"""Filters on what a list does not show: it is read while the console says so, and the answer is whole in the end."""
+"""Filters on fields outside the list: the console says that it is reading them, and the final answer is complete."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tui.console.app import MailholdApp
 
 @pytest.fixture
 def ids(vault: Vault) -> list[int]:
-    """Four copies: three of one network; two have traits."""
+    """Make four copies: three of one network; two have traits."""
     addresses = ["192.0.2.1", "192.0.2.2", "192.0.2.3", "198.51.100.7"]
     ids = vault.put_many(
         (b"raw", CopyRecord(from_="a@x.example", subject="x", client_address=one), NOW) for one in addresses
@@ -43,7 +43,7 @@ def console(vault: Vault, ids: list[int]) -> MailholdApp:
 
 @pytest.fixture
 def go(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
-    """What reading waits for."""
+    """Return an event that reading waits for."""
     go, real = threading.Event(), column_reader.read_ids
     monkeypatch.setattr(column_reader, "read_ids", lambda *args: go.wait(30) and real(*args))
     return go
@@ -64,7 +64,7 @@ async def test_while_it_is_read_the_line_says_so_and_then_the_list_is_whole(
 
 
 async def while_it_works(pilot: Pilot[Any], what: Callable[[], bool]) -> None:
-    """Wait until something holds, although the console is not idle then."""
+    """Wait until a condition holds, although the console is not idle then."""
     for _ in range(1000):
         await pilot.pause(0.01)
         if what():

@@ -1,4 +1,4 @@
-"""The sparing compositor puts the same on the terminal as Textual's own."""
+"""The economical compositor puts the same on the terminal as Textual's own."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ KEYS = (
 
 
 class Compared(SparingCompositor):
-    """Paints each update on two terminals: as it does, and as Textual would."""
+    """Paints each update on two terminals: by the compositor, and by Textual's."""
 
     def __init__(self, columns: int, lines: int) -> None:
         super().__init__()

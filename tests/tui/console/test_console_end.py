@@ -1,4 +1,4 @@
-"""The console ends with its terminal, whatever its parent made of SIGHUP, and writes down what its work came to."""
+"""The console ends with its terminal, whatever its parent did with SIGHUP, and records the outcome of its work."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ app.MailholdApp.on_key = on_key
 ending.LIMIT = float(os.environ.get("LIMIT", "75"))
 sys.exit(cli.main(sys.argv[1:]))
 """
-#: A parent that takes SIGHUP and goes on waiting for its child, as wrappers do.
+#: A parent that handles SIGHUP and keeps waiting for its child, like wrappers.
 CATCHES = """
 import signal, subprocess, sys
 signal.signal(signal.SIGHUP, lambda *_: None)
@@ -62,7 +62,7 @@ PARENTS: dict[str, Callable[[Path, list[str]], list[str]]] = {}
 
 
 def parent(make: Callable[[Path, list[str]], list[str]]) -> Callable[[Path, list[str]], list[str]]:
-    """Under whom the console runs: what to run for it to run a command."""
+    """Register a parent for the console: `make` returns the words that run a command under it."""
     PARENTS[make.__name__] = make
     return make
 
@@ -91,7 +91,7 @@ def make(folder: Path, command: list[str]) -> list[str]:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Path:
-    """A store of `COPIES` copies, its key beside it."""
+    """Make a store of `COPIES` copies, with its key next to it."""
     vault, _ = create_store(str(tmp_path / "s.db"), key_file=tmp_path / "key")
     vault.put_many((b"Subject: x\r\n\r\nx\r\n", sample(n), NOW - n * 60_000) for n in range(COPIES))
     vault.close()
@@ -100,7 +100,7 @@ def store(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def start(store: Path, tmp_path: Path) -> Iterator[Callable[[str], Terminal]]:
-    """Start the console under a parent, ready."""
+    """Start the console under a parent; return when it is ready."""
     opened: list[Terminal] = []
     key = tmp_path / "key"
 
@@ -117,14 +117,14 @@ def start(store: Path, tmp_path: Path) -> Iterator[Callable[[str], Terminal]]:
 
 
 def reopened(store: Path) -> Vault:
-    """The store, found whole."""
+    """Open the store again; assert that it is intact."""
     vault = open_store(str(store), Unlock.key_file(store.with_name("key")))
     assert not check(vault).broken
     return vault
 
 
 def alive(pids: list[int]) -> list[int]:
-    """Those of the processes that run."""
+    """Return those of the processes that are running."""
     left = []
     for pid in pids:
         try:
@@ -137,7 +137,7 @@ def alive(pids: list[int]) -> list[int]:
 
 
 def hang_up(terminal: Terminal) -> None:
-    """Take the terminal away, and wait until every process is gone, parent and children."""
+    """Close the terminal, and wait until every process is gone, parent and children."""
     pids = children_of(terminal.pid)
     terminal.hang_up()
     end = time.monotonic() + 60
@@ -150,7 +150,7 @@ def hang_up(terminal: Terminal) -> None:
 def test_it_ends_in_the_list(start: Callable[[str], Terminal], store: Path, under: str) -> None:
     terminal = start(under)
     hang_up(terminal)
-    if under != "make":  # which has an exit code of its own
+    if under != "make":  # it has its own exit code
         assert terminal.ended() == 128 + signal.SIGHUP
     reopened(store).close()
 
@@ -160,7 +160,7 @@ def test_it_ends_in_a_window_and_its_children_with_it(
     start: Callable[[str], Terminal], store: Path, under: str
 ) -> None:
     terminal = start(under)
-    terminal.press(b"\r")  # which starts a child that takes messages apart
+    terminal.press(b"\r")  # it starts a child that parses messages
     terminal.wait_for("To messages list")
     terminal.press(b"?")
     hang_up(terminal)
@@ -190,7 +190,7 @@ def test_a_terminal_that_takes_nothing_does_not_keep_it_from_ending(
 ) -> None:
     monkeypatch.setenv("LIMIT", "2")
     terminal = start("plain")
-    for _ in range(300):  # each of which draws a screen, until the terminal takes no more
+    for _ in range(300):  # each draws a screen, until the terminal's buffer is full
         terminal.type(b"\x1b[6~\x1b[5~")
     time.sleep(1)
     os.kill(terminal.pid, signal.SIGTERM)
@@ -199,7 +199,7 @@ def test_a_terminal_that_takes_nothing_does_not_keep_it_from_ending(
 
 
 def begin_deleting(terminal: Terminal, store: Path) -> None:
-    """Have all copies deleted, and wait until some are."""
+    """Start deleting all copies, and wait until some are deleted."""
     terminal.type(b"\x1b[20~")
     vault = open_store(str(store), Unlock.key_file(store.with_name("key")))
     end = time.monotonic() + 30
@@ -248,7 +248,10 @@ def test_a_demo_ends_with_its_terminal_and_clears_up(store: Path, tmp_path: Path
 
 
 class SlowServer:
-    """Takes mail, and answers the final dot only after `pause` seconds. `taken` counts; `at_the_dot` says it waits."""
+    """Accepts mail, and answers the final dot only after `pause` seconds.
+
+    `taken` counts; `at_the_dot`: it is waiting.
+    """
 
     def __init__(self, pause: float) -> None:
         self.taken = 0

@@ -1,4 +1,4 @@
-"""A console that locks: nothing of the store on its screen or in its memory, until the passphrase brings it back."""
+"""A locked console has nothing of the store on its screen or in its memory until the passphrase is entered."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from tui.console.lock.lock_app import LockApp
 
 PASSPHRASE = "correct horse battery"
 COPIES = 60
-#: Nowhere else in the world, nor in this process's program.
+#: A text that occurs nowhere else, nor in this process's program.
 SUBJECT = "Quarterly zebra forecast for Xanadu"
-#: The console, with a `lock_after` of seconds where the setting says minutes, and a key for work that lasts a while.
+#: The console, with `lock_after` in seconds instead of minutes, and a key for work that takes a while.
 RUN = """
 import sys, time
 from tui.commands import cli
@@ -48,13 +48,13 @@ sys.exit(cli.main(sys.argv[1:]))
 """
 LOCK = b"\x0f"
 F9 = b"\x1b[20~"
-#: The rows of the screen that show the list.
+#: The screen rows that show the list.
 LIST = range(4, 15)
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Path:
-    """A store of `COPIES` copies and one with a distinctive subject, the newest; with a passphrase and a key file."""
+    """Make a store of `COPIES` copies and a newest one with a distinctive subject, with a passphrase and a key file."""
     vault, _ = create_store(str(tmp_path / "s.db"), key_file=tmp_path / "key")
     add_passphrase(vault, PASSPHRASE)
     vault.put_many((b"Subject: x\r\n\r\nx\r\n", sample(n), NOW - (COPIES - n) * 60_000) for n in range(COPIES))
@@ -65,7 +65,7 @@ def store(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def start(store: Path, tmp_path: Path) -> Iterator[Callable[..., Terminal]]:
-    """Start the console on the store, ready."""
+    """Start the console on the store; return when it is ready."""
     opened: list[Terminal] = []
     key = tmp_path / "key"
 
@@ -86,7 +86,7 @@ def start(store: Path, tmp_path: Path) -> Iterator[Callable[..., Terminal]]:
 
 
 def secrets_of(keys: StoreKeys) -> dict[str, bytes]:
-    """Every secret key of a store, by name."""
+    """Return every secret key of a store, by name."""
     assert keys.seed and keys.read_seed and keys.configuration_key and keys.private_key and keys.authority
     return {
         "seed": bytes(keys.seed),
@@ -171,9 +171,9 @@ def test_it_locks_when_no_key_came_for_so_long(start: Callable[..., Terminal]) -
     terminal = start(minute=0.5, lock_after=8)
     until = time.monotonic() + 8
     while time.monotonic() < until:
-        terminal.press(b"j")  # each key begins the time anew
+        terminal.press(b"j")  # each key restarts the time
     assert "Backup is locked" not in terminal.text()
-    terminal.wait_for("Backup is locked")  # though the store is polled all the time
+    terminal.wait_for("Backup is locked")  # although the store is polled all the time
     assert "Locked after 8 minutes without a key press." in terminal.text()
     unlock(terminal)
     terminal.wait_for(f"{COPIES + 1} copies")
@@ -231,7 +231,7 @@ def test_a_store_that_no_passphrase_opens_is_not_locked(tmp_path: Path) -> None:
 
 
 def test_a_locked_console_is_found_where_this_one_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`-P` keeps the folder at hand out of the way of its imports, so that it is told where the packages lie."""
+    """`-P` excludes the current folder from imports, so the test names the packages' folder."""
     became: list[tuple[list[str], str]] = []
     monkeypatch.setattr("tui.console.lock.lock.show_typing", lambda _: False)
     monkeypatch.setattr(os, "execve", lambda _, argv, environment: became.append((argv, environment["PYTHONPATH"])))

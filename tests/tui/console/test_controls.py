@@ -1,4 +1,4 @@
-"""The small controls, by key and by mouse; and the lists that draw visible lines only."""
+"""The small controls, by keyboard and mouse; and the lists that draw only visible lines."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ async def test_every_setting_can_be_changed():
 
 
 async def test_the_size_fields_say_mb_and_mean_it():
-    """200 in Backup maximum size meant 200 bytes."""
+    """200 in Backup maximum size once meant 200 bytes."""
     app = DialogApp(BackupSettingsDialog(Settings()))
     async with app.run_test(size=(80, 24)) as pilot:
         maximum, threshold = (app.screen.query_one(f"#{name}", Field) for name in ("max_size", "notify_below"))

@@ -1,4 +1,4 @@
-"""The dialogs answer values; each test drives one by keys and looks at the answer."""
+"""The dialogs return values; each test drives one by keys and checks its answer."""
 
 from __future__ import annotations
 
@@ -37,9 +37,6 @@ def text_of(app: DialogApp, selector: str) -> str:
     return str(app.screen.query_one(selector, Static).visual)
 
 
-# -- Delete message(s)
-
-
 @pytest.mark.parametrize("keys", [("escape",), ("3", "escape"), ("3", "tab", "tab", "enter"), ("tab", "tab", "space")])
 async def test_delete_is_cancelled(keys):
     assert await answer(DeleteDialog(3), *keys) is False
@@ -62,7 +59,7 @@ async def test_another_number_or_none_is_refused_and_the_window_stays(typed):
     app = DialogApp(DeleteDialog(1204))
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.press(*typed, "enter")
-        await pilot.press("tab", "enter")  # nor does the button do without it
+        await pilot.press("tab", "enter")  # the button does not delete without it either
         assert app.answer is NOTHING
         assert "type 1,204, or press Esc" in text_of(app, "#typed-wrong")
         assert app.focused.id == "typed-number"
@@ -141,9 +138,6 @@ async def test_the_other_button_can_have_a_name_of_its_own():
     assert await answer(dialog(), "enter") is False
 
 
-# -- Deliver message
-
-
 async def test_nobody_is_chosen_at_first_and_enter_says_so():
     app = DialogApp(DeliverDialog(RECIPIENTS, copies=1))
     async with app.run_test(size=(80, 24)) as pilot:
@@ -164,7 +158,7 @@ async def test_a_single_recipient_is_left_out():
 
 
 def boxes(app: DialogApp) -> tuple[str, list[str]]:
-    """The box above the addresses, and those of the addresses, as they are drawn."""
+    """Return the box above the addresses, and those of the addresses, as drawn."""
     listed = app.screen.query_one(RecipientList)
     drawn = [listed.render_line(y).text[:3] for y in range(len(listed.recipients))]
     return str(app.screen.query_one("#original").render())[:3], drawn
@@ -326,9 +320,6 @@ async def test_to_many_addresses_only_with_the_number_of_copies_typed():
     assert await answer(to_a_hundred, "space", "tab", "space", "enter") == DeliverChoice(True, (), left_out)
 
 
-# -- Save
-
-
 async def test_save_answers_the_folder(tmp_path: Path):
     app = DialogApp(SaveDialog(1, folder=tmp_path))
     async with app.run_test(size=(80, 24)) as pilot:
@@ -367,9 +358,6 @@ async def test_a_folder_is_completed(tmp_path: Path):
     assert await suggester.get_suggestion(f"{tmp_path}/qu") == f"{tmp_path}/quarantine"
     assert await suggester.get_suggestion(f"{tmp_path}/zz") is None
     assert await suggester.get_suggestion("/no/such/folder/x") is None
-
-
-# -- passphrase
 
 
 async def test_the_passphrase_is_answered_and_never_drawn():

@@ -1,4 +1,4 @@
-"""Nothing in any window is cut off, in a terminal of 80x24 and in one of 60x20."""
+"""No text is cut off in any window, in a terminal of 80x24 and in one of 60x20."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ FAILURES = [(number, "it has a delivery that is not finished: cancel that delive
 
 
 def marking(kind: type[MarkDialog] = MarkDialog) -> MarkDialog:
-    """The window over a catalogue that never answers."""
+    """Make the window over a catalogue that never answers."""
     shell = SimpleNamespace(background=lambda *_, **__: None)
     return kind(SimpleNamespace(tz=UTC, catalogue=None, shell=shell, parse=parse))
 
 
-#: How each window is made. Those that the pictures show as well are taken from there.
+#: How each window is made. Those in the snapshot tests are taken from there.
 WINDOWS: dict[str, tuple[Callable[[], ModalScreen[Any]], list[str]]] = {
     **DIALOGS,
     "settings_reject": (
@@ -95,7 +95,7 @@ WINDOWS: dict[str, tuple[Callable[[], ModalScreen[Any]], list[str]]] = {
 
 
 def cut(app: DialogApp) -> list[str]:
-    """What is cut off in the window that is open: the text of each such control."""
+    """Return the texts cut off in the open window, one for each control."""
     frame = app.screen.query_one("#dialog").content_region
     title = str(app.screen.query_one("#dialog").border_title)
     found = [title] if len(title) > frame.width - 2 else []
@@ -116,7 +116,7 @@ def shown(widget: Widget) -> bool:
 
 
 def texts_of(widget: Widget) -> list[str]:
-    """All that a control has to say; nothing for one that scrolls what it shows."""
+    """Return all texts of a control; none for one that scrolls its content."""
     if isinstance(widget, Input):
         return [widget.placeholder] if not widget.value else []
     if isinstance(widget, PickList):
@@ -127,7 +127,7 @@ def texts_of(widget: Widget) -> list[str]:
 
 
 def drawn(widget: Widget) -> str:
-    """What a control draws, without blanks, on all of its lines, in the window or scrolled out of it."""
+    """Return what a control draws, without blanks, on all its lines, including those scrolled out of the window."""
     return squeezed("".join(strip.text for strip in widget.render_lines(Region(0, 0, *widget.outer_size))))
 
 

@@ -1,4 +1,4 @@
-"""Events on a real store: newest first, older ones as they come in sight."""
+"""Events on a real store: newest first, older ones loaded while scrolling."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The filter line is live, always in sight, in step with tree and window; Esc clears it; stale results are dropped."""
+"""The filter line: live, always visible, in step with tree and window; Esc clears it; stale results are dropped."""
 
 from __future__ import annotations
 
@@ -227,7 +227,7 @@ async def test_unmarking_by_query_leaves_the_other_marks(vault: Vault) -> None:
 
 
 async def test_what_is_typed_behind_unmarking_waits_for_it(vault: Vault) -> None:
-    """Delete is pressed before the query is answered: it takes what is left."""
+    """Delete is pressed before the query is answered: it deletes what is then left."""
     app = make_console(vault)
     async with app.run_test(size=(120, 30)) as pilot:
         await settle(pilot)
@@ -252,7 +252,7 @@ async def test_unmarking_while_copies_are_read_takes_out_those_that_are_read_lat
         context.catalogue.wait_for = lambda _flt: (asked.append("wait"), gate.wait(10))
         marking.remove(parse("x"), NEWEST, partly)
         marking.act(lambda _context, chosen: asked.append(chosen.count))
-        rows.marks.remove([30])  # By hand, while it is looked for.
+        rows.marks.remove([30])  # By hand, while the search runs.
         gate.set()
         await settle(pilot)
         assert asked == ["wait", "wait", 35]

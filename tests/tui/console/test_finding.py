@@ -1,4 +1,4 @@
-"""A console that finds campaigns in the background: it has them shortly after mail came, and leaves no process."""
+"""A console that finds campaigns in the background: soon after mail arrives, without leaving a process behind."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tui.console.app import MailholdApp
 
 @pytest.fixture
 def processes(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
-    """The finders that were started."""
+    """Record the finders that were started."""
     import store.campaigns.finder as module
 
     made: list[subprocess.Popen[bytes]] = []
@@ -34,7 +34,7 @@ def processes(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
 
 
 async def until(pilot: Pilot[Any], wanted: Callable[[Standing], bool]) -> Standing:
-    """Wait for campaigns of that kind."""
+    """Wait for campaigns that satisfy the condition."""
     app = pilot.app
     assert isinstance(app, MailholdApp)
     for _ in range(600):

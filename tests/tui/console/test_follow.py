@@ -1,4 +1,4 @@
-"""What the console polls: nothing where nothing changed, and which copies are released and waiting."""
+"""What the console polls: nothing without changes, and which copies are released and waiting."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_a_damaged_delivery_is_counted_and_hides_no_other(any_vault: Vault, ids:
 def test_settings_that_do_not_verify_hide_nothing(
     any_vault: Vault, ids: list[int], open_again: Callable[[], Vault]
 ) -> None:
-    """The last known maximum stands; where none is known, none is shown."""
+    """The last known maximum is shown; if none is known, none is shown."""
     catalogue = FakeCatalogue(copies(3))
     before = Follower(any_vault, catalogue)
     first = before.poll()

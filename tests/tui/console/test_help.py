@@ -1,4 +1,4 @@
-"""Help, footer and palette are made from the key map; what is not possible now says why."""
+"""Help, footer and palette are made from the key map; commands that are unavailable say why."""
 
 from __future__ import annotations
 

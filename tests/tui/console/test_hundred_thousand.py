@@ -72,7 +72,7 @@ def opened(files: tuple[Path, Path]) -> Vault:
 
 @pytest.mark.timeout(600)
 def test_by_keyboard_alone(terminal: Terminal, files: tuple[Path, Path], receiver: Receiver, tmp_path: Path) -> None:
-    for _ in range(60):  # The last copy is in the list once all are read.
+    for _ in range(60):  # The last copy is in the list once all are loaded.
         terminal.press(b"G")
         if "invoice 1 " in terminal.text():
             break
@@ -114,7 +114,7 @@ def test_by_keyboard_alone(terminal: Terminal, files: tuple[Path, Path], receive
     terminal.press(b"*d")
     terminal.wait_for(f"Delete {COUNT:,} message copies")
     terminal.press(b"100000")
-    terminal.press(b"\r\x18")  # Delete, and at once: cancel.
+    terminal.press(b"\r\x18")  # Delete, and cancel at once.
     terminal.wait_for("Cancelled: ", 60)
     said = re.search(r"Cancelled: ([\d,]+) of 100,000 were deleted, ([\d,]+) were left as before", terminal.text())
     assert said, terminal.text()

@@ -1,8 +1,8 @@
-"""A key counts only where it was pressed: one that is still on its way when a window comes does nothing in it.
+"""A key counts only where it was pressed: it does nothing in a window that opens before the key is handled.
 
-Textual hands a key to the widget that has the focus, from where it climbs to the app, which looks only there what it is
-bound to: in the window that is in front by then. Here the key is held on its way, at each place and until each stage of
-the window's coming; nothing waits for a time.
+Textual sends a key to the focused widget, from where it bubbles up to the app. Only the app looks up its binding, in
+the window that is in front at that moment. Here the key is held at each place of its way, until each stage of the
+window's opening; nothing waits for a time.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ def as_for_a_user(windows_count_at_once, monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.fixture(autouse=True)
 def no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The machine is so slow that what a key waits for is over at once."""
+    """Simulate a machine so slow that the wait of a key expires at once."""
     monkeypatch.setattr(type_ahead, "_PATIENCE", 0.001)
 
 
 class Gate:
-    """Holds a key where it is asked to pass."""
+    """Holds a key at the given place."""
 
     def __init__(self) -> None:
         self.reached, self.open = asyncio.Event(), asyncio.Event()
@@ -80,7 +80,7 @@ class Below(Screen[None]):
 
 
 class Small(ThemedApp, TypeAheadApp):
-    """An app whose screen a window comes in front of; `answers` is what it was answered with."""
+    """An app whose screen a window opens over; `answers` holds the window's answers."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -110,7 +110,7 @@ async def until(pilot: Pilot[Any], what: Callable[[], object]) -> None:
     await pilot.pause()
 
 
-#: How far the window has come when the key goes on.
+#: The stage of the window's opening when the key continues.
 STAGES: dict[str, Callable[[Dialog[Any]], object]] = {
     "pushed": lambda dialog: True,
     "whole": lambda dialog: dialog.is_mounted,
@@ -143,7 +143,7 @@ async def test_a_key_that_is_on_its_way_does_nothing_in_a_window_that_comes(plac
 
 
 async def test_nor_in_the_window_that_was_in_front_before_and_is_again(monkeypatch):
-    """What counted in a window counts no more once another one was in front of it: it is seen anew."""
+    """A window must be seen again to count keys after another window was in front of it."""
     app, first = Small(), question()
     async with app.run_test() as pilot:
         app.push_screen(first, app.answers.append)
@@ -161,7 +161,7 @@ async def test_nor_in_the_window_that_was_in_front_before_and_is_again(monkeypat
 
 
 async def test_a_window_that_is_in_front_again_counts_nothing_before_it_knows():
-    """At no moment does a time count at which it was painted before another window was in front of it."""
+    """The time of its painting before another window was in front never counts."""
     app, first = Small(), question()
     async with app.run_test() as pilot:
         app.push_screen(first, app.answers.append)
@@ -175,7 +175,7 @@ async def test_a_window_that_is_in_front_again_counts_nothing_before_it_knows():
 
 
 async def test_a_window_has_the_focus_where_it_belongs_from_the_first():
-    """A question's verb never has it, not even before the first frame."""
+    """A question's action button never has it, not even before the first frame."""
     seen = set()
     app, dialog = Small(), ConfirmDialog("Delete", "Delete?", "Delete")
     async with app.run_test() as pilot:
@@ -188,12 +188,9 @@ async def test_a_window_has_the_focus_where_it_belongs_from_the_first():
         assert dialog.focused.id == "cancel"
 
 
-# -- the windows of the console
-
-
 @pytest.fixture
 def console(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> MailholdApp:
-    """A console that delivers nothing by itself, with copies, a delivery that was cancelled, and an act to undo."""
+    """Make a console that delivers nothing by itself, with copies, a cancelled delivery, and an act to undo."""
     monkeypatch.setattr(MailholdApp, "_run_worker_if_wanted", lambda self, facts: None)
     change_settings(vault, Settings(relay="smtp://127.0.0.1:9", allow_infected=True))
     ids = vault.put_many((b"Subject: x\r\n\r\nx\r\n", sample(number), NOW) for number in range(1, 7))
@@ -209,7 +206,7 @@ def console(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> MailholdApp:
 
 
 class Slow:
-    """Holds what is looked up before a window asks, until it is let go."""
+    """Holds the look-up before a window's question until the test releases it."""
 
     def __init__(self) -> None:
         self.go = threading.Event()
@@ -237,7 +234,7 @@ def slow(console: MailholdApp, monkeypatch: pytest.MonkeyPatch) -> Iterator[Slow
     made.go.set()
 
 
-#: Where a window is opened from, the key that does, and its name.
+#: Where a window is opened from, the key, and its name.
 WINDOWS = {
     "sent again": ("3", "r", "SendAgainDialog"),
     "undo": ("2", "z", "UndoDialog"),
@@ -250,7 +247,7 @@ WINDOWS = {
 @pytest.mark.parametrize("key", ["enter", "space"])
 @pytest.mark.parametrize("name", WINDOWS)
 async def test_enter_typed_ahead_of_a_slow_window(console, slow, monkeypatch, name, key):
-    """Patience was over before the window came: the key went to the list, and comes up when the window is there."""
+    """The key's wait expired before the window opened: it went to the list, and bubbles up when the window is there."""
     where, opens, window = WINDOWS[name]
     app, gate, dismissed = console, Gate(), []
     monkeypatch.setattr(Dialog, "dismiss", lambda self, result=None: dismissed.append((self, result)))
@@ -274,7 +271,7 @@ async def test_enter_typed_ahead_of_a_slow_window(console, slow, monkeypatch, na
 
 
 async def test_what_is_typed_behind_r_in_the_queue_waits_for_its_window(console, slow, monkeypatch):
-    """As in the list: it is not for the list, and as the window was not seen yet, it is dropped."""
+    """As in the list: the key is not for the list, and because the window was not visible yet, it is dropped."""
     monkeypatch.setattr(type_ahead, "_PATIENCE", 30.0)
     app = console
     async with app.run_test(size=(100, 30)) as pilot:

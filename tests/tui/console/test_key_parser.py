@@ -1,4 +1,4 @@
-"""What a terminal sends, cut into pieces anywhere: an Esc is an Esc, and what is pasted is no key."""
+"""Terminal input cut into pieces anywhere: an Esc stays an Esc, and a paste is not read as keys."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tui.console.keys.key_parser import KeyParser
 
 
 def parsed(*pieces: str) -> list[str]:
-    """The keys; a paste as its text in quotes."""
+    """Return the keys; a paste as its text in quotes."""
     parser = KeyParser()
     found = [event for piece in pieces for event in parser.feed(piece)]
     found += parser.stop_waiting()

@@ -1,4 +1,4 @@
-"""The key map: one table for bindings, footer and help; a user's file changes it, and a bad one is said to be bad."""
+"""The key map: one table for bindings, footer and help; a user's file changes it, and errors in it are reported."""
 
 from __future__ import annotations
 

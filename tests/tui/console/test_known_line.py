@@ -1,4 +1,4 @@
-"""The line of the message view that tells what was known of a copy when it came."""
+"""The line of the message view that says what was known of the sender when the copy was stored."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The settings that keep the time from a key to its paint short are in force when the console runs."""
+"""The settings that keep the time from key to paint short are in force while the console runs."""
 
 from __future__ import annotations
 

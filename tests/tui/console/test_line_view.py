@@ -1,4 +1,4 @@
-"""Lines are built for the width that is to be seen, with a scroll bar and without."""
+"""Lines are built for the visible width, with and without a scroll bar."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tui.terminal.lines import Line, Span
 
 
 class LinesApp(ThemedApp):
-    """Shows `count` lines, each as wide as it was asked for and ending in ``>``."""
+    """Shows `count` lines of the requested width, each ending in ``>``."""
 
     def __init__(self, count: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Delivering in the console leaves out senders who only look like others, says so, and takes an order all the same."""
+"""Delivering in the console skips senders who only look like others, says so, and can still be told to send."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ async def test_an_enter_before_the_senders_were_compared_leaves_it_out_as_well(
 async def test_what_else_waits_of_the_sender_is_offered_and_listed(
     console: MailholdApp, vault: Vault, ids: list[int]
 ) -> None:
-    """Of one address with the same result: not what failed, what fits a campaign, nor what was delivered before."""
+    """Copies of one address with the same result: without failed ones, fits of a campaign, or delivered ones."""
     passed, failed = Authentication("dkim", "pass", "news.example"), Authentication("dkim", "fail", "news.example")
     results = ((passed,), (passed,), (passed,), (failed,), (), (passed,), (passed,))
     mails = [letter("Zoe <zoe@news.example>", f"Weekly {number}") for number in range(len(results))]

@@ -1,4 +1,4 @@
-"""Marks behave as a set of ids would, however they were made; and a frozen filter stays what it was."""
+"""Marks behave like a set of ids, however they were made; and a frozen filter does not change."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def frozen(ids: Iterable[int], high_water: int = 30) -> Frozen:
 
 
 def test_what_comes_back_out_of_the_bin_is_in_no_frozen_filter_that_had_not_seen_it() -> None:
-    """Copies that return lie below the high water."""
+    """Copies that return have ids below the filter's highest id."""
     before, after = Found([5, 4, 2], partial=True), Found([5, 4, 3, 2, 1])
     before.returned, after.returned = frozenset({4}), frozenset({4, 3, 1})
     marks = Marks()

@@ -1,4 +1,4 @@
-"""What the message view shows, as lines: every field of the spec, and nothing that a terminal would obey."""
+"""The message view as lines: every field of the spec, and no text that a terminal would execute."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def plain(lines) -> list[str]:
 
 
 def values(lines, label: str) -> str:
-    """What stands beside a label."""
+    """Return the text next to a label."""
     found: list[str] = []
     inside = False
     for line in lines:
@@ -353,9 +353,6 @@ def test_the_real_corpus_is_drawn_safe(corpus_files: list[Path]):
             check_drawn(make(parsed, 79), 79)
         check_drawn(header_lines(parsed, 79))
         check_drawn(SourceLines(raw)[:2000])
-
-
-# -- lines
 
 
 @given(words, st.integers(2, 80))

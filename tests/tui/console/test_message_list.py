@@ -1,4 +1,4 @@
-"""The message list: it fetches what is in sight, its cursor stays on its copy, marks and ranges, and the mouse."""
+"""The message list: loads visible rows, keeps its cursor on its copy, marks and ranges, and the mouse."""
 
 from __future__ import annotations
 
@@ -328,7 +328,7 @@ async def test_view_opens_the_one_that_is_marked(vault: Vault) -> None:
         assert "⏎ View  " in lines(app)[-1]
         await pilot.press("enter", "space", "enter")
         await settle(pilot)
-        assert opened == [40, 39, 36, 35]  # the mark was viewed; of two marks none is the one
+        assert opened == [40, 39, 36, 35]  # a single marked copy is viewed; of two, neither
         place = next(one for one in the_list(app).painter.columns if one.name == "subject")
         await pilot.press("ctrl+t", "G", "space", "g")
         await pilot.click("#messages", offset=(place.x + 1, 4))

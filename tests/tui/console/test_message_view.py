@@ -1,4 +1,4 @@
-"""The message view on a real store: its tabs, its keys, and what it does when things go wrong."""
+"""The message view on a real store: its tabs, its keys, and errors."""
 
 from __future__ import annotations
 

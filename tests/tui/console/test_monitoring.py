@@ -1,4 +1,4 @@
-"""Monitoring: what its bars say, and that it fits."""
+"""Monitoring: the text of its bars, and that it fits."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Two consoles and four commands release the same thousand copies at once: nobody gets one twice.
+"""Two consoles and four commands release the same thousand copies at once: no recipient gets one twice.
 
-Doubles are counted from the log of a receiver that fails, stalls and drops connections at random, and what the store
-says of each recipient agrees with what that receiver took.
+Doubles are counted in the log of a receiver that fails, stalls and drops connections at random. The store's state of
+each recipient must agree with that log.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from tests.tui.pseudo_terminal import Terminal
 
 #: Copies, users, commands, consoles.
 COPIES, USERS, COMMANDS, CONSOLES = 1_000, 60, 4, 2
-#: How often what was put off is tried again in the test.
+#: Retries of deferred messages in the test.
 ROUNDS = 2
 
 
@@ -42,7 +42,7 @@ def location(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture
 def filled(location: str, tmp_path: Path) -> Iterator[Vault]:
-    """A store of copies to two or three of a few users each, in spellings that differ in case."""
+    """Make a store of copies to two or three of a few users each, in spellings that differ in case."""
     vault, _recovery = create_store(location, key_file=tmp_path / "key")
     vault.put_many(
         (
@@ -110,7 +110,8 @@ def test_consoles_and_commands_at_once_send_to_nobody_twice(filled: Vault, tmp_p
                 console.type(b"\r")
             until(lambda: all(each.poll() is not None for each in commands), 100, consoles)
             for console in consoles:
-                console.wait_for("laced in queue", 100)  # The notice says so, or the window with what was left out.
+                # The notice says so, or the window with the skipped recipients.
+                console.wait_for("laced in queue", 100)
             said = [(tmp_path / f"err{number}").read_text() for number in range(COMMANDS)]
             assert all(each.returncode in (0, 1) for each in commands), [err[-500:] for err in said]
             assert not any("not available" in err or "Traceback" in err for err in said), [err[-500:] for err in said]
@@ -146,6 +147,6 @@ def _agrees(vault: Vault, receiver: RandomReceiver) -> None:
         elif State.UNKNOWN not in found:
             assert counts[recipient] == 0, (recipient, found)
     assert counts.keys() <= states.keys()
-    # All that can go wrong did, and most arrived.
+    # Every kind of fault occurred, and most messages arrived.
     assert {f"{where} {what}" for where, what in receiver.CHANCES} <= receiver.faults.keys(), receiver.faults
     assert len(counts) > len(states) * 0.7

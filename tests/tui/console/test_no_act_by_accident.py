@@ -1,7 +1,7 @@
-"""Nothing is deleted, delivered, saved, changed or sent again but by an Enter or a Space in a window that was seen.
+"""Only an Enter or a Space in a visible window deletes, delivers, saves, changes or resends anything.
 
-A real console in a terminal of its own is typed into: first what is known to have lost mail, then at random (200
-sequences; `MAILHOLD_SEQUENCES=5000` for more, `MAILHOLD_SEED` for others).
+The test types into a real console in its own terminal: first sequences that once lost mail, then random ones (200;
+`MAILHOLD_SEQUENCES=5000` for more, `MAILHOLD_SEED` for others).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tests.tui.console.accidents import Console, Step, make_store, meant, sequen
 
 SEQUENCES = int(os.environ.get("MAILHOLD_SEQUENCES", "200"))
 SEED = int(os.environ.get("MAILHOLD_SEED", "8"))
-#: Consoles that are typed into at the same time.
+#: Consoles driven at the same time.
 CONSOLES = 8
 _PASTE = b"\x1b[200~%s\x1b[201~"
 
@@ -50,7 +50,7 @@ def open_console(made: Path, folder: Path) -> Console:
     return Console(folder, folder / "s.db", folder / "key")
 
 
-#: What was typed into the console as it was before, and what it did: none of it may do anything.
+#: Key sequences that did harm in earlier versions, and their effect: none of them may do anything.
 ACCIDENTS = {
     "d, then the letter of the button": typed(b"de", 0.6),
     "all marked, and a burst": [Step(b"*de", 0.5)],
@@ -89,7 +89,7 @@ def test_no_accident(console: Console, name: str) -> None:
     assert not before.differs(console.found())
 
 
-#: What opens a window, what is typed into it once it was seen, and the rows or files that then are others.
+#: The key that opens a window, the keys typed once it is visible, and the rows or files that change.
 DONE = {
     "delete": (typed(b"d"), [Step(b"\r", 0)], "bin_act"),
     "brought back": ([Step(b"9", 0.6), *typed(b"u")], [Step(b"\r", 0)], "bin_act"),
@@ -108,7 +108,7 @@ DONE = {
 
 @pytest.mark.parametrize("name", DONE)
 def test_the_harness_sees_what_is_meant(console: Console, name: str) -> None:
-    """The control: what is done on purpose is done, seen here, and told from an accident."""
+    """A control: an intended act is done, seen here, and told from an accident."""
     opens, does, where = DONE[name]
     before = console.found()
     console.send(opens)
@@ -135,7 +135,7 @@ def test_at_random(made: Path, tmp_path: Path) -> None:
 
 
 def play(made: Path, folder: Path, number: int, count: int) -> tuple[str, int]:
-    """Type `count` sequences into one console. Answers the first accident, or "", and how many did something meant."""
+    """Type `count` sequences into one console. Return the first accident, or "", and how many acted on purpose."""
     console = open_console(made, folder)
     windows: dict[str, float] = {}
     before, late, allowed = console.found(), False, 0
@@ -150,8 +150,8 @@ def play(made: Path, folder: Path, number: int, count: int) -> tuple[str, int]:
             if difference and not on_purpose and not late:
                 told = "\n".join(map(str, trace))
                 return f"seed {SEED}, console {number}, turn {turn}: {difference}\n{steps}\n{told}", allowed
-            late = on_purpose  # What it began may end after this look.
-            if difference:  # Go on with a store to which nothing was done, in which nothing is on its way.
+            late = on_purpose  # An act begun by the sequence may end after this look.
+            if difference:  # Continue with a store in which nothing has changed or is in progress.
                 console.close()
                 shutil.rmtree(folder)
                 console, late, allowed = open_console(made, folder), False, allowed + 1

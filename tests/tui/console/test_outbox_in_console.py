@@ -1,4 +1,4 @@
-"""What is held, in the console: the notice counts down; the queue says until when, and `r` asks first."""
+"""Held releases in the console: the notice counts down; the queue shows the end of the hold, and `r` asks first."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ def ids(vault: Vault) -> list[int]:
 
 @pytest.fixture
 def clock() -> list[int]:
-    """The console's time (Unix ms), which a test sets."""
+    """Fix the console's time (Unix ms), which a test sets."""
     return [NOW]
 
 
 @pytest.fixture
 def console(vault: Vault, ids: list[int], clock: list[int], monkeypatch: pytest.MonkeyPatch) -> MailholdApp:
-    """A console that delivers nothing by itself, and looks at the time that is left all the time."""
+    """Make a console that delivers nothing by itself, and refreshes the remaining time continuously."""
     monkeypatch.setattr(MailholdApp, "_run_worker_if_wanted", lambda self, facts: None)
     monkeypatch.setattr(outcome_notice, "_SECOND", 0.005)
     catalogue = Catalogue(vault, now=lambda: NOW)

@@ -1,4 +1,4 @@
-"""What the console says became of releases, live: top line, queue, notice, list under a filter, Monitoring."""
+"""Outcomes of releases in the console, live: top line, queue, notice, list under a filter, Monitoring."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def ids(vault: Vault) -> list[int]:
 
 @pytest.fixture
 def console(vault: Vault, ids: list[int], monkeypatch: pytest.MonkeyPatch) -> MailholdApp:
-    """A console that delivers nothing by itself."""
+    """Make a console that delivers nothing by itself."""
     monkeypatch.setattr(MailholdApp, "_run_worker_if_wanted", lambda self, facts: None)
     catalogue = Catalogue(vault, now=lambda: NOW)
     catalogue.start()
@@ -46,7 +46,7 @@ def console(vault: Vault, ids: list[int], monkeypatch: pytest.MonkeyPatch) -> Ma
 
 @pytest.fixture
 def end(vault: Vault) -> Ends:
-    """A function that ends the delivery that is due next, its recipients in these states."""
+    """Return a function that ends the delivery due next, with these states of its recipients."""
 
     def finish(*states: State, reply: str = "said") -> None:
         with vault.write():
@@ -115,7 +115,7 @@ async def test_one_key_leads_to_the_first_of_them_from_any_screen(
         await settle(pilot)
         page = console.main.places.page
         assert isinstance(page, QueueView) and page.current is not None and page.current.id == 2
-        # It goes there once: what changes in the store leaves the cursor alone, and so does coming back from a copy.
+        # The cursor goes there once: changes in the store, and returning from a copy, leave it alone.
         await press(pilot, "j", "j", "k", "k", "k")
         here = page.current.id
         released(vault, ids[5:])

@@ -1,4 +1,4 @@
-"""What the Deliver message window says before OK: of the very choice that it answers, found out behind it."""
+"""The Deliver message window's checks before OK: about exactly the current choice, computed in the background."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ DEADLINE = 60
 
 
 class FakeCheck:
-    """Says the same of whatever it is asked."""
+    """Gives the same answer to every question."""
 
     def __init__(self, *said: Said) -> None:
         self.said = said
@@ -149,11 +149,8 @@ async def test_the_relay_is_asked_by_its_button_and_by_no_letter() -> None:
         assert check.asked == 1 and app.answer is NOTHING
 
 
-# -- found out
-
-
 class Watched:
-    """What was said, newest last."""
+    """The reports, newest last."""
 
     def __init__(self) -> None:
         self.said: list[str] = []
@@ -200,9 +197,7 @@ async def test_it_fills_in_what_is_known_and_asks_a_relay_that_was_not_heard_lat
             assert "2 of 3 copies go to 2 addresses." in watched.last
             assert "2 addresses (2 wait for it)" in watched.last
             assert "the relay accepts 976.56 KB" in watched.last and "Reading" not in watched.last
-            assert (
-                server.sessions == 1 and read_hello(vault, LOCAL_ID) is None
-            )  # A window that was opened writes nothing.
+            assert server.sessions == 1 and read_hello(vault, LOCAL_ID) is None  # Opening a window writes nothing.
             check.ask()
             await until(pilot, lambda: server.sessions == 2)
             await until(pilot, lambda: not app.threads.busy())

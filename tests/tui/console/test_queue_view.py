@@ -1,4 +1,4 @@
-"""The Message queue on a real store: what it says of deliveries and recipients, retry and cancel."""
+"""The Message queue on a real store: the columns for deliveries and recipients, retry and cancel."""
 
 from __future__ import annotations
 

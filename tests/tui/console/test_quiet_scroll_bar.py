@@ -1,4 +1,4 @@
-"""The list's scroll bar: it looks as Textual's, and takes no position that looks like the one before."""
+"""The list's scroll bar looks like Textual's, and does not repaint for a position that looks the same."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WINDOW = 30
 
 
 class Bars(App[None]):
-    """Both bars side by side."""
+    """Both bars next to each other."""
 
     CSS = f"ScrollBar {{ width: 1; height: {WINDOW}; }}"
 
@@ -27,7 +27,7 @@ class Bars(App[None]):
 
 
 def seen(strip: Strip) -> list[object]:
-    """What a line shows and what a click on it does; the colour of no text is not to be seen."""
+    """Return the visible cells of a line and their click actions, without the colour of blank text."""
     cells: list[object] = []
     for text, style, _ in strip:
         assert style is not None
@@ -67,7 +67,7 @@ async def test_a_page_of_a_million_does_not_move_it_and_the_ends_do() -> None:
         def property_of(position: int) -> None:
             taken = bar.validate_position(position)
             assert taken <= position
-            # Not more than an eighth of a cell away from where it would be.
+            # At most an eighth of a cell away from the exact position.
             assert position - taken <= (1_000_000 - WINDOW) / ((WINDOW - 1) * 8) + 1
 
         property_of()

@@ -1,4 +1,4 @@
-"""The console on a store that it can only read, for now or at all."""
+"""The console on a store that it can only read, temporarily or permanently."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tui.console.dialogs.delete import DeleteDialog
 
 @pytest.fixture
 def console(monkeypatch: pytest.MonkeyPatch) -> Callable[[Vault], MailholdApp]:
-    """Makes the console on a vault. It delivers nothing by itself."""
+    """Make the console on a vault. It delivers nothing by itself."""
     monkeypatch.setattr(MailholdApp, "_run_worker_if_wanted", lambda self, facts: None)
 
     def make(vault: Vault) -> MailholdApp:
@@ -35,7 +35,7 @@ def console(monkeypatch: pytest.MonkeyPatch) -> Callable[[Vault], MailholdApp]:
 
 
 async def listed(pilot: Pilot[Any], count: int) -> None:
-    """Wait until the list has so many copies."""
+    """Wait until the list has this many copies."""
     app = pilot.app
     assert isinstance(app, MailholdApp)
     for _ in range(400):

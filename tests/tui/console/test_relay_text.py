@@ -1,4 +1,4 @@
-"""The relay's password is not shown, and survives being edited around."""
+"""The relay's password is not shown, and survives edits around it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Rules section on a real store: what it lists, and everything that can be done in it from the keyboard."""
+"""The Rules section on a real store: its list, and all its actions by keyboard."""
 
 from __future__ import annotations
 

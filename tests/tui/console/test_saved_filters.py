@@ -1,4 +1,4 @@
-"""Saved filters in the console: kept with `w`, counted in the tree, gone to, deleted, and meant by `@name`."""
+"""Saved filters in the console: saved with `w`, counted in the tree, opened, deleted, and used by `@name`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def counted_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def tree(app: MailholdApp) -> list[str]:
-    """What the tree shows, a line each."""
+    """Return the lines of the tree."""
     width = app.main.console_tree.size.width + 1
     return [line[:width].strip() for line in lines(app)[1:] if line[:width].strip()]
 

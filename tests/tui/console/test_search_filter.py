@@ -1,4 +1,4 @@
-"""The Search filter window: every field of the spec, in step with the filter line, validated, nothing lost."""
+"""The Search filter window: every field of the spec, synchronised with the filter line, validated, nothing lost."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def window(text: str = "") -> DialogApp:
 
 
 async def answer(app: DialogApp, fields: dict[str, Any] | None = None, *keys: str) -> object:
-    """What the window answers after these fields were set and these keys pressed (OK, where there are none)."""
+    """Return the window's answer after setting these fields and pressing these keys (OK if there are none)."""
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.pause()
         for name, value in (fields or {}).items():

@@ -1,4 +1,4 @@
-"""The Bin and its windows, as pictures."""
+"""Snapshots of the Bin and its windows."""
 
 from __future__ import annotations
 

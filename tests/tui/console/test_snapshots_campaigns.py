@@ -1,4 +1,4 @@
-"""Campaigns, one opened and its copies compared, as pictures."""
+"""Snapshots of Campaigns, an opened campaign, and the comparison of copies."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ COPIES = 120
 
 
 def letter(number: int) -> bytes:
-    """The message of a copy."""
+    """Make the message of a copy."""
     return (
         b"From: Billing <inv@acme-supplies.example>\r\nTo: ap@corp.example\r\nSubject: Invoice %d is overdue\r\n\r\n"
         b"Dear customer, invoice %d is overdue since Monday. Pay it at http://pay%d.example/pay today.\r\n"
@@ -40,7 +40,7 @@ def why(strand: int, kind: Kind, text: str, inside: int, outside: int) -> tuple[
 
 
 def standing() -> Standing:
-    """Campaigns over the copies 1 to 120: related ones, one with odd copies, a colleague's, one that is done."""
+    """Make campaigns over the copies 1 to 120: related ones, one with odd copies, a colleague's, one that is done."""
 
     def made(number: int, first: int, last: int, *whys: tuple[Why, str], **more: Any) -> Campaign:
         size = last - first + 1
@@ -110,7 +110,7 @@ def pressing(*keys: str, shows: str):
 
 
 async def at_rest(pilot: Pilot[None]) -> None:
-    """Wait until what is shown does not change any more: rows come from a thread that `settle` does not know."""
+    """Wait until the screen does not change any more: rows come from a thread that `settle` does not know."""
     before, same = "", 0
     for _ in range(400):
         await settle(pilot)

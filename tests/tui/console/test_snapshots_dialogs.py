@@ -1,4 +1,4 @@
-"""The windows, as pictures at 80x24."""
+"""Snapshots of the windows at 80x24."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ class Knows:
         self._show(self._said)
 
     def ask(self) -> None:
-        """The answer is known."""
+        """Do nothing: the answer is known."""
 
     def close(self) -> None:
-        """Nothing runs."""
+        """Do nothing: nothing runs."""
 
 
 READY = Knows(
@@ -84,7 +84,7 @@ ALIKE = Knows(
 
 CHOSEN = Summary(ZONE, "offers@news.example", "Invoice [/foo] \x1b[31m", NOW, NOW)
 
-#: Many copies of campaigns, nothing of which speaks against it, and some of which much does.
+#: Many copies of campaigns: some without evidence against deleting, some with much.
 CLEAR = Checked(
     NOW,
     list(range(1, 39_844)),
@@ -175,7 +175,7 @@ DIALOGS = {
     ),
 }
 
-#: What the keys of a dialog lead to, where it shows after more than one message of the app to itself.
+#: Keys of a dialog whose effect shows only after several messages of the app to itself.
 LEADS_TO = {
     "deliver_bad_address": ["'<x' is not an email address"],
     "save_no_folder": ["There is no folder /no/such/folder"],

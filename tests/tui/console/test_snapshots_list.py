@@ -1,4 +1,4 @@
-"""The console as pictures: list, filter, marks, tree, windows; narrow and wide, light, 16 colours and none."""
+"""Snapshots of the console: list, filter, marks, tree, windows; narrow and wide, light, 16 colours and none."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rules and Address lists, as pictures."""
+"""Snapshots of Rules and Address lists."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The views, as pictures: at the smallest terminal, wide, and in the terminal's own colours."""
+"""Snapshots of the views: at the smallest terminal, wide, and in the terminal's own colours."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def pressing(*keys: str):
 
 
 def release_it(vault, copy_id: int) -> None:
-    """Release a copy to two, one of whom has it, at `NOW`."""
+    """Release a copy at `NOW` to two recipients, one of whom already has it."""
     change_settings(vault, Settings(relay="smtp://127.0.0.1:1"))
     release(vault, [copy_id], original=False, additional=["ap@corp.example", "x@away.example"], operator="root")
     with vault.write():

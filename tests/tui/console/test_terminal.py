@@ -1,4 +1,4 @@
-"""What a real terminal receives: few bytes for a step, nothing that a message put there, and its own state back."""
+"""A real terminal receives few bytes per step, no escape sequence of a message, and its own state at the end."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ HOSTILE = [
     "\x0e\x0fshift",
 ]
 
-#: The rows of the screen that show the list.
+#: The screen rows that show the list.
 ROWS = range(4, 20)
 
 
 @pytest.fixture
 def files(tmp_path: Path) -> tuple[Path, Path]:
-    """A store of a hundred copies, and its key file."""
+    """Make a store of a hundred copies, and its key file."""
     store, key_file = tmp_path / "s.db", tmp_path / "key"
     vault, _ = create_store(str(store), key_file=key_file)
     vault.put_many((b"Subject: x\r\n\r\nx\r\n", sample(n), NOW - n * 60_000) for n in range(100))
@@ -49,7 +49,7 @@ def files(tmp_path: Path) -> tuple[Path, Path]:
 
 @pytest.fixture
 def terminal(files: tuple[Path, Path]) -> Iterator[Terminal]:
-    """The console on it, ready."""
+    """Start the console on it; return when it is ready."""
     opened = Terminal(*files)
     opened.wait_until_loaded(100)
     yield opened

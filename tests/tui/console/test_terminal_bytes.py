@@ -1,6 +1,6 @@
-"""What a pseudo-terminal receives from the real program while it shows hostile mail: nothing of the mail's making.
+"""A pseudo-terminal receives no escape sequence of hostile mail from the real program.
 
-Every escape that the mail brings carries a word of its own (31337 or OWNED), so that it is told from the console's.
+Every escape sequence in the mail has a distinctive word (31337 or OWNED), so that it is told from the console's.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def _message(number: int) -> bytes:
 
 
 class Terminal:
-    """A command of ours on a pseudo-terminal: its screen as a terminal shows it, and every byte that it sent."""
+    """A `mailhold` command on a pseudo-terminal: its screen as a terminal shows it, and every byte that it sent."""
 
     def __init__(self, arguments: list[str], environment: dict[str, str]) -> None:
         self.received = b""
@@ -92,7 +92,7 @@ class Terminal:
         self.ended = False
 
     def pump(self, seconds: float) -> None:
-        """Take what comes for so long, or until the program ends."""
+        """Read output for this long, or until the program ends."""
         until = time.monotonic() + seconds
         while not self.ended and (left := until - time.monotonic()) > 0:
             if not select.select([self.fd], [], [], left)[0]:
@@ -106,11 +106,11 @@ class Terminal:
             self.stream.feed(data)
 
     def text(self) -> str:
-        """The screen, a line each."""
+        """Return the lines of the screen."""
         return "\n".join(self.screen.display)
 
     def wait(self, what: Callable[[str], bool], why: str) -> str:
-        """The screen once it shows what is waited for."""
+        """Wait until the screen shows the text; return the screen."""
         until = time.monotonic() + _DEADLINE
         while not what(self.text()):
             assert time.monotonic() < until, f"{why}\n{self.text()}"
@@ -145,7 +145,7 @@ def _assert_harmless(received: bytes) -> None:
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
-    """A store of hostile mail, and the environment in which our command finds it."""
+    """Make a store of hostile mail, and an environment in which the command finds it."""
     location, key = str(tmp_path / "mail.store"), tmp_path / "key"
     vault, _ = create_store(location, key_file=key)
     vault.close()
@@ -184,7 +184,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 @pytest.fixture
 def run(environment: dict[str, str]) -> Iterator[Callable[..., Terminal]]:
-    """Start a command on a terminal of its own."""
+    """Start a command on its own terminal."""
     started: list[Terminal] = []
 
     def start(*arguments: str) -> Terminal:

@@ -1,4 +1,4 @@
-"""Each private part of Textual does what the console uses it for, seen from outside."""
+"""Each private part of Textual works as the console uses it, tested from outside."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tui.console.textual_private import (
 
 
 class Watched(OpenCompositor):
-    """Notes what changed in each update, and how often it was asked for what is drawn."""
+    """Records the changes of each update, and how often its content was requested."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -59,7 +59,7 @@ class Page(Screen[None]):
 
 
 class Shown(OpenApp):
-    """Notes what it is told."""
+    """Records what it is told."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -150,7 +150,7 @@ class Scrolled(ScrollView):
 
 
 class Bar(ScrollBar):
-    """A scroll bar of one's own."""
+    """A custom scroll bar."""
 
 
 async def test_a_widget_scrolls_with_its_own_bar() -> None:
@@ -190,7 +190,7 @@ def test_the_parser_makes_the_keys_that_it_is_told() -> None:
     assert [event.key for event in made if isinstance(event, events.Key)] == ["a", "odd", "alt+x"]
 
 
-#: An app that notes how often it was handed what, and by what.
+#: An app that records what it was handed, how often, and by whom.
 PROBE = """
 import json, sys, time
 from textual.widgets import Static

@@ -1,6 +1,6 @@
-"""Every text can be read on what it is painted on, in the themes that choose their colours themselves.
+"""Every text is legible on its background, in the themes that choose their own colours.
 
-Text behind a window is veiled on purpose: nothing in it can be done until the window is closed.
+Text behind a window is dimmed on purpose: it cannot be used until the window is closed.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from tui.console.theme import DARK, LIGHT, SIXTEEN
 ROOT = Path(__file__).resolve().parents[3]
 CONSOLE = ROOT / "tui" / "console"
 PICTURES = sorted([*(ROOT / "screenshots").glob("*.svg"), *Path(__file__).parent.glob("__snapshots__/*/*.svg")])
-#: What text is painted in wherever it stands; and what it is painted on.
+#: Text colours, and the backgrounds they are used on.
 TEXTS = ("foreground", "muted", "text-muted", "accent", "danger", "text-error", "error", "risk", "warning")
 TEXTS = (*TEXTS, "text-warning", "policy")
 GROUNDS = ("background", "surface", "panel", "cursor", "cursor-blurred", "block-cursor-background")
-#: Text that is never on a cursor row nor in a field that has focus.
+#: Text that is never on a cursor row or in a focused field.
 QUIET, QUIET_GROUNDS = ("text-disabled",), ("background", "surface", "panel")
-#: Pairs that are used together alone.
+#: Pairs used only together.
 SELECTED = (
     ("input-selection-foreground", "input-selection-background"),
     ("screen-selection-foreground", "screen-selection-background"),
     ("block-cursor-foreground", "block-cursor-background"),
 )
-#: No text: lines, and the ticks at a field's ends.
+#: Not text: lines, and the ticks at a field's ends.
 LINES = ("faint", "border-blurred")
-#: How much of the accent tints a field that has focus; how much of the background veils what is behind a window.
+#: Share of the accent in a focused field's tint; share of the background in the dimming behind a window.
 TINT, VEIL = 0.12, 0.6
 
 
@@ -81,11 +81,11 @@ def test_what_is_disabled_is_in_italics_where_it_is_drawn(theme: Theme) -> None:
     used = re.findall(r"[^\n]*(?<!-)color: \$text-disabled;[^\n]*", sheets)
     assert used
     assert [line for line in used if "text-style: italic" not in line] == []
-    assert theme.variables["text-disabled"] != "ansi_bright_black"  # In some palettes that is the background.
+    assert theme.variables["text-disabled"] != "ansi_bright_black"  # In some palettes this is the background.
 
 
 def veiled(text: str, ground: str) -> bool:
-    """True if both are a theme's own colours as they are behind a window."""
+    """Return True if both are a theme's own colours, dimmed behind a window."""
     for theme in (DARK, LIGHT):
         of = colors(theme)
         names = (*TEXTS, *QUIET, *LINES, "success")

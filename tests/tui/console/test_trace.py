@@ -1,4 +1,4 @@
-"""The console's own account: in a file of its own, of what was pressed and painted, without anything that was typed."""
+"""The console's trace: in its own file, with key presses and paints, without any typed text."""
 
 from __future__ import annotations
 

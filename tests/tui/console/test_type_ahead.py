@@ -1,4 +1,4 @@
-"""Keys that come faster than the screen follows (a slow line, a paste) land where they were meant to."""
+"""Keys faster than the screen (a slow line, a paste) go where they were meant to."""
 
 from __future__ import annotations
 

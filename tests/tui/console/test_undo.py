@@ -1,4 +1,4 @@
-"""`z` and `Z` in the console: they name the act and ask, and say what did not come back."""
+"""`z` and `Z` in the console: they name the act, ask, and report what did not come back."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ HOSTILE = (
 
 
 def record_of(raw: bytes = RAW, **changes: Any) -> CopyRecord:
-    """A record with every field filled."""
+    """Make a record with every field filled."""
     recipients = ("ap@corp.example", "boss@corp.example", "hidden@corp.example")
     found = summarise(raw, envelope_sender="bounce@mail.example", envelope_recipients=recipients)
     verdicts = (
@@ -69,7 +69,7 @@ def record_of(raw: bytes = RAW, **changes: Any) -> CopyRecord:
 
 
 def fill_queue(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Four deliveries, at `NOW`: sent in part, deferred, unknown, and queued. Returns their ids in that order."""
+    """Make four deliveries at `NOW`: partly sent, deferred, unknown, and queued. Return their ids in that order."""
     monkeypatch.setattr("store.delivery.queue.decides_ms", lambda _db: NOW - 120_000)
     monkeypatch.setattr("store.authority.configuration.now_ms", lambda: NOW - 180_000)
     monkeypatch.setattr("store.authority.audit.now_ms", lambda: NOW - 120_000)

@@ -1,4 +1,4 @@
-"""Apps that show one dialog, or one view on a real store, and keep what they asked of the shell around them."""
+"""Apps that show one dialog, or one view on a real store, and record the requests to the shell around them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ZONE = timezone(timedelta(hours=2))
 
 
 class FakeRecipient(NamedTuple):
-    """What `store.delivery.queue.recipients_of` answers, without a store."""
+    """An answer of `store.delivery.queue.recipients_of`, without a store."""
 
     address: str
     source: str = "envelope"
@@ -44,7 +44,7 @@ class ThemedApp(App[None]):
 
 
 class DialogApp(ThemedApp):
-    """Opens a dialog at once; `answer` is what it was dismissed with."""
+    """Opens a dialog at once; `answer` is what it returned."""
 
     def __init__(self, dialog: ModalScreen[Any], theme: str = DARK.name) -> None:
         super().__init__(theme)
@@ -62,7 +62,7 @@ class DialogApp(ThemedApp):
 
 
 class NoCatalogue:
-    """A catalogue of nothing, for views that never look at it."""
+    """An empty catalogue, for views that never use it."""
 
     complete = True
     loaded = total = 0
@@ -75,7 +75,7 @@ class NoCatalogue:
 
 
 class ViewApp(ThemedApp):
-    """Shows one view, and is its shell: `asked` holds every notice, place and copy that the view asked for."""
+    """Shows one view, and is its shell: `asked` holds every notice, place and copy that the view requested."""
 
     def __init__(
         self,
@@ -160,7 +160,7 @@ class ViewApp(ThemedApp):
 
 
 async def settle(pilot: Pilot[None]) -> None:
-    """Wait until nothing runs in the background of a `ViewApp` and everything is drawn."""
+    """Wait until nothing runs in the background of a `ViewApp` and everything is painted."""
     app = pilot.app
     assert isinstance(app, ViewApp)
     quiet = 0
@@ -174,9 +174,9 @@ async def settle(pilot: Pilot[None]) -> None:
 
 
 async def until_shown(pilot: Pilot[Any], *texts: str) -> None:
-    """Wait until the screen shows each of the texts, and until nothing that was painted before is replaced.
+    """Wait until the screen shows each of the texts and does not change any more.
 
-    What is shown, grows or shrinks after a refresh is painted again later: two looks must see the same.
+    Widgets that appear, grow or shrink after a refresh are painted again later: two looks must be equal.
     """
     before = ""
     for _ in range(400):
@@ -189,7 +189,7 @@ async def until_shown(pilot: Pilot[Any], *texts: str) -> None:
 
 
 def screen_text(app: App[Any]) -> str:
-    """What the screen shows, as text."""
+    """Return the screen as text."""
     width, height = app.size
     lines = [strip.text for strip in app.screen._compositor.render_strips()]
     assert len(lines) == height

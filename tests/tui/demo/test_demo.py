@@ -1,4 +1,4 @@
-"""The demo around its mail: the receiver takes and refuses, the store opens, and nothing but received mail is left."""
+"""The demo around its mail: the receiver accepts and refuses, the store opens, only received mail is left behind."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_small_stores_too(tmp_path: Path, count: int) -> None:
 
 
 class Console:
-    """Stands for the app: does what an operator would."""
+    """Stands for the app: acts like an operator."""
 
     return_code = 0
     ended_by = 0

@@ -1,4 +1,4 @@
-"""The composed mail: that it is all there, correct where it should be, hostile where it should be, and nobody's."""
+"""The composed mail: complete, correct or hostile where it should be, and without real addresses."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def mail() -> list[Placed]:
 
 def text_parts(raw: bytes) -> list[Message]:
     if len(raw) > 1_000_000:
-        return []  # parsing those takes longer than all others together
+        return []  # parsing these takes longer than all others together
     return [part for part in email.message_from_bytes(raw).walk() if part.get_content_maintype() == "text"]
 
 
@@ -65,8 +65,8 @@ def test_one_seed_is_one_mail_and_another_is_another(mail: list[Placed]) -> None
 
 
 def test_the_mail_of_a_seed_stays_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is drawn, in which order, and every text: who changes one of them on purpose renews the digest."""
-    monkeypatch.setattr(files.zlib, "compress", lambda data, _level: data)  # whose output differs among its builds
+    """All drawn values, their order and every text: a deliberate change of one needs a new digest."""
+    monkeypatch.setattr(files.zlib, "compress", lambda data, _level: data)  # its output differs among builds
     digest = hashlib.sha256()
     for raw, record, at in compose(400, now=NOW):
         digest.update(b"%d %d %d " % (len(raw), at, record.rule_id) + raw + str(record.reason).encode())
@@ -105,7 +105,7 @@ def test_only_domains_that_are_reserved_for_examples(mail: list[Placed]) -> None
 def test_charsets_are_what_they_say() -> None:
     seen: Counter[str] = Counter()
     scripts = set()
-    # So few hold no hostile ones, whose charsets are wrong on purpose.
+    # A sample this small has no hostile ones, whose charsets are wrong on purpose.
     for raw, record, _ in (placed for seed in range(6) for placed in compose(90, now=NOW, seed=seed)):
         assert "\ufffd" not in record.subject + record.from_ + record.to
         for part in text_parts(raw):

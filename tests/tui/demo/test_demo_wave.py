@@ -1,4 +1,4 @@
-"""The demo's attack wave: its campaigns are found, good mail is in none of their acts, and aimed letters are odd."""
+"""The demo's attack wave: its campaigns are found, no act includes good mail, and aimed letters are odd."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def mail() -> list[Placed]:
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Vault]:
-    """A small demo under attack, with its campaigns."""
+    """Make a small demo under attack, with its campaigns."""
     folder: Path = tmp_path_factory.mktemp("demo")
     with closing(create_store(str(folder / "demo.store"), key_file=folder / "key")[0]) as vault:
         fill_demo(vault, 60, now=NOW, attack=COUNT)
@@ -42,7 +42,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Vault]:
 
 
 def named(record: CopyRecord) -> str:
-    """The campaign that a record of the wave is of, by its sender's host; "" for none."""
+    """Return the campaign of a wave's record, by its sender's host; "" for none."""
     host = re.sub(r"\d", "#", record.from_.rpartition("@")[2].rstrip(">"))
     return next((one.name for one in texts().campaign if host in one.hosts), "")
 

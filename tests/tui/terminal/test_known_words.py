@@ -1,4 +1,4 @@
-"""What was known of a copy when it came, in words."""
+"""What was known of a copy's sender when it was stored, in words."""
 
 from __future__ import annotations
 

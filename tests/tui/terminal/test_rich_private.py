@@ -1,4 +1,4 @@
-"""Rich, and Textual with it, count cells by the table that they are given."""
+"""Rich, and therefore Textual, count cells by the table given to them."""
 
 from __future__ import annotations
 

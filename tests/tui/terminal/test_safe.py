@@ -12,7 +12,7 @@ from textual.content import Content
 from tests.store.message.hostile import texts
 from tui.terminal.safe import fit, safe, safe_content
 
-#: What must never reach a terminal from data: controls, bidi, invisible and unassigned characters.
+#: Characters that data must never send to a terminal: controls, bidi, invisible and unassigned ones.
 FORBIDDEN = re.compile(
     "[\0-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\ufff9-\ufffb\ud800-\udfff"
     "\ue000-\uf8ff\U000e0000-\U0010ffff]"

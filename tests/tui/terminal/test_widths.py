@@ -1,4 +1,4 @@
-"""Columns stay where they are in tmux: what the console takes text for in cells is what tmux counts."""
+"""Columns stay aligned in tmux: the console counts the same cells for a text as tmux."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tui.demo.languages import languages
 from tui.terminal.safe import fit, safe
 from tui.terminal.widths import cell_len, get_character_cell_size
 
-#: A program that writes texts from the left edge, and notes after each in which column the terminal says the cursor is.
+#: A program that writes texts from the left edge, and after each records the cursor column that the terminal reports.
 _ASK = """
 import json, os, sys, tty
 texts = json.load(open(sys.argv[1]))
@@ -37,7 +37,7 @@ for text in texts:
     columns.append(int(reply.split(b";")[-1][:-1]) - 1)
 json.dump(columns, open(sys.argv[2], "w"))
 """
-#: What once pushed the columns behind it to the right, or might.
+#: Texts that once pushed the columns after them to the right, or might.
 SUBJECTS = [
     "हिन्दी में एक संदेश: आपका खाता",
     "தமிழ் செய்தி வணக்கம்",
@@ -58,7 +58,7 @@ Tmux = Callable[..., str]
 
 @pytest.fixture
 def tmux(tmp_path: Path) -> Iterator[Tmux]:
-    """A function that runs a command of a tmux server of its own, and answers what it prints."""
+    """Return a function that runs a command of a private tmux server and returns its output."""
     if shutil.which("tmux") is None:
         pytest.skip("tmux is not installed")
     environment = {**os.environ, "LC_ALL": "C.UTF-8", "TERM": "xterm-256color", "MAILHOLD_KEYS": "/nowhere"}
@@ -75,7 +75,7 @@ def tmux(tmp_path: Path) -> Iterator[Tmux]:
 
 @pytest.fixture
 def measured(tmux: Tmux, tmp_path: Path) -> Callable[[list[str]], list[int]]:
-    """A function that answers in which column tmux stands after each text."""
+    """Return a function that gives tmux's cursor column after each text."""
 
     def measure(texts: list[str]) -> list[int]:
         asked, answered = tmp_path / "asked", tmp_path / "answered"
@@ -113,7 +113,7 @@ def test_flags_become_letters_in_a_cell_alone() -> None:
 
 
 def test_cells_are_as_wide_in_tmux(measured: Callable[[list[str]], list[int]], corpus_files: list[Path]) -> None:
-    """Subjects and senders of the demo and of real mail, and every character that there is, each in a cell."""
+    """Subjects and senders of the demo and of real mail, and every existing character, each in a cell."""
     texts = list(SUBJECTS)
     for language in languages().values():
         texts += [text.subject for text in (*language.spam, *language.phishing, *language.honest)]
