@@ -1,4 +1,4 @@
-"""`make screenshots`: clearing a wave in the real console, on the demo store, as one animated picture."""
+"""`make screenshots`: clear a wave in the real console, on the demo store, as one animated picture."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SIZE = (104, 29)
 
 
 class Scene(NamedTuple):
-    """Keys to press, how the picture draws them, what it says of the screen after them, and for how many seconds."""
+    """The keys to press, their drawing in the picture, the caption of the resulting screen, and its duration (s)."""
 
     keys: Sequence[str]
     drawn: Sequence[str]
@@ -46,7 +46,7 @@ SCENES = [
 
 
 async def play(location: str, key_file: Path) -> list[Frame]:
-    """Play the scenes in the console, and keep what it shows after each."""
+    """Play the scenes in the console, and record the screen after each."""
     frames = []
     with closing(open_store(location, Unlock.key_file(key_file))) as vault:
         app = MailholdApp(vault, operator="r.feldman", clock=lambda: NOW, tz=UTC, host="mx1.example.org")
@@ -57,7 +57,7 @@ async def play(location: str, key_file: Path) -> list[Frame]:
             for scene in SCENES:
                 await driver.press(*scene.keys)
                 await driver.settle()
-                # Textual has no public way to what is on the screen but a finished SVG.
+                # Textual's only public access to the screen content is a finished SVG.
                 lines = [cells_of(strip) for strip in app.screen._compositor.render_strips()]
                 frames.append(Frame(lines, scene.drawn, scene.says, scene.seconds))
     return frames

@@ -1,7 +1,7 @@
-"""An animated SVG of what a terminal shows. It holds no script, font or address, so that it plays in an `<img>` too.
+"""An animated SVG of a terminal. It contains no script, font or address, so that it also plays in an `<img>`.
 
-The frames stand side by side in one strip, and one CSS animation moves the strip by a frame at a time. Each line of the
-terminal is drawn once and used by all the frames that show it. Without animation, the first frame stays.
+The frames are side by side in one strip, and one CSS animation moves the strip by a frame at a time. Each line of the
+terminal is drawn once and reused by all frames that show it. Without animation, the first frame stays.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from rich.color import Color, blend_rgb
 from rich.segment import Segment
 from rich.terminal_theme import SVG_EXPORT_THEME
 
-#: A cell, the margin around the terminal, and the band below it with the keys (units of the picture).
+#: A cell, the margin around the terminal, and the band with the keys below it (units of the picture).
 CELL, LINE, MARGIN, BAND = 9, 19, 12, 58
-#: Where letters stand: their size, and the base line below the top of a cell.
+#: Font size, and the base line below the top of a cell.
 FONT, BASE = 15, 14
 INK, DESK, KEY, EDGE = "#e6eaee", "#0c0f12", "#20262c", "#56626d"
 
-#: Which halves of a cell's cross a line drawing character has: left, right, up, down.
+#: The halves of a cell's cross that a line drawing character fills: left, right, up, down.
 _LINES = {
     "─": "lr",
     "│": "ud",
@@ -37,16 +37,16 @@ _LINES = {
     "┬": "dlr",
     "┴": "ulr",
 }
-#: The rectangles of the halves (x, y, width, height). Downwards they reach into the next line, so that no gap shows.
+#: The rectangles of the halves (x, y, width, height). Downwards they extend into the next line, so that no gap shows.
 _HALVES = {"l": (0, 9, 5, 1), "r": (4, 9, 5, 1), "u": (4, 0, 1, 10), "d": (4, 9, 1, LINE - 8)}
-#: Keeps the edges of what is filled sharp, so that no seams show in a scaled picture. A thin line would get lost.
+#: Keeps the edges of filled shapes sharp, so that no seams show in a scaled picture. A thin line would disappear.
 _CRISP = ";shape-rendering:crispEdges"
-#: What is left free above and below a bar, so that bars under each other stay apart.
+#: Free space above and below a bar, so that bars in neighbouring lines stay apart.
 _GAP = 2
 
 
 class Look(NamedTuple):
-    """How a cell is drawn: colours as #rrggbb."""
+    """The look of a cell: colours as #rrggbb."""
 
     ink: str
     ground: str
@@ -56,7 +56,7 @@ class Look(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """A character with the marks that combine with it, and how many columns it takes (1 or 2)."""
+    """A character with its combining marks, and the number of columns it takes (1 or 2)."""
 
     text: str
     width: int
@@ -64,7 +64,7 @@ class Cell(NamedTuple):
 
 
 class Frame(NamedTuple):
-    """What the terminal shows, the keys that led to it, a line about it, and how long it stays (seconds)."""
+    """The screen, the keys that led to it, a caption, and its duration (s)."""
 
     lines: Sequence[Sequence[Cell]]
     keys: Sequence[str]
@@ -73,7 +73,7 @@ class Frame(NamedTuple):
 
 
 def look_of(segment: Segment) -> Look:
-    """How Rich draws a segment, with its defaults and with dim and reverse worked out."""
+    """Return the look that Rich gives a segment, with its defaults, dim and reverse applied."""
     style = segment.style
     theme = SVG_EXPORT_THEME
     if style is None:
@@ -88,7 +88,7 @@ def look_of(segment: Segment) -> Look:
 
 
 def cells_of(segments: Iterable[Segment]) -> list[Cell]:
-    """A line of the terminal as cells."""
+    """Split a line of the terminal into cells."""
     cells: list[Cell] = []
     for segment in segments:
         if segment.control:
@@ -108,7 +108,7 @@ def _number(value: float) -> str:
 
 
 def _block(character: str) -> tuple[float, float, float, float] | None:
-    """The part of a cell that a block fills (x, y, width, height), or None for what is no block."""
+    """Return the part of a cell that a block fills (x, y, width, height), or None if it is no block."""
     code = ord(character[0])
     if 0x2581 <= code < 0x2588:
         height = LINE * (code - 0x2580) / 8
@@ -119,7 +119,7 @@ def _block(character: str) -> tuple[float, float, float, float] | None:
 
 
 def _kind(cell: Cell) -> str:
-    """`drawn`: line or block; `wide`; `symbol`: from whatever font has it; `text`."""
+    """Classify a cell: `drawn` (line or block), `wide`, `symbol` (from any font that has it) or `text`."""
     if cell.text in _LINES or _block(cell.text):
         return "drawn"
     if cell.width > 1:
@@ -128,9 +128,9 @@ def _kind(cell: Cell) -> str:
 
 
 class Drawing:
-    """The lines and styles of a picture, each kept once, named in the order in which they come.
+    """The lines and styles of a picture, each stored once and named in order of appearance.
 
-    `ground`: the colour that the lines are drawn on.
+    `ground`: the colour on which the lines are drawn.
     """
 
     def __init__(self, ground: str) -> None:
@@ -143,7 +143,7 @@ class Drawing:
         return self._classes.setdefault(rule, f"c{len(self._classes)}")
 
     def line(self, cells: Sequence[Cell]) -> str:
-        """The name of a line, which is drawn if it is new."""
+        """Return the name of a line; draw it if it is new."""
         key = tuple(cells)
         if key not in self._lines:
             self._lines[key] = name = f"l{len(self._lines)}"
@@ -201,21 +201,21 @@ class Drawing:
         return f'<text class="{self._class(rule)}" x="{_number(x)}" y="{BASE}"{held}>{escape(text, quote=False)}</text>'
 
     def styles(self) -> str:
-        """The rules of all that was drawn."""
+        """Return the CSS rules of everything drawn."""
         return "\n".join(f".{name}{{{rule}}}" for rule, name in self._classes.items())
 
     def lines(self) -> str:
-        """All lines that were drawn."""
+        """Return all lines drawn."""
         return "\n".join(self._drawn)
 
 
 def columns(cells: Iterable[Cell]) -> int:
-    """How many columns cells take."""
+    """Return the number of columns that cells take."""
     return sum(cell.width for cell in cells)
 
 
 def runs(cells: Sequence[Cell], key: Callable[[Cell], object]) -> Iterable[tuple[int, list[Cell]]]:
-    """The runs of cells that are alike by `key`, each with its first column."""
+    """Yield runs of cells with an equal `key`, each with its first column."""
     place = 0
     for _, group in groupby(cells, key):
         run = list(group)
@@ -224,14 +224,14 @@ def runs(cells: Sequence[Cell], key: Callable[[Cell], object]) -> Iterable[tuple
 
 
 def phrases(run: Sequence[Cell]) -> Iterable[tuple[int, list[Cell]]]:
-    """The parts of a run between two spaces or more, each with its first column: SVG makes one space of several."""
+    """Split a run at two or more spaces, because SVG merges them; yield each part with its first column."""
     text = "".join(cell.text[0] for cell in run)
     for found in re.finditer(r"\S+(?: \S+)*", text):
         yield columns(run[: found.start()]), list(run[found.start() : found.end()])
 
 
 def _caption(keys: Sequence[str], says: str, top: float) -> str:
-    """Key caps with what they do beside them."""
+    """Draw key caps with their effect next to them."""
     drawn, x = [], MARGIN
     for key in keys:
         width = max(40, 24 + 15 * len(key))
@@ -244,7 +244,7 @@ def _caption(keys: Sequence[str], says: str, top: float) -> str:
 
 
 def keyframes(seconds: Sequence[float], width: float) -> str:
-    """The steps of the animation: at which share of the time which frame begins."""
+    """Yield the steps of the animation: the share of the time at which each frame begins."""
     whole, gone, steps = sum(seconds), 0.0, []
     for number, each in enumerate(seconds):
         steps.append(f"{_number(100 * gone / whole)}%{{transform:translateX({_number(-number * width)}px)}}")
@@ -253,7 +253,7 @@ def keyframes(seconds: Sequence[float], width: float) -> str:
 
 
 def film(frames: Sequence[Frame], title: str) -> str:
-    """The picture.
+    """Return the picture.
 
     Raises ValueError: frames of different sizes.
     """
@@ -301,5 +301,5 @@ text{{font:{FONT}px ui-monospace,Menlo,Consolas,"DejaVu Sans Mono",monospace}}
 
 
 def most(values: Sequence[str]) -> str:
-    """The value that comes most often, and of several the first."""
+    """Return the most frequent value, on a tie the first."""
     return max(dict.fromkeys(values), key=values.count)

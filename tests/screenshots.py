@@ -174,7 +174,7 @@ async def take(shot: Shot, location: str, key_file: Path) -> str:
 
 
 def fix_surroundings() -> None:
-    """Make the pictures the same for everybody: no settings and no key file of whoever takes them, and one clock."""
+    """Make the pictures independent of the user: no settings, no key file, and a fixed clock."""
     for name in ("MAILHOLD_KEYS", "NO_COLOR", "TEXTUAL_THEME", "TEXTUAL_FILTERS"):
         os.environ.pop(name, None)
     os.environ.update(TERM="xterm-256color", COLORTERM="truecolor", XDG_CONFIG_HOME=os.devnull)

@@ -1,4 +1,4 @@
-"""The animated picture: what is drawn, and that the committed one plays anywhere, is small and can be read."""
+"""The animated picture: its shapes, and that the committed one plays anywhere, is small and legible."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LINES = {group.get("id"): group for group in TREE.findall(f"{SVG}defs/{SVG}g")}
 
 
 def drawn(*segments: Segment) -> list[tuple[str, dict[str, str], str | None]]:
-    """The shapes of a line, each as its tag, attributes and text, without the class."""
+    """Return the shapes of a line as tag, attributes and text, without the class."""
     svg = ElementTree.fromstring(film([Frame([cells_of(segments)], ["x"], "", 1)], "t"))
     return [
         (each.tag.removeprefix(SVG), {name: value for name, value in each.attrib.items() if name != "class"}, each.text)
@@ -100,7 +100,7 @@ def test_the_committed_picture_has_the_scenes_and_their_times() -> None:
 
 
 def test_the_committed_picture_plays_in_an_img() -> None:
-    """A page that shows it so runs no script of it and fetches nothing for it."""
+    """An `<img>` runs no script of a picture and fetches nothing for it."""
     tags = {element.tag.removeprefix(SVG) for element in TREE.iter()}
     assert tags == {"svg", "title", "style", "defs", "g", "rect", "text", "use"}
     for element in TREE.iter():
@@ -120,14 +120,14 @@ def test_the_committed_picture_is_small_and_has_no_names_by_chance() -> None:
 
 
 def test_the_committed_picture_stands_still_for_who_wants_that() -> None:
-    """Then, and where nothing is animated, the first frame is what is seen."""
+    """The first frame is shown, as in viewers without animation."""
     assert "@media (prefers-reduced-motion:reduce){.film{animation:none}}" in TEXT
     assert FRAMES[0].get("transform") is None
     assert all(frame.get("transform") for frame in FRAMES[1:])
 
 
 def texts_of(line: ElementTree.Element, ground: str) -> list[tuple[float, str, float]]:
-    """The texts of a line: where each begins, what it says, and its contrast with what is behind it."""
+    """Return the texts of a line: first column, text, and contrast with the background."""
     fills = dict(re.findall(r"\.(c\d+)\{fill:(#[0-9a-f]{6})", TEXT))
     behind: list[tuple[float, float, str]] = []
     found = []
@@ -142,12 +142,12 @@ def texts_of(line: ElementTree.Element, ground: str) -> list[tuple[float, str, f
 
 
 def sides_of(line: ElementTree.Element) -> list[float]:
-    """Where the two sides of a window stand in a line; one or none where it has no window."""
+    """Return the columns of a window's two sides in a line; one or none if it has no window."""
     return sorted({float(r.get("x", "0")) for r in line.findall(f"{SVG}rect") if r.get("width") == "1"})
 
 
 def test_the_committed_picture_can_be_read() -> None:
-    """What is dimmed behind an open window is not to be read, and left out."""
+    """Text dimmed behind an open window is not checked."""
     (ground,) = re.findall(rf'<rect x="{MARGIN}"[^>]*style="fill:(#\w+)"', TEXT)
     read = 0
     for frame in FRAMES:

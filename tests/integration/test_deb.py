@@ -1,4 +1,4 @@
-"""Debian's package: built, installed on this machine, used, upgraded, removed and purged; the store outlives it."""
+"""Debian's package: built, installed on this machine, used, upgraded, removed and purged; the store is kept."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def package(tmp_path: Path) -> Iterator[Path]:
 
 
 def next_release(package: Path, folder: Path) -> Path:
-    """The package of a later release: its unit has a line more, and its programs a module more."""
+    """Build the package of a later version: its unit has one more line, and its programs one more module."""
     tree = folder / "tree"
     run("dpkg-deb", "--raw-extract", package, tree)
     control = tree / "DEBIAN/control"
@@ -70,7 +70,7 @@ def next_release(package: Path, folder: Path) -> Path:
 
 
 def is_upgraded(package: Path, folder: Path) -> None:
-    """Install a later release over the present one: what administrators made and changed is as before."""
+    """Upgrade to a later version; assert that the administrators' files and changes are kept."""
     config, own = FOLDER / "mailhold.toml", DROP_INS / "override.conf"
     config.write_text(config.read_text() + "# mine\n")
     own.parent.mkdir(parents=True)
@@ -88,7 +88,7 @@ def is_upgraded(package: Path, folder: Path) -> None:
     assert state() == before
     assert UNIT.read_text().endswith("# a later release\n")
     assert (STATE.stat().st_mode & 0o7777, STATE.owner(), STATE.group()) == (0o2770, "mailhold", "mailhold")
-    # The modules are the later release's alone, compiled anew.
+    # Only the later version's modules are left, newly compiled.
     assert len(list(Path("/usr/lib/mailhold/lib").rglob("__pycache__/added_later.*.pyc"))) == 1
     assert "opened as gateway mx1" in run(PROGRAM, "gateway", "--check-config")
     assert "Nothing is missing" in run(PROGRAM, "setup", "--mta", "none", "--name", "mx1", "--yes")
@@ -129,7 +129,7 @@ def test_it_is_installed_used_upgraded_and_purged_and_the_store_stays(package: P
     said = run("dpkg", "--purge", "mailhold")
     assert f"{FOLDER} is kept" in said and f"{STATE} is kept" in said
     assert not (FOLDER / "mailhold.toml").exists()
-    assert [each.name for each in DROP_INS.iterdir()] == ["override.conf"]  # an administrator's own
+    assert [each.name for each in DROP_INS.iterdir()] == ["override.conf"]  # made by an administrator
     assert store.read_bytes() == before
     assert key_file.is_file() and (FOLDER / "gateway.credentials").is_file()
     assert run("dpkg-query", "--show", "--showformat=${Package}\n").find("mailhold\n") == -1

@@ -83,7 +83,7 @@ def home(tmp_path: Path) -> Path:
 
 
 def run(command: list[str], home: Path, *, programs: Path = Path(sys.executable).parent) -> tuple[int, str]:
-    """Run a command on a terminal, as root would have it after a login; its exit code and what it wrote.
+    """Run a command on a terminal with root's login environment; return its exit code and output.
 
     `programs` is the folder that `mailhold` is in.
     """

@@ -1,7 +1,7 @@
-"""The gateway chapter, followed literally: from `mailhold setup` to mail from Postfix in an operator's console.
+"""The gateway chapter followed literally: from `mailhold setup` to mail from Postfix in an operator's console.
 
-Paths, ports, users and lines are the chapter's own, in a view of the file system and of the network of its own: the
-machine is one with Postfix as Debian configures it, and without Mailhold.
+Paths, ports, users and lines are those of the chapter, in a private view of the file system and the network: the
+machine has Postfix as Debian configures it, and no Mailhold.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(180), pytest.mark.xdi
 CHAPTER = (ROOT / "docs/gateway.md").read_text()
 SUBJECT = "Casino-4711"
 ISOLATED = ("unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc")
-#: What the machine has before the chapter begins: a network, the operator, and Postfix for example.org.
+#: The machine before the chapter begins: a network, the operator, and Postfix for example.org.
 MACHINE = """python -c "
 import fcntl, socket, struct
 fcntl.ioctl(socket.socket(), 0x8914, struct.pack('16sH14x', b'lo', 0x1 | 0x40))  # SIOCSIFFLAGS: up and running
@@ -51,7 +51,7 @@ as_anna() {{ runuser -u anna -- env HOME=/home/anna TERM="$TERM" LANG="$LANG" PA
 takes_lists() {{ test "$(grep -c '"address-lists"' {LOG})" -gt "$1"; }}
 trap 'test $? = 0 || tail -n 30 /var/log/postfix.log {LOG}' EXIT
 """
-#: Mail of a sender whom a list condemns and of another; the former in the list, in the console, and released.
+#: Mail of a black-listed sender and of another: the former is listed, shown in the console, and released.
 MAIL = f"""export MAILHOLD_STORE=/var/lib/mailhold/mail.store
 within test -S /var/spool/postfix/mailhold/milter.sock
 test "$(stat -c %U "/proc/$gateway")" = mailhold
@@ -74,7 +74,7 @@ within grep -q 'Subject: {SUBJECT}' /var/mail/anna
 
 @pytest.fixture
 def programs() -> Iterator[Path]:
-    """A folder of programs that the chapter's users may run; skips where they can run none, or where Postfix is not."""
+    """Return a folder of programs that the chapter's users can run; skip if they can run none, or without Postfix."""
     if reason := why_not():
         pytest.skip(reason)
     if missing := [each for each in ("runuser", "setpriv", "useradd") if not shutil.which(each)]:
@@ -116,5 +116,5 @@ def test_from_setup_to_mail_in_the_console(programs: Path, layers: str, tmp_path
     code, told = run([*ISOLATED, *line], Path("/root"), programs=programs)
     assert code == 0 and DONE in told.splitlines()[-1], f"exit code {code}:\n{told[-6000:]}"
     assert "✗" not in told and "Traceback" not in told
-    # In the console, which is all that is between the two switches of the terminal's screen.
+    # The console's output is everything between the two switches of the terminal's screen.
     assert SUBJECT in told[told.index(ENTERED) : told.rindex(LEFT)]

@@ -1,4 +1,4 @@
-"""The systemd unit, and the lines for sysusers and tmpfiles, read by systemd's own programs."""
+"""The systemd unit, and the lines for sysusers and tmpfiles, parsed by systemd's own programs."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_systemd_makes_the_user_and_the_folders(packaged: bool, tmp_path: Path) 
     users.write_text((debian / "mailhold.sysusers").read_text() if packaged else sysusers(postfix=True))
     folders.write_text((debian / "mailhold.tmpfiles").read_text() if packaged else tmpfiles(places))
     (root / "etc").mkdir(parents=True)
-    # Postfix's own user and group, as its package makes them.
+    # Postfix's own user and group, as made by its package.
     (root / "etc/passwd").write_text("postfix:x:107:112::/var/spool/postfix:/usr/sbin/nologin\n")
     (root / "etc/group").write_text("postfix:x:112:\n")
 

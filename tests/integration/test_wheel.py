@@ -148,7 +148,7 @@ def test_the_base_works_and_readme_s_first_minutes_with_the_console(
     assert len(bare.stderr.splitlines()) == 1
     install("[console]")
     assert "anna@x.example" in run(mailhold, "list", "from:anna", "--sort", "size")
-    # What the front page has its reader type, in a home with mail of the reader's own.
+    # The commands of the front page, in a home with the reader's own mail.
     (home := tmp_path / "home").mkdir()
     maildir = mailbox.Maildir(home / "Maildir", create=True)
     maildir.add(MAIL.replace(b"offer", b"a first offer"))

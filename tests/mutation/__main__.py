@@ -70,7 +70,7 @@ def code_of(mutant: Mutant) -> CodeType | None:
 
 
 def tried(at: int, mutant: Mutant, code: CodeType | None, known: list[Touched], collected: Collected) -> Trial:
-    """Run its tests."""
+    """Run a mutant's tests."""
     tests = tests_of(mutant, known)
     if not tests:
         return Trial("", 0.0)

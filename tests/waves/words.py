@@ -99,7 +99,7 @@ def filled(text: str, holes: Mapping[str, str]) -> str:
 
 
 class Tongue:
-    """One language of one wave."""
+    """One language of a wave."""
 
     def __init__(self, seed: int, code: str) -> None:
         self.code = code

@@ -16,7 +16,7 @@ HOUR = 3_600_000
 
 
 class Cli:
-    """Runs `mailhold` in this process."""
+    """The command line: runs `mailhold` in this process."""
 
     def __init__(self, capfd: pytest.CaptureFixture[str]) -> None:
         self._capfd = capfd

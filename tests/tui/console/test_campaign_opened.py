@@ -471,7 +471,7 @@ async def test_a_cleared_campaign_of_which_odd_copies_are_left_is_marked_no_more
         await until(pilot, "They go to the bin")
         await press(pilot, "enter")
         await until(pilot, "have been deleted")
-        for _ in range(1000):  # Rows are read anew only now and then.
+        for _ in range(1000):  # The rows are reread only occasionally.
             await poll(pilot)
             if not view.marked:
                 break
