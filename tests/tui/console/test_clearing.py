@@ -67,7 +67,7 @@ async def test_enter_deletes_what_fits_and_z_brings_it_back(console: MailholdApp
             "2 copies stay: 2 odd.",
             "worst 71 %: ] shows it",
             "still arriving in 1 campaign: copies after",
-            "They go to the bin until",
+            "They go to the bin, which keeps them until",
         )
         assert vault.ids() == ids
         await pilot.press("enter")
