@@ -12,7 +12,10 @@ ENOUGH = 4.5
 
 _STYLE = re.compile(r"\.(\S+-r\d+) \{ fill: (#[0-9a-f]{6})")
 _RECT = re.compile(r'<rect fill="(#[0-9a-f]{6})" x="([\d.]+)" y="([\d.]+)" width="([\d.]+)" height="([\d.]+)"')
-_TEXT = re.compile(r'<text [^>]*class="([^"]+)" x="([\d.]+)" y="([\d.]+)"[^>]*>(.*?)</text>', re.DOTALL)
+_TEXT = re.compile(
+    r'(?:<svg x="([\d.]+)" y="([\d.]+)"[^>]*>)?<text [^>]*class="([^"]+)" x="([\d.]+)" y="([\d.]+)"[^>]*>(.*?)</text>',
+    re.DOTALL,
+)
 #: Lines, blocks and bars: decoration whose meaning is also given in words next to it.
 _DRAWN = re.compile("[\\s\u2500-\u259f]*")
 
@@ -52,12 +55,12 @@ def pairs(svg: str) -> Iterator[Pair]:
     """Yield the texts of a picture that have one of the console's own background colours."""
     styles = dict(_STYLE.findall(svg))
     grounds = [(color, *map(float, place)) for color, *place in _RECT.findall(svg)]
-    for names, at, base, inner in _TEXT.findall(svg):
+    for left_of, top_of, names, at, base, inner in _TEXT.findall(svg):
         said = html.unescape(re.sub(r"<[^>]*>", "", inner)).replace("\u00a0", " ")
         style = styles.get(names.split()[-1])
         if style is None or _DRAWN.fullmatch(said):
             continue
-        x, y = float(at) + 1, float(base) - 4
+        x, y = float(left_of or 0) + float(at) + 1, float(top_of or 0) + float(base) - 4
         under = [c for c, left, top, width, height in grounds if left <= x < left + width and top <= y < top + height]
         if under:
             yield Pair(style, under[-1], said)

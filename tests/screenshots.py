@@ -7,21 +7,27 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
+import socket
 import sys
 import tempfile
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import NamedTuple
 
 from textual.pilot import Pilot
 
 from store.authority.settings import read_settings
+from store.catalogue import catalogue
+from store.helpers import clock
 from store.opening.opening import Unlock, create_store, open_store
 from store.space.changing_settings import change_settings
+from tests.picture import placed
 from tui.console.app import MailholdApp
+from tui.demo import receiver
 from tui.demo.demo import OPERATOR, fill_demo
 from tui.demo.receiver import Receiver
 
@@ -140,16 +146,16 @@ SHOTS = [
 
 
 def stop_the_clock() -> None:
-    """Fix the time at which copies enter the bin, and of its events, to `NOW`."""
-    from store.authority import audit, deleting
-    from store.vault import bin as binning
-
-    for module in (audit, deleting, binning):
-        setattr(module, "now_ms", lambda: NOW)  # noqa: B010 - not a name that mypy lets be another function
+    """Fix the time of everything that happens to `NOW`: deletions, deliveries and their events."""
+    stopped = SimpleNamespace(**{**vars(time), "time_ns": lambda: NOW * 1_000_000})
+    receiver.os = SimpleNamespace(**{**vars(os), "getpid": lambda: 1})  # type: ignore[attr-defined]
+    receiver.socket = SimpleNamespace(**{**vars(socket), "gethostname": lambda: "relay"})  # type: ignore[attr-defined]
+    for module in (clock, catalogue, receiver):
+        module.time = stopped  # type: ignore[attr-defined]
 
 
 async def take(shot: Shot, location: str, key_file: Path) -> str:
-    """Return the picture as SVG text, without the address of a web font."""
+    """Return the picture as SVG text."""
     vault = open_store(location, Unlock.key_file(key_file))
     settings = read_settings(vault)
     if settings.allow_infected != shot.allow_infected:
@@ -167,10 +173,7 @@ async def take(shot: Shot, location: str, key_file: Path) -> str:
             svg = app.export_screenshot(title="Mailhold")
     finally:
         vault.close()
-    svg = re.sub(r"<!--.*?-->", "", svg, flags=re.DOTALL)
-    svg = svg.replace("<text ", '<text xml:space="preserve" ')
-    svg = re.sub(r"@font-face \{.*?\}", "", svg, flags=re.DOTALL)
-    return re.sub(r"Fira Code", "ui-monospace, Menlo, Consolas, DejaVu Sans Mono", svg)
+    return placed(svg, shot.name)
 
 
 def fix_surroundings() -> None:
@@ -184,20 +187,24 @@ def fix_surroundings() -> None:
 def main(names: list[str]) -> int:
     """Take the named pictures, or all."""
     fix_surroundings()
+    os.chdir("/srv")  # The folder that the Save window offers.
     chosen = [shot for shot in SHOTS if not names or shot.name in names]
     FOLDER.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="mailhold-screenshots-") as folder:
-        receiver = Receiver(Path(folder) / "received")
-        receiver.start()
+        demo = Receiver(Path(folder) / "received")
+        demo.start()
         try:
             for shot in chosen:
                 location, key_file = f"{folder}/{shot.name}.store", Path(folder) / f"{shot.name}.key"
                 with closing(create_store(location, key_file=key_file, operator=OPERATOR)[0]) as vault:
-                    fill_demo(vault, 400, now=NOW, relay=f"smtp://127.0.0.1:{receiver.port}", attack=shot.attack)
-                (FOLDER / f"{shot.name}.svg").write_text(asyncio.run(take(shot, location, key_file)))
+                    fill_demo(vault, 400, now=NOW, relay=f"smtp://127.0.0.1:{demo.port}", attack=shot.attack)
+                picture = asyncio.run(take(shot, location, key_file))
+                # A port that the system gave, in as many digits: another each time.
+                picture = picture.replace(f":{demo.port}", ":10025")
+                (FOLDER / f"{shot.name}.svg").write_text(picture)
                 print(f"screenshots/{shot.name}.svg")
         finally:
-            receiver.stop()
+            demo.stop()
     return 0
 
 

@@ -10,17 +10,17 @@ MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", 
 
 
 def short_size(size: int) -> str:
-    """Write bytes in at most 5 cells, in binary units: ``812``, ``2.1 K``, ``84 K``, ``1.5 G``."""
+    """Write bytes in at most 6 cells, in binary units: ``812 B``, ``2.1 KB``, ``84 KB``, ``1.5 GB``."""
     if size < 1000:
-        return str(size)
+        return f"{size} B"
     value = float(size)
     for unit in _UNITS:
         value /= 1024
         if value < 9.95:
-            return f"{value:.1f} {unit}"
+            return f"{value:.1f} {unit}B"
         if value < 999.5:
-            return f"{value:.0f} {unit}"
-    return f"{value:.0f} {_UNITS[-1]}"
+            return f"{value:.0f} {unit}B"
+    return f"{value:.0f} {_UNITS[-1]}B"
 
 
 def local(ms: int, zone: tzinfo) -> datetime:

@@ -56,6 +56,17 @@ def drawn(found: Facts, width: int = 79, height: int = 20) -> list[str]:
     return ["".join(span.text for span in line) for line in monitoring_lines(found, width, height)]
 
 
+def test_all_rows_of_days_are_to_one_scale_which_is_said() -> None:
+    assert chart([1, 2], 1, scale=8) == ["▁▂"]
+    day = {Engine.ANTI_SPAM: 80, Engine.ANTI_VIRUS: 10}
+    lines = drawn(facts(days=[(NOW, day)] * 14), 120)
+    assert any("every row to one scale: 0 to 80 a day" in line for line in lines)
+    for width in (40, 56, 79):
+        assert any("scale 0 to 80" in line for line in drawn(facts(days=[(NOW, day)] * 14), width))
+    rows = {line.split()[0]: line for line in lines if "max" in line}
+    assert "█" in rows["Anti-Spam"] and "█" not in rows["Anti-Virus"] and "▁" in rows["Anti-Virus"]
+
+
 @given(st.floats(0, 1), st.integers(1, 200))
 def test_a_bar_fills_its_cells_and_shows_anything_above_nothing(value, width):
     shown = bar(value, width)

@@ -44,16 +44,16 @@ async def test_it_lists_deliveries_newest_first_with_their_state(vault, queue):
         await settle(pilot)
         lines = screen_text(app).splitlines()
         assert lines[0].startswith("2 waiting · 1 unknown · 1 failed")
-        shown = [line.split() for line in lines[2:6]]
+        shown = [line.split() for line in lines[3:7]]
         assert [(line[0], line[4] + line[5]) for line in shown] == [
             (str(queue[3]), "·queued"),
             (str(queue[2]), "?unknown"),
             (str(queue[1]), "◷deferred"),
             (str(queue[0]), "✗failed"),
         ]
-        assert "2 of 3" in lines[5]
-        assert "next try in" in lines[4]
-        assert "Invoice 88213" in lines[5]
+        assert "2 of 3" in lines[6]
+        assert "next try in" in lines[5]
+        assert "Invoice 88213" in lines[6]
         assert "\x1b" not in screen_text(app)
 
 
@@ -98,7 +98,7 @@ async def test_it_follows_the_store_and_the_cursor_stays_on_its_delivery(vault, 
         app.view.refresh_data()
         await settle(pilot)
         assert "3 waiting" in screen_text(app)
-        assert str(new[0]) in screen_text(app).splitlines()[2]
+        assert str(new[0]) in screen_text(app).splitlines()[3]
         assert f"Delivery {queue[2]} " in screen_text(app)
 
 
@@ -245,8 +245,8 @@ async def test_a_damaged_delivery_stands_among_the_others_and_can_be_cancelled(v
         await settle(pilot)
         lines = screen_text(app).splitlines()
         assert lines[0].startswith("1 waiting · 1 damaged · 1 unknown · 1 failed")
-        assert "▲ damaged" in lines[4] and "not sent: cancel it" in lines[4]
-        assert "· queued" in lines[2]
+        assert "▲ damaged" in lines[5] and "not sent: cancel it" in lines[5]
+        assert "· queued" in lines[3]
         await pilot.press("j", "j")
         await settle(pilot)
         text = screen_text(app)

@@ -41,6 +41,17 @@ async def write(pilot, name: str, text: str) -> None:
     await pilot.pause()
 
 
+def test_the_actions_are_a_grid_and_none_is_cut() -> None:
+    rule = Rule(id=1, name="a")
+    for width in (36, 54, 60, 84, 130):
+        lines = ["".join(span.text for span in line) for line in detail_lines(rule, width)]
+        assert max(map(len, lines)) <= width
+        assert "Delete attachment" in " ".join(" ".join(lines).split())
+        if width >= 60:
+            at = {line.index("Delete message") for line in lines if "  Delete message" in line}
+            assert len(at) == 1
+
+
 async def test_it_lists_the_rules_in_order_and_shows_one_in_full(app):
     async with app.run_test(size=(100, 30)) as pilot:
         await settle(pilot)
@@ -57,7 +68,7 @@ async def test_it_lists_the_rules_in_order_and_shows_one_in_full(app):
         assert "Rule 2 Finance [/foo]" in shown
         assert "(every recipient)" in shown
         assert "Infected: Disinfect" in shown
-        assert "Not scanned: Temporary fail" in shown
+        assert "Not scanned Temporary fail" in shown
         await press(pilot, "j")
         shown = " ".join(screen_text(app).split())
         assert "Networks 192.0.2.0/24" in shown

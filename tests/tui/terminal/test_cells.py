@@ -20,18 +20,18 @@ DAY = 1440 * MINUTE
 
 
 @given(st.integers(0, 2**45))
-def test_a_size_takes_at_most_five_cells(size: int) -> None:
-    assert len(short_size(size)) <= 5
+def test_a_size_takes_at_most_six_cells(size: int) -> None:
+    assert len(short_size(size)) <= 6
 
 
 def test_sizes_are_binary() -> None:
     assert [short_size(size) for size in (0, 999, 1024, 86_000, 2_200_000, 3 * 2**30)] == [
-        "0",
-        "999",
-        "1.0 K",
-        "84 K",
-        "2.1 M",
-        "3.0 G",
+        "0 B",
+        "999 B",
+        "1.0 KB",
+        "84 KB",
+        "2.1 MB",
+        "3.0 GB",
     ]
 
 

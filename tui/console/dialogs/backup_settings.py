@@ -17,6 +17,7 @@ from tui.console.dialogs.base import Dialog
 from tui.console.text.relay_text import masked, unmasked
 from tui.console.widgets.controls import Choice, Field
 from tui.terminal.safe import safe
+from tui.terminal.setting_words import LABELS
 
 if TYPE_CHECKING:
     from store.authority.settings import Settings
@@ -29,14 +30,8 @@ _EXPLAINED = {
 }
 #: Text fields in display order: the setting's name (also the field's id) and its label.
 _FIELDS = {
-    "max_size": "Backup maximum size",
-    "notify_below": "Free space threshold to notify about",
-    "relay": "Relay",
-    "administrator": "Administrator",
-    "local_domains": "Local domains",
-    "bin_days": "The bin keeps deleted copies",
-    "bin_share": "Its share of the maximum size",
-}
+    name: LABELS[name] for name in ("max_size", "notify_below", "relay", "administrator", "local_domains", "bin_days")
+} | {"bin_share": "Its share of the maximum size"}
 
 
 _SIZES = ("max_size", "notify_below")
@@ -69,8 +64,8 @@ class BackupSettingsDialog(Dialog["Settings"]):
 
     def body(self) -> Iterable[Widget]:
         settings = self.settings
-        yield from self._field("max_size", megabytes(settings.max_size), "7500 or 7.32 GB")
-        yield from self._field("notify_below", megabytes(settings.notify_below), "500 or 0.5 GB")
+        yield from self._field("max_size", megabytes(settings.max_size), "for example 7500")
+        yield from self._field("notify_below", megabytes(settings.notify_below), "0: no notice")
         yield self._row(
             "Allow delivery of infected messages",
             Choice(("Yes", "No"), 0 if settings.allow_infected else 1, id="allow_infected"),
@@ -82,12 +77,12 @@ class BackupSettingsDialog(Dialog["Settings"]):
         yield Horizontal(Static("  ", classes="label"), choice, classes="row")
         yield Static(id="unavailable-explained", classes="note", markup=False)
         yield Static("Delivery and notification", classes="quiet", markup=False)
-        yield from self._field("relay", masked(settings.relay), "smtp://127.0.0.1:10025")
-        yield from self._field("administrator", settings.administrator, "postmaster@example.org")
-        yield from self._field("local_domains", ", ".join(settings.local_domains), "example.org, .example.org")
+        yield from self._field("relay", masked(settings.relay), "none; for example smtp://127.0.0.1:10025")
+        yield from self._field("administrator", settings.administrator, "none; or an address")
+        yield from self._field("local_domains", ", ".join(settings.local_domains), "none; or domains, with commas")
         yield Static("Bin", classes="quiet", markup=False)
-        yield from self._field("bin_days", shown_bin_days(settings.bin_days), "7 days, or off to delete for good")
-        yield from self._field("bin_share", shown_bin_share(settings.bin_share), "10 %")
+        yield from self._field("bin_days", shown_bin_days(settings.bin_days), "days, or off to delete for good")
+        yield from self._field("bin_share", shown_bin_share(settings.bin_share), "percent")
 
     def _field(self, name: str, value: str, placeholder: str) -> Iterable[Widget]:
         controls: list[Widget] = [Field(value, placeholder=placeholder, id=name)]

@@ -180,7 +180,7 @@ class DeliverDialog(Dialog[DeliverChoice]):
             text = f"    {counted(len(self.outsiders), one, many)}{set_none}"
             yield Static(text, markup=False, classes="note")
         yield CheckBox("To additional email addresses", id="additional")
-        yield Horizontal(Field(placeholder="name@example.org, other@example.org", id="addresses"), id="additional-row")
+        yield Horizontal(Field(placeholder="addresses, with commas between them", id="addresses"), id="additional-row")
         yield Static(id="additional-error", markup=False)
         yield CheckBox("Also to those who have it already or are waiting for it", id="again")
         yield CheckBox("Also copies from look-alike senders", id="lookalikes")

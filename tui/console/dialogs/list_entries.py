@@ -46,12 +46,12 @@ class AddEntriesDialog(Dialog[NewEntries]):
         self.user = user
 
     def body(self) -> Iterable[Widget]:
-        yield self._row("Senders", Field(placeholder="ann@example.com, *.example.com", id="entries"))
+        yield self._row("Senders", Field(placeholder="for example ann@example.com, *.example.com", id="entries"))
         yield self._row("List", Choice(("Black", "White"), COLORS.index(self.color), id="color"))
         yield Static(_EXPLAINED[self.color], id="explained", classes="note", markup=False)
         owner = Choice(("The organisation", "A user"), 1 if self.user else 0, id="owner")
         yield self._row("Whose", owner)
-        user = Field(self.user, placeholder="bob@corp.example", id="user")
+        user = Field(self.user, placeholder="for example bob@corp.example", id="user")
         user.disabled = not self.user
         yield self._row("User", user)
 

@@ -22,6 +22,13 @@ from tui.terminal.safe import safe
 
 #: Text fields: the filter's attribute, and the label.
 _TEXTS = {"from_": "From", "to": "To", "subject": "Subject", "message_id": "Message-ID"}
+#: What an empty field shows.
+_WANTED = {
+    "from_": "any; part of a name or address",
+    "to": "any; part of a name or address",
+    "subject": "any; part of the subject",
+    "message_id": "any; part of the Message-ID",
+}
 #: Engines in the spec's order.
 _ENGINES = (Engine.ANTI_SPAM, Engine.ANTI_VIRUS, Engine.CONTENT, Engine.ANTI_PHISHING, Engine.BLACK_LIST)
 _MOST_KB = 2**40
@@ -99,7 +106,7 @@ class SearchFilterDialog(Dialog[MessageFilter]):
 
     def body(self) -> Iterable[Widget]:
         for name, label in _TEXTS.items():
-            yield self._row(label, Field(_shown_text(getattr(self.filter, name)), id=name))
+            yield self._row(label, Field(_shown_text(getattr(self.filter, name)), placeholder=_WANTED[name], id=name))
         rules = DropDown(self._rule_options(), value=self.filter.rule_ids, allow_blank=False, compact=True, id="rule")
         yield self._row("Rule ID", rules, classes="gap")
         periods: list[tuple[Content, Period | str]] = [(Content("Any time"), "")]
@@ -107,8 +114,8 @@ class SearchFilterDialog(Dialog[MessageFilter]):
         period = DropDown(periods, value=self.filter.period or "", allow_blank=False, compact=True, id="period")
         yield self._row("Period", period)
         with_zone = Static(zone_name(self.tz, self.now), markup=False, classes="zone")
-        since = Field(self._moment("since"), placeholder="2026-11-01 08:00", id="since")
-        until = Field(self._moment("until"), placeholder="2026-11-20 12:00", id="until")
+        since = Field(self._moment("since"), placeholder="YYYY-MM-DD HH:MM", id="since")
+        until = Field(self._moment("until"), placeholder="YYYY-MM-DD HH:MM", id="until")
         ending = Static("ending with", markup=False, classes="ending")
         yield Horizontal(
             Horizontal(Static("starting from", markup=False, classes="name"), since, classes="moment"),
@@ -121,9 +128,9 @@ class SearchFilterDialog(Dialog[MessageFilter]):
         yield Horizontal(
             Static("Message size (KB)", markup=False, classes="wide"),
             Static("≤", markup=False, classes="sign"),
-            Field(_number(self.filter.size_max), id="size-max"),
+            Field(_number(self.filter.size_max), placeholder="any", id="size-max"),
             Static("≥", markup=False, classes="sign"),
-            Field(_number(self.filter.size_min), id="size-min"),
+            Field(_number(self.filter.size_min), placeholder="any", id="size-min"),
             classes="row gap",
         )
         kept = print_filter(self._kept(), tz=self.tz)

@@ -19,6 +19,7 @@ from tui.console.tasks import explain
 from tui.console.widgets.line_view import LineView
 from tui.terminal.lines import Line, Span, wrap
 from tui.terminal.safe import fit, safe
+from tui.terminal.setting_words import change_words
 from tui.terminal.times import short_time
 from tui.terminal.widths import cell_len
 from tui.terminal.words import copies
@@ -29,19 +30,21 @@ if TYPE_CHECKING:
     from store.authority.audit import Event
 
 _PAGE = 500
-_OPERATOR, _ACTION = 12, 20
+#: From this width on (cells) a long name of an event is not cut.
+_ROOMY = 90
+_OPERATOR, _ACTION, _LONGEST = 12, 20, 30
 #: Characters of an operator's name that always stay beside the uid.
 _NAME = 4
-#: Ranges of copy ids that an event's line names.
-_RUNS = 6
+#: Ranges of copy ids that an event's line names, at least and at most.
+_RUNS, _MOST_RUNS = 6, 40
 
 
 def event_lines(events: Sequence[Event], zone: tzinfo, width: int) -> list[Line]:
     """Write the events: time, operator (a dash for the program itself) and login uid, action, copies, details."""
     lines: list[Line] = []
+    named = max((cell_len(safe(event.action)) for event in events), default=0)
+    longest = max(_ACTION, min(_LONGEST if width >= _ROOMY else _ACTION, named))
     for event in events:
-        what = f"{copies(len(event.copies))}: {ranges(event.copies, _RUNS)}" if event.copies else ""
-        detail = "  ".join(part for part in (what, safe(event.detail)) if part)
         head = f"{short_time(event.at, zone)}  {_who(event)}  "
         indent = cell_len(head)
         action = safe(event.action)
@@ -53,15 +56,29 @@ def event_lines(events: Sequence[Event], zone: tzinfo, width: int) -> list[Line]
             ]
             if not event.action:
                 continue
-        room = width - indent - _ACTION - 2
+        room = width - indent - longest - 2
+        detail = _detail(event, room if room >= 24 else width - 2)
         if room >= 24:
             first, *rest = wrap(detail, room)
-            lines.append((Span(head, "muted"), Span(fit(action, _ACTION) + "  "), Span(first, "muted")))
-            lines += [(Span(" " * (indent + _ACTION + 2) + piece, "muted"),) for piece in rest]
+            lines.append((Span(head, "muted"), Span(fit(action, longest) + "  "), Span(first, "muted")))
+            lines += [(Span(" " * (indent + longest + 2) + piece, "muted"),) for piece in rest]
         else:
             lines.append((Span(head, "muted"), Span(fit(action, max(0, width - indent)))))
             lines += [(Span(f"  {piece}", "muted"),) for piece in wrap(detail, max(8, width - 2)) if piece]
     return lines
+
+
+def _detail(event: Event, room: int) -> str:
+    """Write on how many copies, and what the event says; as many of the copies' numbers as a line has room for."""
+    detail = safe(change_words(event.action, event.detail))
+    if not event.copies:
+        return detail
+
+    def said(runs: int) -> str:
+        what = f"{copies(len(event.copies))}: {ranges(event.copies, runs)}"
+        return f"{what}  {detail}" if detail else what
+
+    return next((text for text in map(said, range(_MOST_RUNS, _RUNS, -1)) if cell_len(text) <= room), said(_RUNS))
 
 
 def _who(event: Event) -> str:

@@ -40,6 +40,7 @@ class QueueView(ListPage[Delivery]):
     BINDINGS: ClassVar[list[BindingType]] = bindings(Scope.QUEUE)
     scope = Scope.QUEUE
     title = "Message queue"
+    has_columns = True
 
     def __init__(self, context: ConsoleContext) -> None:
         super().__init__(context)
@@ -51,6 +52,9 @@ class QueueView(ListPage[Delivery]):
 
     def on_mount(self) -> None:
         self.set_interval(_TICK, self._tick)
+
+    def headings(self, width: int) -> str:
+        return made.heading(width)
 
     def follow_store(self) -> None:
         vault, attention, now = self.context.vault, self.context.attention.ids, self.context.clock()

@@ -79,7 +79,7 @@ def _wanted(width: int) -> tuple[list[_Want], int]:
     from_ = _Want("from", "From", 8, 36, sort="from")
     to = _Want("to", "To", 8, 20, sort="to")
     subject = _Want("subject", "Subject", 10, 44, sort="subject")
-    size = _Want("size", "Size", 5, right=True, sort="size")
+    size = _Want("size", "Size", 6, right=True, sort="size")
     rule = _Want("rule", "Rule", 5, right=True, sort="rule")
     if width >= 126:
         engine = _Want("engine", "Engine", 13, sort="engine")

@@ -92,7 +92,7 @@ def copy_lines(copy: Copy, zone: tzinfo, width: int, release: Release | None = N
     )
     add("Anti-Virus databases release date", (full_time(record.av_database_date, zone), "text"))
     for label, values in release_fields(release, zone) if release and release.recipients else ():
-        add(label, *values, indent=2)
+        add(label, *values, indent=10)
     lines.append(EMPTY)
     add("Message-ID", (record.message_id, "muted"))
     sender = record.envelope_sender

@@ -1,7 +1,7 @@
 """The lines of Monitoring, drawn in characters: used space, copies by engine, copies by day. Pure functions.
 
-Everything is readable without colour: each bar has its number, and each engine has its own row of daily bars, with its
-own scale, instead of one stacked bar in several colours.
+Everything is readable without colour: each bar has its number, and each engine has its own row of daily bars, all to one
+scale, instead of one stacked bar in several colours.
 """
 
 from __future__ import annotations
@@ -66,12 +66,13 @@ def bar(value: float, width: int) -> str:
     return ("█" * full + (_EIGHTHS[rest] if rest else "")).ljust(width)
 
 
-def chart(values: Sequence[int], height: int, cells: int = 1) -> list[str]:
-    """Draw vertical bars, `height` rows high (top row first) and `cells` cells wide, scaled to the greatest value.
+def chart(values: Sequence[int], height: int, cells: int = 1, *, scale: int = 0) -> list[str]:
+    """Draw vertical bars, `height` rows high (top row first) and `cells` cells wide. The full height is `scale` (0: the
+    greatest value).
 
     Any value above 0 is visible; 0 is a dot on the base line.
     """
-    most = max(values, default=0) or 1
+    most = scale or max(values, default=0) or 1
     rows: list[str] = []
     for row in range(height - 1, -1, -1):
         line: list[str] = []
@@ -233,9 +234,18 @@ def _day_lines(facts: Facts, order: Sequence[Engine | None], width: int, rows: i
     lines: list[Line] = [(Span("Copies by day", "strong"), Span(note or f"  none in the last {days} days", "muted"))]
     if not note:
         return lines
+    scale = max((counts.get(engine, 0) for _, counts in shown for engine in order), default=0)
+    brief = f"  {sum(totals):,} in {len(shown)} days"
+    ways = (
+        f"{note}  every row to one scale: 0 to {scale:,} a day",
+        f"{note}  scale 0 to {scale:,} a day",
+        f"{brief}  scale 0 to {scale:,} a day",
+    )
+    said = next((text for text in ways if len(text) + len("Copies by day") <= width), f"  scale 0 to {scale:,}")
+    lines[0] = (lines[0][0], Span(said, "muted"))
     for engine in order:
         values = [counts.get(engine, 0) for _, counts in shown]
-        drawn = chart(values, rows, cells)
+        drawn = chart(values, rows, cells, scale=scale)
         numbers = f"{sum(values):>{10 + room - len(drawn[-1])},}"
         if apart:
             lines.append(EMPTY)

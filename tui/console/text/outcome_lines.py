@@ -94,8 +94,11 @@ def release_fields(release: Release, zone: tzinfo) -> list[tuple[str, list[tuple
     values = []
     for each in release.recipients:
         address = each.address or "a damaged address"
-        parts = [f"{each.state.value:<9} {address}", full_time(each.at, zone), each.reply]
-        values.append(("  ".join(part for part in parts if part), _KINDS.get(each.state, "muted")))
+        parts = [f"{each.state.value:<9} {address}", full_time(each.at, zone)]
+        kind = _KINDS.get(each.state, "muted")
+        values.append(("  ".join(part for part in parts if part), kind))
+        if each.reply:
+            values.append((f"{'':<10}{each.reply}", "muted" if each.state is State.SENT else kind))
     if values:
         fields.append(("Released to", values))
     return fields

@@ -54,6 +54,12 @@ def summary(deliveries: Sequence[Delivery], total_shown_limit: int) -> str:
     return f"{text} · newest {total_shown_limit:,}" if len(deliveries) >= total_shown_limit else text
 
 
+def heading(width: int) -> str:
+    """Write the names of the columns."""
+    next_one = f" {'Next step':<{_DETAIL - 1}}" if width >= 84 else ""
+    return f"{'No.':>5}  {'Queued':<12}  {'State':<11}  {'Sent':>7} {next_one}Subject"[: max(0, width)]
+
+
 def delivery_line(delivery: Delivery, subject: str, now: int, zone: tzinfo, width: int) -> Line:
     """Write a delivery on one line: number, when queued, state, how many of its recipients have it, subject."""
     sent = sum(recipient.state is State.SENT for recipient in delivery.recipients)

@@ -13,6 +13,8 @@ from tui.terminal.safe import fit, safe
 from tui.terminal.words import counted
 
 _LABELS = 19
+#: Cells of a status, with the gap behind it, and of an action; and between two pairs of them.
+_STATUS, _ACTION, _APART = 20, 17, 3
 
 
 def summary(rules: Sequence[Rule]) -> str:
@@ -75,9 +77,19 @@ def detail_lines(rule: Rule, width: int) -> list[Line]:
 
 
 def _engine(rule: Rule, engine: Engine, width: int, labels: int) -> list[Line]:
-    """Write the rule's action for each status of an engine, and for the case that the engine is down."""
+    """Write the rule's action for each status of an engine, and for the case that the engine is down, as a grid."""
     label = "Black list" if engine is Engine.BLACK_LIST else engine.label
-    said = [f"{status.label}: {rule.action_for(engine, status).label}" for status in DEFAULT_ACTIONS[engine]]
+    said = [(status.label, rule.action_for(engine, status).label) for status in DEFAULT_ACTIONS[engine]]
     if engine in SCANNED and rule.down_for(engine) is IfDown.TEMPORARY_FAIL:
-        said.append("Not scanned: Temporary fail")
-    return field(label, [(", ".join(said), "text")], width, labels)
+        said.append(("Not scanned", "Temporary fail"))
+    abreast = (width - labels - 2 + _APART) // (_STATUS + _ACTION + _APART)
+    if not abreast:
+        return field(label, [(f"{status}: {action}", "text") for status, action in said], width, labels, indent=2)
+    lines: list[Line] = []
+    for at in range(0, len(said), abreast):
+        spans = [Span(f"{'' if at else label:<{labels + 2}}", "label")]
+        for status, action in said[at : at + abreast]:
+            spans += [Span(f"{status:<{_STATUS}}", "muted"), Span(f"{action:<{_ACTION + _APART}}")]
+        spans[-1] = Span(spans[-1].text.rstrip())
+        lines.append(tuple(spans))
+    return lines
