@@ -139,5 +139,5 @@ def test_the_console_in_tmux_keeps_its_columns(tmux: Tmux, tmp_path: Path) -> No
     while len(lines) < len(SUBJECTS) + 1:
         assert time.monotonic() < end
         time.sleep(0.2)
-        lines = [line for line in tmux("capture-pane", "-p").splitlines() if line.rstrip().endswith(" 812")]
+        lines = [line for line in tmux("capture-pane", "-p").splitlines() if line.rstrip().endswith(" 812 B")]
     assert {cell_len(line.rstrip()) for line in lines} == {cell_len(lines[-1].rstrip())}

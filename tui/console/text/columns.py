@@ -88,7 +88,7 @@ def _wanted(width: int) -> tuple[list[_Want], int]:
     if width >= 92:
         status = _Want("status", "Status", 18 if width >= 110 else 14, sort="engine")
         return [mark, placed, outcome, sign, status, from_, to, subject, size, rule], 2 if width >= 112 else 1
-    if width >= 68:
+    if width >= 69:
         return [mark, placed, outcome, sign, _Want("status", "Status", 14, sort="engine"), from_, to, subject, size], 1
     if width >= 44:
         return [mark, placed, outcome, sign, _Want("status", "Status", 10, sort="engine"), from_, subject], 1
