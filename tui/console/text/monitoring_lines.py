@@ -1,7 +1,7 @@
 """The lines of Monitoring, drawn in characters: used space, copies by engine, copies by day. Pure functions.
 
-Everything is readable without colour: each bar has its number, and each engine has its own row of daily bars, all to one
-scale, instead of one stacked bar in several colours.
+Everything is readable without colour: each bar has its number, and each engine has its own row of daily bars, all to
+one scale, instead of one stacked bar in several colours.
 """
 
 from __future__ import annotations
