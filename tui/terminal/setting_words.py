@@ -15,7 +15,7 @@ LABELS = {
     "relay": "Relay",
     "administrator": "Administrator",
     "local_domains": "Local domains",
-    "lock_after": "Lock after so long without a key",
+    "lock_after": "Lock after so long without input",
     "release_loops": "The relay leads back here",
     "release_ignores": "Header fields that the relay adds",
     "hold": "A release waits",
