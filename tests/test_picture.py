@@ -13,7 +13,7 @@ from tests.screenshots import FOLDER, SHOTS
 
 
 def drawn(text: str, left: str = "12.2") -> str:
-    """A picture of one text, as Textual writes it."""
+    """Return a picture of one text, as Textual writes it."""
     said = text.replace("&", "&amp;").replace(" ", "&#160;")
     return (
         "<svg><!-- made --><style>@font-face { src: url(https://a.invalid/f) } .terminal-1-matrix { font-family: "
