@@ -46,16 +46,16 @@ _EXIT = """\
 .SH EXIT STATUS
 .TP
 .B 0
-It is done.
+Done.
 .TP
 .B 1
-It failed, or is done in part; each item that failed is named on standard error.
+Failed, or done in part; each item that failed is named on standard error.
 .TP
 .B 2
-The usage is wrong, or the question was not confirmed; nothing was done.
+Wrong usage, or not confirmed; nothing was done.
 .TP
 .B 130
-It was interrupted; what was done up to there is kept.
+Interrupted; what was done so far is kept.
 .SH ENVIRONMENT
 .TP
 .B MAILHOLD_STORE
@@ -65,14 +65,14 @@ The store, where \\fB\\-\\-store\\fR is not given.
 The key file, where \\fB\\-\\-key\\-file\\fR is not given.
 .TP
 .B MAILHOLD_DEBUG
-With 1, an internal error ends with Python's traceback, which a bug report needs.
+Set to 1, an internal error prints Python's traceback, which a bug report needs.
 .SH FILES
 .TP
 .I /etc/mailhold/mailhold.toml
-What the gateway is told on its own machine.
+The configuration of the gateway on this machine.
 .TP
 .I /var/lib/mailhold
-The usual place of the store.
+The usual folder of the store.
 .SH SEE ALSO
 .BR mailhold.toml (5)
 """
@@ -135,8 +135,8 @@ def commands_page() -> str:
         ".SH NAME\nmailhold \\- the Backup (quarantine) of a mail gateway, on a terminal\n"
         f".SH SYNOPSIS\n\\fBmailhold\\fR {' '.join(map(_synopsis, options))} [\\fICOMMAND\\fR ...]\n"
         f".SH DESCRIPTION\n{roff(parser.description or '')}\n"
-        "Without a command, the console is opened. Options may stand anywhere behind the command.\n.SH OPTIONS\n"
-        "These are understood by every command, but \\fB\\-\\-version\\fR.\n"
+        "Without a command, the console is opened. Options may be given anywhere after the command.\n.SH OPTIONS\n"
+        "Every command takes these, except \\fB\\-\\-version\\fR.\n"
     ]
     parts += map(_entry, options)
     parts.append(".SH COMMANDS\n")
@@ -149,20 +149,20 @@ def _default(table: str, key: str) -> str:
     """Return the default of a key, as a sentence."""
     [field] = (field for field in msgspec.structs.fields(_TABLES[table]) if field.name == key)
     if field.required:
-        return "It is needed."
+        return "Required."
     value = field.default if field.default is not msgspec.NODEFAULT else field.default_factory()
-    return f"Without it: {'none' if value is None or value == '' else f'`{json.dumps(value)}`'}."
+    return f"Default: {'none' if value is None or value == '' else f'`{json.dumps(value)}`'}."
 
 
 def configuration_page() -> str:
     """Return mailhold.toml(5), from the comments of the example and the defaults in the code."""
     parts = [
         f'.TH MAILHOLD.TOML 5 "" "Mailhold {_VERSION}" "File Formats"\n'
-        ".SH NAME\nmailhold.toml \\- what a Mailhold gateway is told on its own machine\n"
+        ".SH NAME\nmailhold.toml \\- configuration of a Mailhold gateway\n"
         ".SH SYNOPSIS\n.I /etc/mailhold/mailhold.toml\n.SH DESCRIPTION\n"
         "A file in TOML. `mailhold gateway \\-\\-example\\-config` prints one with all of this as comments, and\n"
-        "`mailhold gateway \\-\\-check\\-config` says whether the gateway can work with what stands in the file.\n"
-        "A key that is unknown, or a value of another kind, is an error that names the line.\n".replace("`", "")
+        "`mailhold gateway \\-\\-check\\-config` checks whether the gateway can work with the file.\n"
+        "An unknown key, or a value of the wrong type, is an error that names the line.\n".replace("`", "")
     ]
     said: list[str] = []
     table = ""
@@ -183,9 +183,8 @@ def configuration_page() -> str:
         elif not table:
             said = []  # the example's introduction explains number signs, which the page does not have
     parts.append(
-        ".SH SIGNALS\nSIGHUP has the gateway read the file again. "
-        "What listens, and the store, change with a restart only.\n"
-        ".SH SEE ALSO\n.BR mailhold (1)\n"
+        ".SH SIGNALS\nOn SIGHUP the gateway reads the file again. Changes of the sockets and of the store need a "
+        "restart.\n.SH SEE ALSO\n.BR mailhold (1)\n"
     )
     return "".join(parts)
 

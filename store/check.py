@@ -167,9 +167,9 @@ class _Check:
         with self._reporting("the store's row"), self._vault.reading():
             rows = list(self._models.Store.select())
             if len(rows) != 1:
-                raise TamperedError("the store's row", "there is not exactly one")
+                raise TamperedError("the store's row", "there is none, or more than one")
             if as_bytes(rows[0].read_key) != keys.read_public:
-                raise TamperedError("the store's row", "its public keys are not those of the seed")
+                raise TamperedError("the store's row", "its public keys do not belong to the store's key")
             verify(authority, as_bytes(rows[0].signature), store_statement(rows[0]), "the store's row")
         for name, row in self._rows(self._models.KeySlot, "key slot"):
             with self._reporting(name):
@@ -198,9 +198,9 @@ class _Check:
                 chains = self._reader.read(row)
                 before[row.gateway_id] = (row.number, opening_of(self._vault.store_id, row).digest())
                 if row.number != number + 1:
-                    raise TamperedError(name, f"epoch number {number + 1} of its gateway is missing before it")
+                    raise TamperedError(name, f"epoch number {number + 1} of its gateway, before it, is missing")
                 if previous is not None and as_bytes(row.previous) != previous:
-                    raise TamperedError(name, "the epoch before it is not the one that it followed")
+                    raise TamperedError(name, "the epoch before it was replaced by another")
                 self._verify_closing(name, row, chains)
 
     def _verify_closing(self, name: str, row: Any, chains: Chains) -> None:
@@ -211,7 +211,7 @@ class _Check:
         signer = self._signers.key(row.gateway_id)
         verify(signer, as_bytes(row.closing_signature), closing.data(), name)
         if not 0 <= row.count <= EPOCH_STEPS or chains.head(row.count) != closing.chain_head:
-            raise TamperedError(name, "its chain does not end where its closing says")
+            raise TamperedError(name, "its chain does not end as its closing row says")
         self._epochs[row.id] = _Epoch(closed=True, end=row.count)
 
     def _copies(self, until: int) -> None:
@@ -256,7 +256,7 @@ class _Check:
         try:
             copy, place, body_key = self._vault.open_row(row, self._reader)
             if copy.record.size != place.size:
-                raise TamperedError(f"copy {copy.id}", "its size is not the one in its record")
+                raise TamperedError(f"copy {copy.id}", "its size differs from the one in its record")
             self._vault.open_body(place, body_key, copy.record.sha256)
         except CopyMissing:
             pass  # Deleted since its row was read.
@@ -302,7 +302,7 @@ class _Check:
                         continue
                     copy_id = run_.copy_id + offset
                     if self._vault.present([copy_id]) or self._vault.present_in_bin([copy_id]):
-                        self._broken(f"copy {copy_id}", "it was deleted, and somebody put it back")
+                        self._broken(f"copy {copy_id}", "it was deleted, but its row is there again")
 
     def _steps(self) -> None:
         """Report each step of an epoch that is neither a copy (in Backup or the bin) nor has a tombstone."""
@@ -312,11 +312,11 @@ class _Check:
         self._look_again()
         for epoch_id, epoch in self._epochs.items():
             if epoch.closed and any(epoch.steps[epoch.end :]):
-                self._broken(f"epoch {epoch_id}", f"it was closed after {epoch.end} copies, and has one beyond that")
+                self._broken(f"epoch {epoch_id}", f"it was closed after {epoch.end} copies, but has more")
             missing = [step for step in range(epoch.end) if epoch.steps[step] == _ABSENT]
             self._heads.missing_steps += len(missing)
             if missing:
-                why = f"copies are missing without a tombstone, at {ranges(missing)}"
+                why = f"copies are missing without a tombstone, at steps {ranges(missing)}"
                 self._broken(f"epoch {epoch_id}", why)
 
     def _look_again(self) -> None:
@@ -358,7 +358,7 @@ class _Check:
             require_right(vault.db)
         with self._reporting("bodies"), vault.reading():
             for copy_id in stray_bodies(vault.db):
-                self._broken(f"body {copy_id}", "there is no copy that it belongs to")
+                self._broken(f"body {copy_id}", "its copy does not exist")
 
     def _orders(self) -> None:
         for name, row in self._rows(self._models.Delivery, "delivery"):
@@ -383,9 +383,9 @@ class _Check:
         for what, problems in (
             ("configuration", check_configuration(self._vault)),
             ("events", check_events(self._vault, note)),
-            ("what gateways heard from the relay", hello_problems(self._vault)),
+            ("the relay's answers to gateways", hello_problems(self._vault)),
             ("known senders", known_problems(self._vault)),
-            ("what was made from copies", derived_problems(self._vault)),
+            ("the index of traits", derived_problems(self._vault)),
         ):
             with self._reporting(what), self._vault.reading():
                 for name, why in problems:
@@ -397,4 +397,4 @@ class _Check:
         with self._reporting("gateways"):
             for each in gateways(self._vault, on_error=lambda error: None):  # Reported above.
                 if each.name in revoked and not each.revoked:
-                    self._broken(f"gateway {each.id}", "it was revoked, and its enrolment was put back")
+                    self._broken(f"gateway {each.id}", "it was revoked, but its enrolment is there again")

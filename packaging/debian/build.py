@@ -174,12 +174,12 @@ def settle(tree: Path, moment: int) -> None:
 def main() -> int:
     """Build the package and print its path."""
     parser = argparse.ArgumentParser(description="Build Mailhold's Debian package.")
-    parser.add_argument("--to", type=Path, default=ROOT / "dist", help="the folder for it (default: dist)")
-    parser.add_argument("--lintian", action="store_true", help="have lintian look at it, and fail on its errors")
+    parser.add_argument("--to", type=Path, default=ROOT / "dist", help="the folder to write it to (default: dist)")
+    parser.add_argument("--lintian", action="store_true", help="run lintian on it, and fail on its errors")
     args = parser.parse_args()
     target = args.to
     if shutil.which("dpkg-deb") is None:
-        raise SystemExit("There is no dpkg-deb here: build on Debian or a system made from it.")
+        raise SystemExit("dpkg-deb is missing. Build on Debian or a derived system.")
     if not sys.executable.startswith("/usr/bin/"):
         raise SystemExit(f"{sys.executable} is not the system's Python: run /usr/bin/python3 {Path(__file__).name}.")
     release = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]

@@ -155,11 +155,14 @@ class ToldDeletions:
         since = self._since or 0
         untold = {copy_id for at, ids in deleted if at >= since for copy_id in ids} - self._told
         if untold:
-            yield "events", f"copies were deleted, and no event says so: {ranges(CopyIds.of(untold), _SHOWN)}"
+            yield "events", f"copies were deleted, but no event records it: {ranges(CopyIds.of(untold), _SHOWN)}"
         if untold := set(binned) - self._binned:
-            yield "events", f"copies went into the bin, and no event says so: {ranges(CopyIds.of(untold), _SHOWN)}"
+            yield (
+                "events",
+                f"copies were moved into the bin, but no event records it: {ranges(CopyIds.of(untold), _SHOWN)}",
+            )
         if back := vault.present(sorted(self._told)) | vault.present_in_bin(sorted(self._told)):
-            yield "events", f"they say that copies were deleted that are there: {ranges(CopyIds.of(back), _SHOWN)}"
+            yield "events", f"they record the deletion of copies that still exist: {ranges(CopyIds.of(back), _SHOWN)}"
 
 
 def folded(events: Sequence[Event], now: int) -> list[Event]:
@@ -193,7 +196,7 @@ def _as_one(parts: list[Event], now: int) -> Event:
     if end is None:
         meant = sum(len(part.copies) for part in parts if part.phase == Phase.INTENT)
         so_far = f"{len(copies):,} of {meant:,}" if meant else f"{len(copies):,}"
-        told.append(f"under way: {so_far}" if now - newest.at < _UNDER_WAY else f"interrupted after {so_far}")
+        told.append(f"in progress: {so_far}" if now - newest.at < _UNDER_WAY else f"interrupted after {so_far}")
     elif not is_whole(end):
         told.append(end)
     return oldest._replace(id=newest.id, at=newest.at, copies=copies, detail="; ".join(told))

@@ -177,7 +177,7 @@ def events(vault: Reader, limit: int = 500, before_id: int | None = None, *, len
             expected = None
             continue
         if expected is not None and expected != digest_of(row.sealed):
-            damage = "an event after it is missing, or it is not where it was written"
+            damage = "an event after it is missing, or it was moved"
             if not lenient:
                 raise TamperedError(f"event {row.id}", damage)
         expected = opened.previous
@@ -222,7 +222,7 @@ def check_events(vault: Reader, on_operator: Callable[[Event], None] | None = No
                 if opened.previous != expected and (expected or opened.previous != NO_EVENT):
                     problem = "an event before it is missing"
                 elif opened.number and opened.number != number:
-                    problem = f"its number is {opened.number}, and {number} is due: an event before it is missing"
+                    problem = f"its number is {opened.number} instead of {number}: an event before it is missing"
                 number = opened.number or number
                 if on_operator is not None and not by_gateway(row.sealed):
                     on_operator(_event(row, opened))

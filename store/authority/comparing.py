@@ -38,7 +38,7 @@ def stored_heads(vault: Vault) -> tuple[list[Head], list[Finding]]:
     with vault.reading():
         rows = head_rows(vault)
     if not any(writer == AUTHORITY for writer, *_ in rows):
-        broken.append(("the heads", "that of the authority is missing"))
+        broken.append(("the heads", "the operators' head is missing"))
     for row in rows:
         try:
             heads.append(verified_head(vault, *row))
@@ -93,9 +93,9 @@ class Comparison:
         seen: list[Head] = []
         if isinstance(keeper := self._vault.witness, HeadKeeper) and keeper.remembered_at:
             seen = keeper.remembered
-            self.evidence += f" and with what was seen here at {local(keeper.remembered_at)}"
+            self.evidence += f" and with what was seen on this machine at {local(keeper.remembered_at)}"
         else:
-            self.evidence += "; nothing was seen here before"
+            self.evidence += "; this store was not seen on this machine before"
         self._heads = in_force(self._vault, [*found, *seen])
         with suppress(TamperedError), self._vault.reading():  # Missing counters are reported elsewhere.
             self._next_copy = counters(self._vault.db).next_copy_id
@@ -129,7 +129,7 @@ class Comparison:
         if sum(length for _, length in missing) > self.missing_steps:  # Otherwise these are the steps already reported.
             named = ", ".join(f"{at}-{at + length - 1}" if length > 1 else f"{at}" for at, length in missing[:10])
             more = " and more" if len(missing) > 10 else ""
-            yield "ids of copies", f"no copy has them and none was buried with them: {named}{more}"
+            yield "ids of copies", f"no copy and no tombstone has them: {named}{more}"
         yield from compare(self._vault, self._heads, self.buried)
 
 
@@ -142,12 +142,12 @@ def compare(vault: Vault, heads: Sequence[Head], buried: int) -> Iterator[Findin
     yield from _epochs(vault, heads)
     most = max((head.vector.buried for head in heads), default=0)
     if buried < most:
-        yield "tombstones", f"they bury {buried:,} copies, and {most:,} had been buried: {most - buried:,} are missing"
+        yield "tombstones", f"they record {buried:,} deleted copies instead of {most:,}: {most - buried:,} are missing"
     deliveries = max((head.vector.deliveries for head in heads), default=0)
     with vault.reading():
         there = counted_deliveries(vault)
     if there < deliveries:
-        yield "deliveries", f"{there:,} are there, and {deliveries:,} had been made: {deliveries - there:,} are missing"
+        yield "deliveries", f"there are {there:,} instead of {deliveries:,}: {deliveries - there:,} are missing"
     yield from _configuration(vault)
 
 
@@ -157,7 +157,7 @@ def _reached(vault: Vault, heads: Sequence[Head]) -> Iterator[Finding]:
     found = [older for head in heads if (older := older_than(head.vector, now)) is not None and older.lacks]
     if found:
         most = max(found, key=lambda older: [lack.seen - lack.there for lack in older.lacks])
-        yield "the store", f"it is older than what was seen of it, at {local(most.at)}: {most}"
+        yield "the store", f"it is older than what was seen of it at {local(most.at)}: {most}"
 
 
 def _events(vault: Vault, heads: Sequence[Head]) -> Iterator[Finding]:
@@ -170,7 +170,11 @@ def _events(vault: Vault, heads: Sequence[Head]) -> Iterator[Finding]:
         for number, digest in event_digests(vault):
             newest = number
             if wanted.pop(number, {digest}) != {digest}:
-                yield f"event {number}", "another one was seen in its place: the store has forked"
+                yield (
+                    f"event {number}",
+                    "another one was seen with this number, so the store was restored and then went on differently "
+                    "(forked)",
+                )
     for number in sorted(wanted):
         if number < newest:
             yield f"event {number}", "it is missing"
@@ -185,9 +189,13 @@ def _epochs(vault: Vault, heads: Sequence[Head]) -> Iterator[Finding]:
         if not number:
             continue
         if last.get(gateway_id, 0) < number:
-            yield what, "it is missing, with all copies that it held"
+            yield what, "it is missing, with all its copies"
         elif opening_digest(vault, gateway_id, number) not in (None, head.vector.opening):
-            yield what, "another one was seen in its place: the store has forked"
+            yield (
+                what,
+                "another one was seen with this number, so the store was restored and then went on differently "
+                "(forked)",
+            )
 
 
 def _configuration(vault: Vault) -> Iterator[Finding]:
@@ -199,4 +207,4 @@ def _configuration(vault: Vault) -> Iterator[Finding]:
         named = {head.vector.configuration for head in before if head.writer == AUTHORITY}
         if not named or named == {there}:
             return
-    yield "configuration", "it is not the one that the newest head of an operator names"
+    yield "configuration", "it is not the one that the operators' newest head names"

@@ -58,7 +58,7 @@ class Conflict(StoreError):
     """The same configuration was changed by someone else in between."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"The {name} were changed by somebody else in the meantime: look at them and try again.")
+        super().__init__(f"The {name} were changed by somebody else in the meantime. Look at them and try again.")
 
 
 class Salvage(NamedTuple, Generic[T]):
@@ -244,7 +244,7 @@ def check_configuration(vault: Reader) -> Iterator[tuple[str, str | None]]:
             frame = open_row(vault, row)
             wanted = _known(vault, name)
             if not former and frame.version < wanted:
-                problem = f"version {frame.version} is there, and version {wanted} had been written"
+                problem = f"it has version {frame.version}, but version {wanted} was written later"
         except TamperedError as error:
             problem = str(error)
         yield f"configuration {name}{former}", problem
@@ -285,13 +285,13 @@ def _newest_frame(vault: Reader, name: str, known: int) -> Frame | None:
             continue
         if problem is None and frame.version < known:
             problem = ConfigurationDamaged(
-                name, f"version {frame.version} is there, and version {known} had been written"
+                name, f"it has version {frame.version}, but version {known} was written later"
             )
         if problem is None or 0 < known <= frame.version:
             return frame
         break
     if problem is None and known:
-        problem = ConfigurationDamaged(name, f"version 0 is there, and version {known} had been written")
+        problem = ConfigurationDamaged(name, f"it has version 0, but version {known} was written later")
     if problem is not None:
         raise problem
     return None

@@ -38,7 +38,7 @@ class ConfigurationDamaged(TamperedError):
     def __init__(self, name: str, why: str = "the seal does not verify") -> None:
         super().__init__(name, why)
         if name in _COMMANDS:
-            self.args = (f"{self} `mailhold {_COMMANDS[name]} reset` shows what is still known, and writes anew.",)
+            self.args = (f"{self} `mailhold {_COMMANDS[name]} reset` shows what is still known and restores them.",)
 
 
 class Frame(NamedTuple):
@@ -81,7 +81,7 @@ def value_of(frame: Frame, name: str, kind: type[T]) -> T:
     try:
         return msgpack_decoder(kind).decode(frame.value)
     except msgspec.DecodeError:
-        raise StoreFormat(f"The {name} of this store were written by a newer release: upgrade Mailhold.") from None
+        raise StoreFormat(f"The {name} of this store were written by a newer release. Upgrade Mailhold.") from None
 
 
 def value_unsigned(vault: Reader, row: Any, name: str, kind: type[T]) -> T | None:
@@ -122,7 +122,7 @@ def open_row(vault: Reader, row: Any, *, renewing: bool = False) -> Frame:
                 vault.verify(_role(name), sealed, as_bytes(row.signature), Right.CONFIGURE, at=row.changed_at)
             elif not renewing and generation_of(sealed, name) < vault.grants.newest():
                 # The row is unsigned, so a gateway revoked since could have sealed it.
-                raise TamperedError(name, "it is sealed with a former key")
+                raise TamperedError(name, "it is sealed with an old key")
             frame = msgpack_decoder(Frame).decode(vault.unseal(_role(name), sealed))
     except NotGranted as error:
         raise TamperedError(name, error.why) from None

@@ -61,7 +61,7 @@ def delete_copies(
         result.deleted, result.left = rest.deleted, rest.left
         result.missing += rest.missing
         result.refused += rest.refused
-        result.notes.append(f"{FULL}: {_copies(rest.deleted)} deleted for good, for the bin had no room for them.")
+        result.notes.append(f"{FULL}: {_copies(rest.deleted)} deleted permanently, because the bin had no room.")
     if result.binned:
         vault.after_delete()
     return result
@@ -117,7 +117,7 @@ def _make_room(vault: Vault, result: DeleteResult, operator: str) -> bool:
     gone = len(empty_bin(vault, oldest, operator=operator).deleted) if oldest else 0
     if gone:
         result.emptied += gone
-        what = f"{FULL}: {_copies(range(result.emptied))} deleted from the bin for good, the oldest first."
+        what = f"{FULL}: {_copies(range(result.emptied))} deleted permanently from the bin, the oldest first."
         result.notes[:] = [each for each in result.notes if "from the bin" not in each] + [what]
     return gone > 0
 

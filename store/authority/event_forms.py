@@ -113,7 +113,7 @@ def seal_event(vault: Reader, number: int, previous: bytes, event: Sealed) -> by
         info = _info(vault, form, signer.id, number, previous, event.at)
         sealed = hpke_seal(hybrid_public(keys.read_public), info, plain)
     else:
-        raise UnlockError("The keys at hand cannot write events: unlock the store as an operator.")
+        raise UnlockError("This key cannot write events. Unlock the store with an operator key.")
     data = _signed(vault, form, signer.id, number, previous, event.at, sealed)
     signature = sign(vault.store_id, data, signer)
     head = bytes([form]) + signer.id.to_bytes(_NUMBER, "big") + number.to_bytes(_NUMBER, "big") + previous
@@ -133,7 +133,7 @@ def open_event(vault: Reader, blob: object, at: int, name: str) -> Opened:
     if form == _GATEWAY_1:
         return _open_gateway_1(vault, data, name)
     if form not in (_OPERATOR, _GATEWAY):
-        raise TamperedError(name, "it has no form that this release knows")
+        raise TamperedError(name, "this release does not know its format")
     parts = _parts(data)
     signed = _signed(vault, form, parts.signer, parts.number, parts.previous, at, parts.sealed)
     if form == _OPERATOR:
@@ -168,15 +168,15 @@ def is_genuine(vault: Reader, blob: object, at: object) -> bool:
 
 def _verify_operator(vault: Reader, signed: bytes, parts: _Parts, at: int, name: str) -> None:
     if parts.signer != AUTHORITY and parts.signer < FIRST_OPERATOR:
-        raise TamperedError(name, "its form is an operator's, and a gateway signed it")
+        raise TamperedError(name, "it is an operator's event, but a gateway signed it")
     ids = verify_operator(vault, signed, parts.signature, name, Right.READ, at=at, seconded=False)
     if ids != (parts.signer,):
-        raise TamperedError(name, "somebody else signed it than it says")
+        raise TamperedError(name, "it was signed by somebody other than it says")
 
 
 def _verify_gateway(vault: Reader, signed: bytes, parts: _Parts, name: str) -> None:
     if signers_of(parts.signature, name) != (parts.signer,):
-        raise TamperedError(name, "somebody else signed it than it says")
+        raise TamperedError(name, "it was signed by somebody other than it says")
     try:
         verify_signature(vault.store_id, signed, parts.signature, vault.signers.key, name)
     except TamperedError:
@@ -200,7 +200,7 @@ def _open_gateway_1(vault: Reader, blob: bytes, name: str) -> Opened:
 def _read_key(vault: Reader) -> MLKEM768X25519PrivateKey:
     key = vault.keys.read_private
     if key is None:
-        raise UnlockError("The keys at hand cannot read events: unlock the store as an operator.")
+        raise UnlockError("This key cannot read events. Unlock the store with an operator key.")
     return key
 
 

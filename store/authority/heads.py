@@ -130,13 +130,13 @@ def verified_head(vault: Reader, writer: Any, blob: Any, signature: Any) -> Head
     what = f"the head of writer {writer}"
     with vault.reading(), sound(what):
         if not isinstance(writer, int):
-            raise TamperedError(what, "there is no such writer")
+            raise TamperedError(what, "this writer does not exist")
         blob, signature = as_bytes(blob), as_bytes(signature)
         vault.signers.verify(signature, what, _ROLE, writer, blob, gateway=writer, right=Right.KEYS, seconded=False)
         try:
             return Head(writer, msgpack_decoder(Vector).decode(blob), blob, signature)
         except msgspec.MsgspecError:
-            raise TamperedError(what, "its vector is not in the form that this release writes") from None
+            raise TamperedError(what, "its vector is not in the format of this release") from None
 
 
 def read_head(vault: Reader, writer: int) -> Vector | None:

@@ -42,7 +42,10 @@ if TYPE_CHECKING:
     from store.vault.vault import Vault
 
 #: Advice for an operator if a store is older than what was seen of it.
-OLDER = "Put back what is newer, or have an operator run `mailhold restore`; `mailhold check` says what is missing."
+OLDER = (
+    "Restore a newer backup, or let an operator accept this store with `mailhold restore`. `mailhold check` says "
+    "what is missing."
+)
 #: Min seconds between heads for frequent transactions.
 SIGN_SECONDS = 1.0
 #: Max open epochs in a head, the newest: epochs of killed processes stay open for ever.

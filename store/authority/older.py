@@ -25,7 +25,7 @@ class Older(NamedTuple):
 
     def __str__(self) -> str:
         if self.forked:
-            return "an event or an epoch is not the one that was seen"
+            return "an event or an epoch differs from the one that was seen"
         return ", ".join(_counted(each) for each in self.lacks)
 
 

@@ -64,7 +64,7 @@ def write_anew(vault: Reader, part: Part[T], damaged: Damaged[T], *, former: boo
     found = damaged.salvage
     if found.problem and former and found.former is None:
         raise StoreError(
-            f"No former version of the {part.called} verifies: without --former they become as in a new store."
+            f"No former version of the {part.called} verifies. Without --former they are reset to those of a new store."
         )
     value = found.former.value if found.former and (former or not found.problem) else part.fresh(found)
     what = (

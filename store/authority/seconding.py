@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 #: Why it cannot be set.
 NOT_YET = (
-    "Two signatures cannot be asked for yet: whoever opens this store signs with the same key, so that nobody could "
-    "give the second one. The setting seconded stays off."
+    "The setting seconded cannot be turned on: all operators of this store sign with the same key, so nobody could "
+    "give the second signature."
 )
 
 

@@ -163,7 +163,7 @@ def parse_setting(settings: Settings, name: str, value: str, *, unit: int = 0) -
     if key == SECONDED:
         raise SettingError(NOT_YET)
     if key not in _PARSERS:
-        raise SettingError(f"There is no setting {name.strip()[:40]!r}. There are: {', '.join(_PARSERS)}.")
+        raise SettingError(f"There is no setting {name.strip()[:40]!r}. Use one of: {', '.join(_PARSERS)}.")
     text = value.strip()
     read = _PARSERS[key](text, unit) if key in ("max_size", "notify_below") else _PARSERS[key](text)
     changed: Settings = msgspec.structs.replace(settings, **{key: read})
@@ -195,12 +195,13 @@ def _warning(settings: Settings, key: str) -> str | None:
     warnings = []
     if key == "max_size" and settings.max_size < RECOMMENDED_SIZE:
         warnings.append(
-            f"A Backup maximum size below {format_size(RECOMMENDED_SIZE)} is not recommended: "
-            "copies are removed again soon after they were placed."
+            f"A Backup maximum size below {format_size(RECOMMENDED_SIZE)} is not recommended: copies are removed soon "
+            "after they were placed."
         )
     if key in ("max_size", "notify_below") and settings.notify_below >= settings.max_size:
         warnings.append(
-            "The free space threshold is not below the maximum size: the notification is sent at once, and only once."
+            "The threshold should be smaller than the maximum size; otherwise you get a single notification "
+            "immediately."
         )
     if key == "allow_infected" and settings.allow_infected:
         warnings.append(
@@ -216,7 +217,7 @@ def _threshold(text: str, unit: int) -> int:
 def _max_size(text: str, unit: int) -> int:
     size = parse_size(text, unit=unit)
     if size == 0:
-        raise SettingError("The Backup maximum size cannot be 0: it would hold nothing. 100 MB or more is recommended.")
+        raise SettingError("The Backup maximum size cannot be 0. 100 MB or more is recommended.")
     return size
 
 
@@ -232,7 +233,7 @@ def _unavailable(text: str) -> Unavailable:
         if text.lower().replace("_", "-").replace(" ", "-") in (option.value, option.label.lower().replace(" ", "-")):
             return option
     raise SettingError(
-        f"{text[:40]!r} is not an action. There are: {', '.join(option.value for option in Unavailable)}."
+        f"{text[:40]!r} is not an action. Use one of: {', '.join(option.value for option in Unavailable)}."
     )
 
 
@@ -274,8 +275,8 @@ def _lock_after(text: str) -> int:
     found = re.fullmatch(r"([0-9]{1,4}) *(min|minutes?)?", text.lower())
     if found is None or int(found[1]) > _LONGEST_LOCK:
         raise SettingError(
-            f"{text[:40]!r} is no number of minutes up to {_LONGEST_LOCK:,} (a day). Write lock_after=15, or "
-            "lock_after=off for a console that does not lock."
+            f"{text[:40]!r} is not a number of minutes up to {_LONGEST_LOCK:,} (a day). Write for example "
+            "lock_after=15, or lock_after=off so that the console never locks."
         )
     return int(found[1])
 
@@ -287,8 +288,8 @@ def _hold(text: str, name: str = "hold") -> int:
     seconds = 0 if found is None else int(found[1]) * (60 if (found[2] or "s").startswith("m") else 1)
     if found is None or seconds > LONGEST_HOLD:
         raise SettingError(
-            f"{text[:40]!r} is no number of seconds up to {LONGEST_HOLD:,} (an hour). Write {name}=15, or {name}=0 for "
-            "releases that do not wait."
+            f"{text[:40]!r} is not a number of seconds up to {LONGEST_HOLD:,} (an hour). Write for example {name}=15, "
+            f"or {name}=0 to send without waiting."
         )
     return seconds
 
@@ -307,8 +308,8 @@ def _bin_share(text: str) -> int:
     found = re.fullmatch(r"([0-9]{1,3}) *%?", text)
     if found is None or int(found[1]) > _LARGEST_SHARE:
         raise SettingError(
-            f"{text[:40]!r} is no share of Backup: write percents of its maximum size, from 0 to {_LARGEST_SHARE}, for "
-            "example bin_share=10."
+            f"{text[:40]!r} is not a share of Backup. Write a percentage of its maximum size from 0 to "
+            f"{_LARGEST_SHARE}, for example bin_share=10."
         )
     return int(found[1])
 
@@ -319,8 +320,8 @@ def _bin_days(text: str) -> int:
     found = re.fullmatch(r"([0-9]{1,4}) *(days?)?", text.lower())
     if found is None or int(found[1]) > _LONGEST_DAYS:
         raise SettingError(
-            f"{text[:40]!r} is no number of days up to {_LONGEST_DAYS:,}. Write bin_days=7, or bin_days=off to delete "
-            "for good without a bin."
+            f"{text[:40]!r} is not a number of days up to {_LONGEST_DAYS:,}. Write for example bin_days=7, or "
+            "bin_days=off to delete permanently, without a bin."
         )
     return int(found[1])
 

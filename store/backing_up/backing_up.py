@@ -66,11 +66,11 @@ def destination(location: str, target: Path, *, force: bool = False) -> Path:
     if not os.path.lexists(path):
         return path
     if not is_url(location) and path.exists() and path.samefile(location):
-        raise UsageError(f"{target} is the store itself: name another file for its backup.")
+        raise UsageError(f"{target} is the store itself. Give another file for the backup.")
     if not force:
-        raise UsageError(f"{path} is there already: name another file or a folder, or give --force to replace it.")
+        raise UsageError(f"{path} already exists. Give another file or a folder, or add --force to replace it.")
     if beside(str(path), "-wal").exists():
-        raise UsageError(f"{path} is a store in use, its log is beside it: name another file.")
+        raise UsageError(f"{path} is a store in use (its log is beside it). Give another file.")
     return path
 
 
@@ -111,13 +111,13 @@ def back_up(
             if backup.broken and os.path.lexists(path):
                 what, why = backup.broken[0]
                 raise BackupError(
-                    f"{path} was left as it was, since the new backup is not whole ({what}: {why}). Run `mailhold "
-                    "check`, and name another file to have it all the same."
+                    f"{path} was not replaced, because the new backup has problems ({what}: {why}). Run `mailhold "
+                    "check`. To write it anyway, give another file."
                 )
     except FileExistsError:
-        raise BackupError(f"{path} was made by somebody else meanwhile: name another file.") from None
+        raise BackupError(f"Another program has just created {path}. Give another file.") from None
     except OSError as error:
-        raise BackupError(f"The backup {path} cannot be written: {error.strerror}. Name another place.") from None
+        raise BackupError(f"The backup {path} cannot be written: {error.strerror}. Give another place.") from None
     finally:
         if vault is None:
             db.close_all()
@@ -186,7 +186,7 @@ def _count(db: StoreDatabase, backup: Backup) -> None:
         backup.broken.append((error.what, error.why))
     else:
         if (told.messages, told.used_bytes) != (held.messages, held.used_bytes):
-            backup.broken.append(("the table of counters", "it does not count what is there"))
+            backup.broken.append(("the table of counters", "its counts do not match the copies"))
 
 
 def _look(db: StoreDatabase, backup: Backup) -> None:

@@ -86,7 +86,7 @@ def restore(vault: Vault, *, keep: Collection[int] = (), operator: str = "") -> 
 def _keeper(vault: Vault) -> HeadKeeper:
     keeper = vault.witness
     if not isinstance(keeper, HeadKeeper) or vault.keys.authority is None:
-        raise UnlockError("The keys at hand cannot sign that a store holds: unlock it as an operator.")
+        raise UnlockError("This key cannot sign that a store holds. Unlock the store with an operator key.")
     return keeper
 
 

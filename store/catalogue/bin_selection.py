@@ -8,7 +8,7 @@ from store.catalogue.selection import Selection
 from store.terms.records import Row, row_of
 from store.vault.reader import Reader
 
-_UNREAD = "(cannot be read: `mailhold check` says why, where it is still in the bin)"
+_UNREAD = "(cannot be read; `mailhold check` says why, if it is still in the bin)"
 
 
 class BinSelection(Selection):

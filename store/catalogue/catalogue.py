@@ -150,7 +150,7 @@ class Catalogue:
     def _failure(self) -> MailholdError:
         if isinstance(self._problem, MailholdError):
             return self._problem
-        return StoreError(f"The catalogue of copies cannot be made ({self._problem}): free some memory and try again.")
+        return StoreError(f"The list of copies cannot be loaded ({self._problem}). Free some memory and try again.")
 
     def _run(self) -> None:
         try:

@@ -133,7 +133,7 @@ class Columns:
     def _failure(self) -> MailholdError:
         if isinstance(self._problem, MailholdError):
             return self._problem
-        return StoreError(f"What the filter asks cannot be read ({self._problem}): free some memory and try again.")
+        return StoreError(f"The data for this filter cannot be read ({self._problem}). Free some memory and try again.")
 
     def wait(self, fields: Collection[str], *, timeout: float | None = None, progress: Progress | None = None) -> bool:
         """Wait until the tables for these fields are read, for at most `timeout` seconds. Returns whether they are.

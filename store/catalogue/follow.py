@@ -91,7 +91,7 @@ class Follower:
                 next_id = counters(self._vault.db).next_copy_id
             older = newest < marks.tombstone or newest_row < marks.bin_row or next_id <= marks.last_id
             if older or not self._attested(marks.witnesses):
-                raise SnapshotError("the store was put back to an earlier state")
+                raise SnapshotError("the store was restored to an earlier state")
             self._last_id, self._tombstone, self._damaged = marks.last_id, marks.tombstone, set(marks.damaged)
             self._bin_row = marks.bin_row
             self._gone, self._token = set(), None

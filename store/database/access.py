@@ -23,7 +23,7 @@ def read_only(location: str) -> ReadOnly | None:
     if all(os.access(each, os.W_OK) for each in files) and (len(files) == 3 or os.access(path.parent, os.W_OK)):
         return None
     if os.statvfs(path).f_flag & os.ST_RDONLY:
-        return ReadOnly(location, "its file system is read-only", "Mount it for writing, or name another store.")
+        return ReadOnly(location, "its file system is read-only", "Mount it for writing, or give another store.")
     what = "its folder" if all(os.access(each, os.W_OK) for each in files) else "it"
     return ReadOnly(location, f"this user may not write to {what}", "Check who owns it and its permissions.")
 
@@ -35,9 +35,7 @@ def reach(location: str, use: Use) -> StoreDatabase:
     room for the log's index, except for `Use.READ`.
     """
     if use is Use.STILL:
-        return _connected(
-            location, Mode.FROZEN, ReadOnly(location, "it is a backup", "Make a copy of it, and open that.")
-        )
+        return _connected(location, Mode.FROZEN, ReadOnly(location, "it is a backup", "Copy it, and open the copy."))
     barred = read_only(location)
     if barred is not None:
         if use is Use.WRITE:
@@ -53,7 +51,7 @@ def reach(location: str, use: Use) -> StoreDatabase:
 
 def reach_on_full_disk(location: str) -> StoreDatabase:
     """Open a read-only connection to a store whose disk has no free space. Raises StoreUnavailable."""
-    return _read(location, ReadOnly(location, "its disk is full", "Free space on that disk, then open it again."))
+    return _read(location, ReadOnly(location, "its disk is full", "Free space on the disk, then open it again."))
 
 
 def _read(location: str, why: ReadOnly) -> StoreDatabase:

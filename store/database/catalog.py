@@ -80,7 +80,7 @@ def differences(db: StoreDatabase, tables: tuple[str, ...]) -> list[str]:
         return []
     said = [_of(thing, "there is a") for thing in sorted(found - wanted) if not _named(thing, wanted)]
     for thing in sorted(wanted - found):
-        said.append(f"{_of(thing, 'the')} {'is another one' if _named(thing, found) else 'is missing'}")
+        said.append(f"{_of(thing, 'the')} {'is different' if _named(thing, found) else 'is missing'}")
     return said
 
 

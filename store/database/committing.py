@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 
 #: Added to the error when it is unknown whether the commit succeeded.
-DOUBT = "What was being written may be there when it is opened again."
+DOUBT = "The change that was being written may or may not be in the store."
 
 
 class Doubtful(sqlite3.OperationalError):

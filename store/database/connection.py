@@ -313,7 +313,7 @@ def sound(what: str) -> Iterator[None]:
     try:
         yield
     except ABSURD:
-        raise TamperedError(what, "a field holds a value that it cannot have") from None
+        raise TamperedError(what, "a field holds an impossible value") from None
 
 
 #: Errors that impossible values in a row can cause.
@@ -362,24 +362,23 @@ def _translation(error: BaseException, location: str) -> MailholdError:
     text = re.sub(r"""(['"])[^'"\s]*@""", r"\1…@", text)
     if "not authorized" in text or "prohibited" in text:
         return StoreFormat(
-            f"The tables of {where} are not those that Mailhold makes ({text}), so this was not done: run "
-            "`mailhold check`."
+            f"Not done: the tables of {where} are not as Mailhold created them ({text}). Run `mailhold check`."
         )
     if "malformed" in text:
         return StoreDamaged(where, text)
     if "not a database" in text:
-        return StoreFormat(f"{where} is not a Mailhold store, or it is damaged ({text}): name another one.")
+        return StoreFormat(f"{where} is not a Mailhold store, or it is damaged ({text}). Give another one.")
     doubt = f" {DOUBT}" if isinstance(error, Doubtful) else ""
     if _is_full(str(error), location):
         return disk_full(location, doubt)
     if "Integrity" in type(error).__name__ or "Violation" in type(error).__name__:
-        return Clash(f"The store {where} refused a row ({text}): run `mailhold check`.")
+        return Clash(f"The store {where} refused a row ({text}). Run `mailhold check`.")
     if "readonly" in text or "read-only" in text or "permission" in text.lower():
         advice = "check who owns it and its permissions"
     elif "disk I/O error" in text:
-        advice = "look for errors of its disk in the system's log"
+        advice = "look for disk errors in the system's log"
     elif "locked" in text:
-        advice = "another program has held it for too long, try again"
+        advice = "another program locked it for too long, try again"
     else:
-        advice = "check that the database is there and that this user may use it"
+        advice = "check that the database exists and that this user may use it"
     return StoreUnavailable(f"The store {where} is not available ({text}): {advice}.{doubt}")

@@ -34,7 +34,8 @@ def copy_file(db: StoreDatabase, path: Path, progress: Callable[[int, int], None
             if "full" not in str(error):
                 raise
             raise BackupError(
-                f"The backup cannot be written: the disk of {path.parent} is full. Free space there, or name another."
+                f"The backup cannot be written: the disk of {path.parent} is full. Free space there, or give another "
+                "folder."
             ) from None
 
 

@@ -34,8 +34,8 @@ def dump(db: StoreDatabase, path: Path, number: int, cancelled: Callable[[], boo
     for program in ("pg_dump", "pg_restore"):
         if shutil.which(program) is None:
             raise BackupError(
-                f"A backup of a store in PostgreSQL needs {program}, which is not there: install PostgreSQL's client "
-                "programs (on Debian the package postgresql-client), not older than the server."
+                f"A backup of a store in PostgreSQL needs {program}, which is not installed. Install PostgreSQL's "
+                "client programs (on Debian the package postgresql-client), at least as new as the server."
             )
     info = db.connection().info
     environment = {"PGPASSWORD": info.password} if info.password else {}  # A command line is visible to every user.
@@ -52,7 +52,7 @@ def dump(db: StoreDatabase, path: Path, number: int, cancelled: Callable[[], boo
         assert output is not None
         rows = Counter(_rows(output))
     if lacking := [name for name in names if rows[name] != counts[name]]:
-        raise BackupError(f"The backup does not hold all rows of the table {lacking[0]}: it was not kept. Try again.")
+        raise BackupError(f"The backup was discarded, because it lacks rows of the table {lacking[0]}. Try again.")
     return counts
 
 

@@ -27,7 +27,7 @@ _OWN = frozenset({"sqlite_sequence", "sqlite_stat1"})
 #: Maximum rows read: a view in place of sqlite_master could be endless.
 _MOST = 1000
 _NAME = re.compile(r'CREATE (?P<unique>UNIQUE )?(?P<kind>TABLE|INDEX) "(?P<name>\w+)"(?: ON "(?P<table>\w+)")?')
-_ADVICE = "Find out who can write to its database, and restore a backup or undo the change."
+_ADVICE = "Find out who can write to its database, then restore a backup or undo the change."
 
 Thing = tuple[str, str, str, str | None]
 
@@ -45,8 +45,8 @@ def differences(db: StoreDatabase, tables: tuple[str, ...] = TABLES) -> list[str
     said = [f"there is a {kind} {name}" for kind, name, *_ in sorted(found - wanted, key=repr) if name not in names]
     present = {(kind, name) for kind, name, *_ in found}
     for kind, name, *_ in sorted(wanted - found, key=repr):
-        said.append(f"the {kind} {name} {'is another one' if (kind, name) in present else 'is missing'}")
-    return said or ["something is there twice"]
+        said.append(f"the {kind} {name} {'is different' if (kind, name) in present else 'is missing'}")
+    return said or ["two objects have the same name"]
 
 
 def require_tables(db: StoreDatabase, location: str) -> None:
@@ -56,10 +56,7 @@ def require_tables(db: StoreDatabase, location: str) -> None:
     Raises StoreFormat.
     """
     if not isinstance(db, SqliteDatabase) and (odd := catalog.odd(db, TABLES)):
-        raise StoreFormat(
-            f"{shown_location(location)} cannot be read: {odd[0]} is no table, but something else that stands in its "
-            f"place. {_ADVICE}"
-        )
+        raise StoreFormat(f"{shown_location(location)} cannot be read: {odd[0]} is not a table. {_ADVICE}")
 
 
 @lru_cache
@@ -91,7 +88,7 @@ class Watch:
         if not said:
             return None
         more = f" and {len(said) - 3:,} more" if len(said) > 3 else ""
-        why = f"its tables are not those that Mailhold makes ({', '.join(said[:3])}{more})"
+        why = f"its tables are not as Mailhold created them ({', '.join(said[:3])}{more})"
         return ReadOnly(shown_location(self._location), why, _ADVICE)
 
     def require_readable(self) -> None:

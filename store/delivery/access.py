@@ -52,7 +52,7 @@ class StoreAccess:
     def __init__(self, vault: Vault) -> None:
         keys = vault.keys
         if keys.gateway is None:
-            raise UnlockError("The keys at hand cannot deliver: unlock the store as an operator.")
+            raise UnlockError("This key cannot deliver. Unlock the store with an operator key.")
         self._vault = vault
         self._gateway = keys.gateway
         self.gateway_id = keys.gateway.gateway_id

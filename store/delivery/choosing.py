@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from store.delivery.outcomes import MailboxOutcome
     from store.vault.vault import Vault
 
-NO_CHOICE = "Nobody was chosen to deliver to. Choose the original recipients, give additional addresses, or both."
+NO_CHOICE = "No recipients selected. Select the original recipients, give additional addresses, or both."
 #: Why a copy is not released: no recipient is known, or all were left out.
-NO_ONE = "no recipient of it is known, or all were left out: give an additional address"
+NO_ONE = "it has no known recipient, or all were left out: give an additional address"
 #: Why a copy without an envelope is not released to its original recipients if header addresses were not chosen.
-NO_ENVELOPE = "no recipient of its envelope is known, and the addresses of its header were not asked for"
+NO_ENVELOPE = "its envelope recipients are not known, and its header addresses were not selected"
 #: The same if header addresses were chosen.
-NOT_LOCAL = "no recipient of its envelope is known, and no address of its header that was chosen is in a local domain"
+NOT_LOCAL = "its envelope recipients are not known, and none of the selected header addresses is in a local domain"
 #: Why an address of the header is left out.
-IN_HEADER = "stands in the header, whose addresses were not asked for"
+IN_HEADER = "is only in the header, and header addresses were not selected"
 
 
 class Choice(NamedTuple):

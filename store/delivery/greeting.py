@@ -107,7 +107,7 @@ def greet(vault: Vault, now: int) -> Heard:
     Raises StoreUnavailable, TamperedError.
     """
     text = read_settings(vault).relay
-    hello = asyncio.run(_greet(text)) if text else Hello("", str(NoRelay("No relay is set: set it in Settings.")))
+    hello = asyncio.run(_greet(text)) if text else Hello("", str(NoRelay("No relay is set. Set it in Settings.")))
     return Heard(now, hello)
 
 

@@ -78,7 +78,7 @@ def write_hello(vault: Vault, hello: Hello, now: int) -> None:
     """
     gateway = vault.keys.gateway
     if gateway is None:
-        raise UnlockError("The keys at hand are no gateway's: unlock the store as an operator.")
+        raise UnlockError("This key is not a gateway's. Unlock the store with an operator key.")
     key, info = hybrid_public(vault.keys.read_public), _info(vault.store_id, gateway.gateway_id, now)
     sealed = hpke_seal(key, info, msgspec.msgpack.encode(hello))
     signature = vault.sig(ROLE, gateway.gateway_id, now, sealed, gateway=True)
@@ -132,22 +132,22 @@ def problems(vault: Vault) -> Iterator[tuple[str, str]]:
 
 
 def _verified_wish(vault: Vault, gateway_id: int, row: Any) -> int:
-    what = f"the wish to ask the relay of gateway {gateway_id} anew"
+    what = f"the request to gateway {gateway_id} to ask its relay"
     with sound(what), vault.reading():
         at, sealed, signature = int(row[0]), as_bytes(row[1]), as_bytes(row[2])
         if sealed:
-            raise TamperedError(what, "it holds more than a wish does")
+            raise TamperedError(what, "it holds more than a request may")
         vault.signers.verify(signature, what, WANTED, gateway_id, at, right=Right.RELEASE)
     return at
 
 
 def _opened(vault: Vault, gateway_id: int, row: Any) -> Heard:
-    what = f"what gateway {gateway_id} heard from the relay"
+    what = f"the relay's answer to gateway {gateway_id}"
     with sound(what), vault.reading():
         at, sealed, signature = int(row[0]), as_bytes(row[1]), as_bytes(row[2])
         vault.signers.verify(signature, what, ROLE, gateway_id, at, sealed, gateway=gateway_id)
     if vault.keys.read_private is None:
-        raise UnlockError("The keys at hand cannot read what the relay answered: unlock the store as an operator.")
+        raise UnlockError("This key cannot read what the relay answered. Unlock the store with an operator key.")
     return Heard(at, open_hello(vault.keys.read_private, vault.store_id, gateway_id, at, sealed, what))
 
 
@@ -159,7 +159,7 @@ def open_hello(
     try:
         return msgpack_decoder(Hello).decode(opened)
     except msgspec.DecodeError:
-        raise TamperedError(what, "it is not in the form that this release writes") from None
+        raise TamperedError(what, "it is not in the format of this release") from None
 
 
 def _info(store_id: bytes, gateway_id: int, at: int) -> bytes:

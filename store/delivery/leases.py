@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 BACKOFF = tuple(minutes * 60_000 for minutes in (1, 2, 5, 10, 20, 30, 60))
 
 _STATES = {state.value: state for state in State}
-_STOPPED = "The program that was sending stopped after DATA had begun, so it is not known whether the relay took it."
+_STOPPED = (
+    "The sending program stopped while the message was being transferred (after DATA), so the relay may or may not "
+    "have it."
+)
 _EXPIRED = "The order has expired."
 
 #: Length of a lease (ms), if the worker does not renew it.
@@ -210,7 +213,7 @@ def call_off(vault: Vault, row: Any, now: int) -> bool:
     _own(vault, row.id, row.lease_token, "lease_token = ?", (token,))
     recipients = _states(vault, [row.id]).get(row.id)
     if recipients is None:
-        raise TamperedError(f"delivery {row.id}", "its recipients are not the ones it was made with")
+        raise TamperedError(f"delivery {row.id}", "its recipients were changed")
     settled = _abandoned(recipients)
     settled |= {each: Outcome(State.CANCELLED, "") for each in _live(recipients) if each not in settled}
     _set_recipients(vault, recipients, settled, now)

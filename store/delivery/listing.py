@@ -21,13 +21,12 @@ if TYPE_CHECKING:
     from store.vault.vault import Vault
 
 _CHUNK = 500
-_OTHER_RECIPIENTS = "its recipients are not the ones it was made with"
+_OTHER_RECIPIENTS = "its recipients were changed"
 _LONG_EXPIRED = (
-    "its order expired, and no worker was there then, or this machine's clock is ahead: it is neither sent nor failed; "
-    "send it again, or cancel it"
+    "its order expired before it could be sent (or this machine's clock is ahead): send it again, or cancel it"
 )
-_AHEAD = "it was ordered or put off with a clock that was ahead, or this machine's is behind: it is not waited for"
-_ABSURD = "a field holds a value that it cannot have"
+_AHEAD = "its time is in the future (another machine's clock was ahead, or this one's is behind); the time is ignored"
+_ABSURD = "a field holds an impossible value"
 #: The state column, or "" if it is not a known State (decoding a non-UTF-8 value would raise).
 KNOWN_STATE = f"CASE WHEN state IN ({', '.join(repr(state.value) for state in State)}) THEN state ELSE '' END"
 _DELIVERY = (
@@ -139,7 +138,7 @@ def delivery_of(vault: Vault, delivery_id: int) -> Delivery:
         known = abs(delivery_id) < 1 << 63
         row = run(vault.db, _DELIVERY + "WHERE id = ?", delivery_id).fetchone() if known else None
     if row is None:
-        raise DeliveryError(f"There is no delivery {delivery_id}: look at the message queue for those there are.")
+        raise DeliveryError(f"There is no delivery {delivery_id}. The message queue lists them.")
     return _with_recipients(vault, [_Row(*row)])[0]
 
 
@@ -212,14 +211,14 @@ def _damage(vault: Vault, row: _Row, recipients: list[RecipientState]) -> str:
     if any(whole(number) != number for number in numbers):
         return _ABSURD
     if not row.state:
-        return "it is in a state that there is not"
+        return "its state is unknown"
     if state_of(row.state).live != (row.finished_at is None):
-        return "its state and its end contradict each other"
+        return "its state contradicts its end time"
     try:
         if row.finished_at is None:
             verify_order(vault, row)
             if row.sealed_body_key is None:
-                return "it holds no key of its copy"
+                return "it holds no key for its copy"
             with sound(f"delivery {row.id}"):
                 vault.verify_release(row)
     except TamperedError as error:
@@ -237,7 +236,7 @@ def _recipient(vault: Vault, row: RecipientRow, place: int) -> RecipientState:
         if recipient.place != place:
             return RecipientState(address, state, "", _OTHER_RECIPIENTS)
         if not row.state:
-            return RecipientState(address, state, "", "a recipient is in a state that there is not")
+            return RecipientState(address, state, "", "the state of a recipient is unknown")
         with sound(f"a reply of delivery {row.delivery_id}"):
             return RecipientState(address, state, unseal_reply(vault, row))
     except TamperedError as error:

@@ -99,16 +99,16 @@ def find_marker(raw: bytes) -> Marked:
             line = _LINE.fullmatch(raw, field.start, field.end)
             token = urlsafe_b64decode(line[1] + b"==") if line else b""
             if line is None or field_of(token) != line[0]:
-                raise TamperedError(WHAT, "it is not in the form that this release writes")
+                raise TamperedError(WHAT, "it is not in the format of this release")
             _check_added(header, above)
             return Marked(token, field.end)
         if field.name != b"received":
-            raise TamperedError(WHAT, "other fields than Received stand above it")
+            raise TamperedError(WHAT, "there are other fields than Received above it")
         above.append(field)
         if len(above) > MOST_ADDED:
             break
     _check_added(header, above)
-    raise TamperedError(WHAT, "there is none")
+    raise TamperedError(WHAT, "the message has none")
 
 
 def markable(message: bytes) -> tuple[bytes, str]:
@@ -130,17 +130,17 @@ def markable(message: bytes) -> tuple[bytes, str]:
 
 def _unmarkable(wire: bytes) -> str:
     if wire.count(b"\r") != wire.count(b"\n"):
-        return "it has a CR on its own"
+        return "it has a CR without LF"
     header = header_of(wire, mbox=False)
     if header.broken or header.start == header.end:
-        return "a line of its header is no field"
+        return "a line of its header is not a field"
     if wire.find(b"\0", header.start, header.end) >= 0:
         return "its header has a NUL"
     if _BLANK_FOLD.search(wire, header.start, header.end):
-        return "a line of its header is blank and no end of it"
+        return "a line of its header has only blanks"
     for count, field in enumerate(header.fields(), 1):
         if not field.name or field.value != field.start + len(field.name) + 1:
-            return "a blank stands before the colon of a field"
+            return "a field has a blank before its colon"
         if field.end - field.start > MOST_FIELD_BYTES:
             return "a field of its header is too long"
         if count > MOST_FIELDS:
@@ -165,7 +165,7 @@ def _covered(message: bytes, below: int, ignored: Set[bytes]) -> list[memoryview
 def _check_added(header: Header, fields: list[Field]) -> None:
     """Refuse ignored fields if they are more than relays add, or malformed."""
     if len(fields) > MOST_ADDED or sum(field.end - field.start for field in fields) > MOST_ADDED_BYTES:
-        raise TamperedError(WHAT, "more fields were added to the message than relays add")
+        raise TamperedError(WHAT, "too many fields were added to the message")
     for field in fields:
         text = header.text[field.start : field.end]
         spaced = field.value != field.start + len(field.name) + 1

@@ -110,7 +110,7 @@ def verify_order(vault: Vault, row: Any) -> bool:
             data = _signed(row.id, row.copy_id, row.gateway_id, as_bytes(row.order_blob))
             vault.verify(role, data, as_bytes(row.order_signature), Right.RELEASE)
             return role == AT_ONCE
-    raise TamperedError(f"delivery {row.id}", "its order was not signed by this store's authority")
+    raise TamperedError(f"delivery {row.id}", "its order was not signed by an operator of this store")
 
 
 def open_order(vault: Vault, row: Any, key: MLKEM768X25519PrivateKey) -> Order:
@@ -124,7 +124,7 @@ def open_order(vault: Vault, row: Any, key: MLKEM768X25519PrivateKey) -> Order:
     try:
         order = msgpack_decoder(Order).decode(opened)
     except msgspec.DecodeError:
-        raise TamperedError(what, "its order is not in the form that this release writes") from None
+        raise TamperedError(what, "its order is not in the format of this release") from None
     if (order.delivery_id, order.copy_id) != (row.id, row.copy_id):
         raise TamperedError(what, "its order belongs to another delivery")
     if order.expires_at != row.expires_at:
@@ -170,7 +170,7 @@ def unseal_reply(vault: Vault, row: Any) -> str:
     with sound(what):
         sealed = as_bytes(row.sealed_reply)
     if key is None:
-        raise UnlockError("The keys at hand cannot read replies: unlock the store as an operator.")
+        raise UnlockError("This key cannot read replies. Unlock the store with an operator key.")
     if sealed[:1] == _HYBRID:
         return hpke_open(key, statement(REPLY, vault.store_id, row.id), sealed[1:], what).decode()
     try:

@@ -32,12 +32,12 @@ _HELD = (
 )
 _REACHED = "SELECT DISTINCT delivery_id FROM delivery_recipient WHERE delivery_id = ANY(?) AND state IN (?, ?)"
 
-_PARTLY = "some of its recipients have it, or may have it; the others do not get it"
+_PARTLY = "some recipients have it or may have it; the others do not get it"
 _ENDED = {
     State.SENT.value: "it was sent",
-    State.FAILED.value: "it had failed",
+    State.FAILED.value: "it failed",
     State.UNKNOWN.value: "it may have been sent",
-    State.CANCELLED.value: "it was cancelled before",
+    State.CANCELLED.value: "it was already cancelled",
 }
 
 
@@ -102,8 +102,8 @@ def send_now(vault: Vault, delivery_id: int, operator: str = "") -> RetryPlan:
     delivery = delivery_of(vault, delivery_id)
     if not delivery.live and not delivery.damage:
         raise DeliveryError(
-            f"Delivery {delivery_id} is finished ({delivery.state}) and does not wait: `queue retry {delivery_id}` "
-            "sends it again to those who did not get it."
+            f"Delivery {delivery_id} is finished ({delivery.state}). To send it again to recipients who did not get "
+            f"it: `mailhold queue retry {delivery_id}`."
         )
     return retry(vault, delivery_id, operator)
 
@@ -151,9 +151,9 @@ def _call_back(vault: Vault, ids: list[int], operator: str) -> CalledBack:
                     if call_off(vault, row, now):
                         touched.append(each)
                     else:
-                        late[each] = "it is being sent at this moment"
+                        late[each] = "it is being sent right now"
                 except (TamperedError, LeaseLost):
-                    late[each] = "it was tampered with or is damaged: cancel it by itself"
+                    late[each] = "it is damaged or was tampered with: cancel it separately"
         reached = run(vault.db, _REACHED, touched, State.SENT.value, State.UNKNOWN.value).fetchall()
         late.update(dict.fromkeys((each for (each,) in reached), _PARTLY))
         called = [each for each in touched if each not in late]

@@ -19,12 +19,15 @@ from store.terms.errors import CopyMissing, TamperedError
 #: Maximum recipients per transaction (RFC 5321, 4.5.3.1.8: every server takes at least that many).
 MAX_RECIPIENTS = 100
 
-_NOT_ORDERED = "The order does not name this recipient: nothing was sent."
-_JUDGED_AGAIN = "without a marker, since {}: if the relay leads back through intake, it is judged again there"
-_SPENT = "This machine sent it before, or may have, or it was called off: the store is older than that."
+_NOT_ORDERED = "Not sent: the order does not name this recipient."
+_JUDGED_AGAIN = "without a marker, because {}: if the relay leads back through intake, the message is judged again"
+_SPENT = (
+    "Not sent: the store is older than this machine's record, which says that it was sent, may have been sent, or "
+    "was cancelled."
+)
 _FORGONE = (
-    "It was ordered before the store was restored, and not kept then: it may have been sent meanwhile. Send it again "
-    "where nobody got it."
+    "Not sent: it was ordered before the store was restored, so it may have been sent already. Send it again if "
+    "nobody got it."
 )
 _NOT_ALLOWED = "It is infected or probably infected, and Backup settings no longer allow the delivery of such messages."
 

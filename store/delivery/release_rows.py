@@ -103,12 +103,12 @@ def rows_for(vault: Vault, token: bytes, recipients: Iterable[str]) -> list[Rele
         tags = [tag_of(token, each) for each in spellings(address)]
         row = next(filter(None, (run(vault.db, _READ, tag).fetchone() for tag in tags)), None)
         if row is None:
-            raise TamperedError(WHAT, "nothing was sent with it to these recipients, or it came back before")
+            raise TamperedError(WHAT, "it was not sent to these recipients, or it was already used")
         with sound(WHAT):
             release = Release(as_bytes(row[0]), row[1], row[2], as_bytes(row[3]), row[4], as_bytes(row[5]))
         found[release.tag] = release
     if not found:
-        raise TamperedError(WHAT, "it came without recipients")
+        raise TamperedError(WHAT, "it arrived without recipients")
     return list(found.values())
 
 
@@ -124,14 +124,14 @@ def take(vault: Vault, token: bytes, recipients: Sequence[str], digest: bytes, n
 
     def key_of(signer: int) -> Ed25519PublicKey:
         if signer != row.gateway_id:
-            raise TamperedError(WHAT, f"gateway {row.gateway_id} alone may sign it")
+            raise TamperedError(WHAT, f"only gateway {row.gateway_id} may sign it")
         if signer not in keys:
             keys[signer] = vault.signers.key(signer)
         return keys[signer]
 
     for row in rows:
         if row.digest != digest:
-            raise TamperedError(WHAT, "the message is not byte for byte the one that was sent")
+            raise TamperedError(WHAT, "the message is not exactly the one that was sent")
         if row.expires_at < now:
             raise TamperedError(WHAT, "it has expired")
         if row.delivery_id not in orders:
@@ -150,7 +150,7 @@ def _order_signature(vault: Vault, row: Release) -> bytes:
     """
     found = run(vault.db, _ORDER, State.CANCELLED.value, row.delivery_id).fetchone()
     if found is None or found[2] != row.gateway_id:
-        raise TamperedError(WHAT, "its delivery is not there, or another gateway's")
+        raise TamperedError(WHAT, "its delivery does not exist or belongs to another gateway")
     delivery = _Ordered(*found)
     if delivery.cancelled:
         raise TamperedError(WHAT, "its delivery was cancelled")

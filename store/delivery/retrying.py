@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from store.terms.records import Copy
     from store.vault.vault import Vault
 
-NO_RELAY = "No relay is set, so nothing can be delivered. Set the relay in Settings, as smtp://host:port."
+NO_RELAY = "No relay is set, so nothing can be delivered. Set it in Settings, for example smtp://host:port."
 
 _WAITS = "UPDATE delivery_recipient SET state = ?, changed_at = ? WHERE id = ?"
 _REOPEN = (
@@ -109,19 +109,19 @@ def retry_plan(vault: Vault, delivery_id: int, *, again: Collection[str] | bool 
     if not plan.sends:
         if plan.left_out:
             others = "; ".join(f"{each.address} {each.reason}" for each in plan.left_out)
-            raise DeliveryError(f"Delivery {delivery_id} has nobody left to send to: {others}.")
-        raise DeliveryError(f"Delivery {delivery_id} reached all of its recipients: there is nothing to send again.")
+            raise DeliveryError(f"Delivery {delivery_id} has no recipients left to send to: {others}.")
+        raise DeliveryError(f"Delivery {delivery_id} reached all its recipients. There is nothing to send again.")
     return plan
 
 
 def _refuse(delivery: Delivery) -> None:
     if delivery.damage:
         raise DeliveryError(
-            f"Delivery {delivery.id} was tampered with or is damaged ({delivery.damage}): it is not sent again. "
-            f"{'Cancel it, and deliver' if delivery.live else 'Deliver'} its copy anew."
+            f"Delivery {delivery.id} is damaged or was tampered with ({delivery.damage}), so it is not sent again. "
+            f"{'Cancel it, and deliver' if delivery.live else 'Deliver'} its copy again."
         )
     if delivery.live and delivery.state is State.SENDING:
-        raise DeliveryError(f"Delivery {delivery.id} is being sent already: wait for the result.")
+        raise DeliveryError(f"Delivery {delivery.id} is already being sent. Wait for the result.")
 
 
 def retry(
@@ -147,9 +147,7 @@ def retry(
         now_planned = retry_plan(vault, delivery_id, again=again)
         row = row_of(vault, delivery_id)
         if plan is not None and plan.intent != now_planned.intent:
-            raise DeliveryError(
-                f"Delivery {delivery_id} has changed meanwhile: look at what is known of it now, and choose again."
-            )
+            raise DeliveryError(f"Delivery {delivery_id} has changed in the meantime. Look at it again, then decide.")
         now = decides_ms(vault.db)
         action = "delivery sent again"
         if now_planned.live:
@@ -190,7 +188,7 @@ def _recipients(vault: Vault, delivery_id: int) -> list[tuple[int, str, SealedRe
     for index, row in enumerate(recipient_rows(vault, [delivery_id])):
         recipient = unseal_recipient(vault, row)
         if recipient.place != index:
-            raise TamperedError(f"delivery {delivery_id}", "its recipients are not the ones it was made with")
+            raise TamperedError(f"delivery {delivery_id}", "its recipients were changed")
         found.append((row.id, row.state, recipient))
     return found
 
@@ -217,14 +215,14 @@ def cancel(vault: Vault, delivery_id: int, operator: str = "") -> None:
     with vault.write():
         delivery = delivery_of(vault, delivery_id)
         if not delivery.live:
-            raise DeliveryError(f"Delivery {delivery_id} is finished ({delivery.state}): there is nothing to cancel.")
+            raise DeliveryError(f"Delivery {delivery_id} is finished ({delivery.state}). There is nothing to cancel.")
         now = decides_ms(vault.db)
         if delivery.damage:
             done = withdraw(vault, delivery_id, now)
         else:
             done = call_off(vault, row_of(vault, delivery_id), now)
         if not done:
-            raise DeliveryError(f"Delivery {delivery_id} is being sent at this moment: wait for the result.")
+            raise DeliveryError(f"Delivery {delivery_id} is being sent right now. Wait for the result.")
         copies = [delivery.copy_id] if delivery.copy_id else []
         damage = f"delivery {delivery_id}, damaged: {delivery.damage}" if delivery.damage else ""
         record_event(vault, "delivery cancelled", operator=operator, copies=copies, detail=damage)

@@ -151,8 +151,8 @@ class Spent:
             yield
         except OSError as error:
             raise StoreUnavailable(
-                f"What was sent cannot be kept in {self._path} ({error.strerror or error}), so nothing is sent: let "
-                "this user write there, or set XDG_STATE_HOME to another folder."
+                f"Nothing is sent, because the record of what was sent cannot be written to {self._path} "
+                f"({error.strerror or error}). Let this user write there, or set XDG_STATE_HOME to another folder."
             ) from None
 
 

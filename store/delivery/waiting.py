@@ -33,8 +33,8 @@ def wait_for_gateways(vault: Vault, seconds: float = 120.0) -> str:
         gone = next((gateway_id for gateway_id in waiting if not is_alive(vault, gateway_id)), None)
         if gone is not None:
             return (
-                f"Gateway {gone}, which is to send it, is not running: start it, or have it sent from here with "
-                "`mailhold queue retry ID` and `mailhold queue send`."
+                f"Gateway {gone}, which should send it, is not running. Start it, or send from here with `mailhold "
+                "queue retry ID` and `mailhold queue send`."
             )
         if not waiting:
             return ""

@@ -127,7 +127,7 @@ class DeliveryWorker:
             self.ignored = ignored_names(settings) if settings.release_loops else None
             text = settings.relay
             if not text:
-                raise NoRelay("No relay is set: what is queued waits. Set the relay in Settings.")
+                raise NoRelay("No relay is set, so queued deliveries wait. Set the relay in Settings.")
             if text != self._relay_text:
                 relay = parse_relay(text)
                 self._context, self._relay, self._relay_text = relay.tls_context(), relay, text

@@ -47,7 +47,9 @@ class WorkerHandle:
         try:
             asyncio.run(self._main())
         except Exception as error:
-            self._worker.problem = f"The delivery worker stopped: {error}. What is queued waits for the next start."
+            self._worker.problem = (
+                f"The delivery worker stopped: {error}. Queued deliveries wait until it is started again."
+            )
         finally:
             self._ready.set()
 

@@ -71,7 +71,7 @@ class Trace:
 
 def parse_endpoint(text: str) -> tuple[str, int]:
     """Parse `host:port`, `host` or `[v6]:port` into host and port (default 25). Raises UsageError."""
-    return host_and_port(text, "no SMTP server: write it as host:port, as 127.0.0.1:25", 25)
+    return host_and_port(text, "not an SMTP server: write host:port, for example 127.0.0.1:25", 25)
 
 
 def examine(
@@ -120,7 +120,7 @@ def _look_at_rule(trace: Trace, rule: Rule, server: tuple[str, int], rejected: b
     actions = {rule.action_for(engine, status) for status in trace.probe.statuses}
     if rejected and Action.REJECT in actions:
         trace.add(
-            "keep", State.SKIPPED, f"Rule {rule.id} rejects such messages, and of what is rejected no copy is kept"
+            "keep", State.SKIPPED, f"Rule {rule.id} rejects such messages, and keeps no copy of rejected messages"
         )
         trace.add("act", State.DONE, Action.REJECT.label)
     elif rejected:
@@ -128,14 +128,14 @@ def _look_at_rule(trace: Trace, rule: Rule, server: tuple[str, int], rejected: b
             "keep",
             State.FAILED,
             "The message was rejected, but there is no copy in Backup",
-            f"Rule {rule.id} would not reject it, so another filter did. A filter that rejects ends the chain: take "
-            "scanners' own milters out of `smtpd_milters`; the gateway asks the scanners itself.",
+            f"Rule {rule.id} would not reject it, so another filter did. A milter that rejects ends the chain: remove "
+            "the scanners' own milters from `smtpd_milters`; the gateway asks the scanners itself.",
         )
     elif actions == {Action.SKIP}:
-        trace.add("keep", State.SKIPPED, f"Rule {rule.id} lets such messages pass, and no copy is kept of them")
+        trace.add("keep", State.SKIPPED, f"Rule {rule.id} lets such messages pass, and keeps no copy of them")
     else:
         bounce = (
-            f" Rule {rule.id} rejects such messages, and of these no copy is kept: behind the queue that is a bounce."
+            f" Rule {rule.id} rejects such messages and keeps no copy of them; behind the queue they bounce."
             if Action.REJECT in actions
             else ""
         )
@@ -144,9 +144,9 @@ def _look_at_rule(trace: Trace, rule: Rule, server: tuple[str, int], rejected: b
             State.FAILED,
             f"The message was accepted, but no copy of it came to Backup within {wait:g} seconds",
             "Either the gateway did not see it: is it in `smtpd_milters` or `content_filter` of the service at "
-            f"{server[0]}:{server[1]}, and does it have the same store? Or {engine.label} found nothing: is the "
-            "scanner configured and running, and does its database know the test? The gateway's log says when one is "
-            "down." + bounce,
+            f"{server[0]}:{server[1]}, and does it use this store? Or {engine.label} found nothing: is the scanner "
+            "configured and running, and does its database know the test message? The gateway's log says when a "
+            "scanner is down." + bounce,
         )
 
 
@@ -170,7 +170,7 @@ def _hand_over(
             trace.add(
                 "connect",
                 State.FAILED,
-                f"No MTA at {where} takes mail: {_error(error)}",
+                f"No MTA accepts mail at {where}: {_error(error)}",
                 "Is the MTA running, and does it listen there? Name another with --smtp.",
             )
             return None
@@ -187,12 +187,17 @@ def _transaction(trace: Trace, client: smtplib.SMTP, sender: str, recipient: str
                 _put_off(trace, *reply)
                 return None
             if reply[0] not in (250, 251):
-                check = f"Give an address that the MTA takes mail for: --to, and --from for the sender (`{command}`)."
+                check = (
+                    f"Give addresses that the MTA accepts: --to for the recipient, --from for the sender (`{command}`)."
+                )
                 trace.add("hand over", State.FAILED, f"{reply[0]} {_words(reply[1])}", check)
                 return None
         code, told = client.data(raw)
     except (OSError, smtplib.SMTPException) as error:
-        check = "Does the filter behind the MTA answer in time? Its log and the gateway's say what they waited for."
+        check = (
+            "Does the filter behind the MTA answer in time? The logs of the MTA and the gateway say what they waited "
+            "for."
+        )
         trace.add("hand over", State.FAILED, f"The connection was lost: {_error(error)}", check)
         return None
     if 400 <= code < 500:
@@ -213,8 +218,9 @@ def _put_off(trace: Trace, code: int, words: bytes) -> None:
         "hand over",
         State.FAILED,
         f"{code} {_words(words)}",
-        "The message was put off: is the gateway running, may the MTA's user open its socket, and is Backup "
-        "available (`mailhold status`)? A rule may ask for this where a scanner is down; the gateway's log says.",
+        "The message was deferred. Is the gateway running, may the MTA's user open its socket, and is Backup "
+        "available (`mailhold status`)? A rule may also defer mail while a scanner is down; the gateway's log says "
+        "so.",
     )
 
 
@@ -257,7 +263,7 @@ def _look_at_copy(trace: Trace, copy: Copy, reply: tuple[int, str]) -> None:
             "keep",
             State.FAILED,
             f"Copy {copy.id} says {found}, not {probe.engine.label}: {wanted}",
-            f"The scanner for {probe.engine.label} was not asked or does not know the test: is it running?",
+            f"The scanner for {probe.engine.label} was not asked, or does not know the test message. Is it running?",
         )
         return
     rule = f"rule {record.rule_id}{f' {record.rule_name}' if record.rule_name else ''}"
@@ -267,7 +273,7 @@ def _look_at_copy(trace: Trace, copy: Copy, reply: tuple[int, str]) -> None:
             "act",
             State.FAILED,
             f"The copy's action is {record.action.label}, but the MTA said {reply[0]}",
-            "Another filter changed what the gateway decided: look for one in the MTA's configuration and log.",
+            "Another filter overrode the gateway's decision. Look for it in the MTA's configuration and log.",
         )
         return
     trace.add("act", State.DONE, record.action.label)

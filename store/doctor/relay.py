@@ -56,7 +56,10 @@ def examine_relay(
     message_id = f"<relay.{secrets.token_hex(12)}@doctor.mailhold.invalid>"
     if not kept:
         trace = Trace(Probe("RELAY", GTUBE.engine, GTUBE.statuses), message_id)
-        why = "No copy of a test message was found, so none would tell whether the relay leads back through intake"
+        why = (
+            "Not tested: no copy of a test message was found, so it would not show whether the relay leads back "
+            "through intake"
+        )
         trace.add("connect", State.SKIPPED, why)
         return trace
     trace = Trace(Probe("RELAY", kept[0].engine, kept[0].statuses), message_id)
@@ -76,11 +79,11 @@ def _sent(trace: Trace, relay: str, sender: str, recipient: str, message: bytes)
     try:
         outcome = asyncio.run(_send(relay, sender, recipient, message))
     except (RelayError, SessionLost) as error:
-        trace.add("connect", State.FAILED, str(error), "Is the relay of the settings running, and does it take mail?")
+        trace.add("connect", State.FAILED, str(error), "Is the relay in the settings running, and does it accept mail?")
         return False
     trace.add("connect", State.DONE, str(parse_relay(relay)))
     if outcome.state is not Sent.SENT:
-        check = f"Does the relay take mail for {recipient} from this host? Name another recipient with --to."
+        check = f"Does the relay accept mail for {recipient} from this host? Give another recipient with --to."
         trace.add("hand over", State.FAILED, outcome.reply, check)
         return False
     trace.add("hand over", State.DONE, outcome.reply)
@@ -107,20 +110,20 @@ def _look_where_it_leads(trace: Trace, settings: Settings, wait: float) -> None:
     found = (
         f"copy {trace.copy.id}: the relay leads back through intake"
         if trace.copy is not None
-        else f"No copy came to Backup within {wait:g} seconds: the relay leads past intake"
+        else f"No copy came to Backup within {wait:g} seconds: the relay does not lead back through intake"
     )
     if leads_back is settings.release_loops:
         trace.add("lead", State.DONE, found)
     elif leads_back:
         check = (
-            "What is released would be judged, and kept, once more: `mailhold settings set release_loops=yes` gives it "
-            "a marker that intake knows. Better have the relay lead past intake."
+            "Released messages would be judged and kept again. Let the relay deliver past intake (better), or give "
+            "them a marker that intake knows: `mailhold settings set release_loops=yes`."
         )
         trace.add("lead", State.FAILED, f"{found}, and release_loops is off", check)
     else:
         check = (
-            "What is released carries a marker that its recipients get: `mailhold settings set release_loops=no`. If "
-            "the message was only slow, give --wait more seconds."
+            "Released messages carry a marker that is not needed: `mailhold settings set release_loops=no`. If the "
+            "message was only slow, repeat with a longer --wait."
         )
         trace.add("lead", State.FAILED, f"{found}, and release_loops is on", check)
 
@@ -134,7 +137,7 @@ def _look_at_envelope(trace: Trace, copy: Copy, sender: str, recipient: str) -> 
         fits = False
     if not fits:
         found = f"The envelope came back as from {came[0] or '<>'} to {', '.join(came[1:]) or 'nobody'}"
-        check = "A mail server on the way rewrites addresses (an alias, a canonical map), and no marker counts then."
+        check = "A mail server on the way rewrites addresses (an alias, a canonical map), which makes markers invalid."
         trace.add("envelope", State.FAILED, found, check)
 
 
@@ -143,7 +146,9 @@ def _look_at_bytes(trace: Trace, settings: Settings, token: bytes, below: bytes,
     line = field_of(token)
     above, found, back = raw.partition(line)
     if not found:
-        check = "No marker counts then: a mail server on the way takes off or changes fields that it does not know."
+        check = (
+            "A mail server on the way removes or changes header fields that it does not know, so markers do not work."
+        )
         trace.add("marker", State.FAILED, "The marker did not come back", check)
         return
     relay_ignores, names = ignored_names(settings), _names(back) - _names(below)
@@ -151,19 +156,23 @@ def _look_at_bytes(trace: Trace, settings: Settings, token: bytes, below: bytes,
     added = names if stands else names + _names(above) - Counter([b"received"])
     shown = ", ".join(sorted(name.decode("ascii", "replace") for name in added))
     if stands and _equal(token, below, back, relay_ignores):
-        ignored = f", but for what release_ignores names: {shown}" if shown else ""
+        ignored = f", except for the fields in release_ignores: {shown}" if shown else ""
         trace.add("marker", State.DONE, f"The message came back as it was sent{ignored}")
     elif not added:
         check = (
-            "A mail server on the way changes messages, and no marker counts then: have it leave them as they are."
+            "A mail server on the way changes messages, which makes markers invalid. Configure it to leave them "
+            "unchanged."
             if _EIGHT_BITS in raw
-            else "A mail server on the way does not offer 8BITMIME, so that text is encoded anew, and no marker counts."
+            else "A mail server on the way does not offer 8BITMIME and re-encodes the text, which makes markers "
+            "invalid."
         )
         trace.add("marker", State.FAILED, "The message came back changed", check)
     elif stands and _equal(token, below, back, relay_ignores | set(added)):
         trace.add("marker", State.FAILED, f"Fields were added on the way: {shown}", _advice(settings, shown))
     else:
-        check = "No marker counts then: have the mail server that adds them leave released messages as they are."
+        check = (
+            "This makes markers invalid. Configure the mail server that adds them to leave released messages unchanged."
+        )
         trace.add("marker", State.FAILED, f"Fields were added on the way: {shown}", check)
 
 
@@ -173,7 +182,7 @@ def _advice(settings: Settings, added: str) -> str:
         parse_names(names)
     except SettingError as error:
         return str(error)
-    return f'`mailhold settings set release_ignores="{names}"` leaves them out when messages are compared.'
+    return f'`mailhold settings set release_ignores="{names}"` ignores them when messages are compared.'
 
 
 def _stands(raw: bytes) -> bool:

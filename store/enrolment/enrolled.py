@@ -26,7 +26,7 @@ class Running(StrEnum):
 
     YES = "running"
     NO = "not running"
-    UNKNOWN = "not known to run: its last beat is of the future, so a clock is wrong"
+    UNKNOWN = "unknown: its last sign of life is in the future, so a clock is wrong"
 
 
 class GatewayState(NamedTuple):
@@ -90,7 +90,7 @@ def delivery_target(vault: Vault, now: int | None = None) -> Target:
     moment = now_ms() if now is None else now
     own = vault.keys.gateway
     if own is None or vault.keys.authority is None:
-        raise UnlockError("The keys at hand cannot release a copy: unlock the store as an operator.")
+        raise UnlockError("This key cannot release a copy. Unlock the store with an operator key.")
     table = vault.models.Gateway
     alive = (table.id != LOCAL_ID) & (table.alive_at > moment - ALIVE_MS)
     with vault.reading():
@@ -113,7 +113,7 @@ def beat(vault: Vault, *, alive: bool = True) -> None:
     """Write a heartbeat of the vault's gateway, or that it stops. Raises UnlockError where the vault has none."""
     gateway = vault.keys.gateway
     if gateway is None:
-        raise UnlockError("The keys at hand are no gateway's.")
+        raise UnlockError("This key is not a gateway's: it takes a gateway's credentials.")
     with vault.write():
         if alive:
             hold(vault, gateway.gateway_id)

@@ -93,17 +93,18 @@ def enroll(vault: Vault, name: str, path: Path, *, operator: str = "") -> int:
     """
     keys = vault.keys
     if keys.authority is None:
-        raise UnlockError("The keys at hand cannot enrol a gateway: unlock the store as an operator.")
+        raise UnlockError("This key cannot enrol a gateway. Unlock the store with an operator key.")
     if not _NAME.fullmatch(name):
         raise UsageError(
-            f"{name[:40]!r} is no gateway's name: use small letters, digits, dots and dashes, as in mx1.example.org."
+            f"{name[:40]!r} is not a valid name for a gateway. Use lower-case letters, digits, dots and dashes, for "
+            "example mx1.example.org."
         )
     signing, delivery = os.urandom(KEY_SIZE), os.urandom(HYBRID_SEED_SIZE)
     written = False
     try:
         with vault.write():
             if run(vault.db, "SELECT id FROM gateway WHERE name = ?", name).fetchone():
-                raise UsageError(f"There is a gateway {name} already: choose another name.")
+                raise UsageError(f"There is already a gateway {name}. Choose another name.")
             (newest,) = run(vault.db, "SELECT MAX(id) FROM gateway").fetchone()
             credentials = Credentials(
                 kind=_KIND,
@@ -148,7 +149,7 @@ def open_with_credentials(location: str, path: Path, seen: Path | None = None) -
     try:
         keys = credentials.keys()
     except ValueError:
-        raise KeyFileError(f"The credentials file {path} is damaged: enrol the gateway again.") from None
+        raise KeyFileError(f"The credentials file {path} is damaged. Enrol the gateway again.") from None
     look_at(location)
     db = reach(location, Use.WRITE)
     try:
@@ -156,7 +157,7 @@ def open_with_credentials(location: str, path: Path, seen: Path | None = None) -
         with translated(location), sound("the store's row"):
             row = store_row(db, models, location)
             if as_bytes(row.store_id) != keys.store_id:
-                raise UnlockError(f"The credentials in {path} are those of another store.")
+                raise UnlockError(f"The credentials in {path} belong to another store.")
         vault = Vault(location, db, models, keys, Rotation)
         heed(vault)
         check_enrolment(vault)
@@ -184,24 +185,24 @@ def check_enrolment(vault: Vault) -> None:
     keys, models = vault.keys, vault.models
     gateway = keys.gateway
     if gateway is None:
-        raise UnlockError("The keys at hand are no gateway's.")
+        raise UnlockError("This key is not a gateway's: it takes a gateway's credentials.")
     with vault.reading(), sound("the store's row"):
         store: Any = models.Store.get_or_none()
         if store is None or as_bytes(store.read_key) != keys.read_public:
-            raise TamperedError("the store's row", "its read key is not the one that the gateway was enrolled with")
+            raise TamperedError("the store's row", "its read key differs from the one at the gateway's enrolment")
         verify(keys.authority_verifier(), as_bytes(store.signature), store_statement(store), "the store's row")
     what = f"gateway {gateway.gateway_id}"
     with vault.reading(), sound(what):
         row: Any = models.Gateway.get_or_none(models.Gateway.id == gateway.gateway_id)
         if row is None:
-            raise TamperedError(what, "it is not enrolled (any more)")
+            raise TamperedError(what, "it is not enrolled, or no longer")
         verified(vault, row)
         if is_revoked(row):
             raise GatewayRevoked(
-                f"Gateway {gateway.name} was revoked: what it seals is refused. Enrol it anew, under another name."
+                f"Gateway {gateway.name} was revoked, so what it writes is refused. Enrol it again under another name."
             )
         if (as_bytes(row.signing_key), as_bytes(row.delivery_key)) != (gateway.signing_public, gateway.delivery_public):
-            raise TamperedError(what, "it is enrolled with other keys than its own")
+            raise TamperedError(what, "it is enrolled with other keys than those in its credentials")
 
 
 def read_credentials(path: Path) -> Credentials:
@@ -211,16 +212,18 @@ def read_credentials(path: Path) -> Credentials:
         credentials = json_decoder(Credentials).decode(data)
     except FileNotFoundError:
         raise KeyFileError(
-            f"There are no credentials at {path}: `mailhold gateway enroll NAME --credentials {path}` makes them."
+            f"There are no credentials at {path}. Make them with `mailhold gateway enroll NAME --credentials {path}`."
         ) from None
     except OSError as error:
         raise KeyFileError(f"The credentials file {path} cannot be read: {error.strerror}.") from None
     except NotPlain:
-        raise KeyFileError(f"The credentials file {path} is not a plain file.") from None
+        raise KeyFileError(f"The credentials file {path} is not a regular file.") from None
     except (msgspec.MsgspecError, WrongSize):
-        raise KeyFileError(f"{path} holds no gateway's credentials: name the file that `enroll` wrote.") from None
+        raise KeyFileError(
+            f"{path} is not a credentials file. Give the file that `mailhold gateway enroll` wrote."
+        ) from None
     if credentials.kind not in (_KIND, _KIND_1):
-        raise KeyFileError(f"{path} holds no credentials that this release knows: enrol the gateway again.")
+        raise KeyFileError(f"{path} holds credentials of an unknown format. Enrol the gateway again.")
     if exposed:
         raise KeyFileError(f"The credentials file {path} {exposed}.")
     return credentials
@@ -230,6 +233,6 @@ def _write(path: Path, data: bytes) -> None:
     try:
         write_new(path, data + b"\n")
     except FileExistsError:
-        raise KeyFileError(f"The credentials file {path} is there already: name a new file.") from None
+        raise KeyFileError(f"The credentials file {path} already exists. Give a new file.") from None
     except OSError as error:
-        raise KeyFileError(f"The credentials file {path} cannot be made: {error.strerror}.") from None
+        raise KeyFileError(f"The credentials file {path} cannot be created: {error.strerror}.") from None

@@ -56,13 +56,13 @@ def revoke(vault: Vault, name: str, *, operator: str = "") -> Revocation:
     """
     authority = vault.keys.authority
     if authority is None or vault.keys.read_private is None:
-        raise UnlockError("The keys at hand cannot revoke a gateway: unlock the store as an operator.")
+        raise UnlockError("This key cannot revoke a gateway. Unlock the store with an operator key.")
     row = _enrolled(vault, name)
     seal = _Seal(vault, Ed25519PrivateKey.generate(), row)
     seal.prepare()
     with vault.write():
         if as_bytes(_enrolled(vault, name).signature) != as_bytes(row.signature):
-            raise TamperedError(f"gateway {row.id}", "its enrolment was changed meanwhile")
+            raise TamperedError(f"gateway {row.id}", "its enrolment was changed in the meantime")
         seal.write()
         row.signing_key = seal.key.public_key().public_bytes_raw()
         row.delivery_key = seal.former
@@ -93,10 +93,10 @@ def _enrolled(vault: Vault, name: str) -> Any:
     with vault.reading():
         row: Any = table.get_or_none((table.name == name) & (table.id != LOCAL_ID))
     if row is None:
-        raise UsageError(f"There is no gateway {name[:80]!r}: `mailhold gateway list` names those there are.")
+        raise UsageError(f"There is no gateway {name[:80]!r}. `mailhold gateway list` lists them.")
     verified(vault, row)
     if is_revoked(row):
-        raise UsageError(f"Gateway {name} is revoked already.")
+        raise UsageError(f"Gateway {name} is already revoked.")
     return row
 
 

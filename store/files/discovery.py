@@ -88,7 +88,7 @@ def _folder(folder: Path) -> Iterator[Found]:
 def _file(path: Path, status: os.stat_result, *, single: bool) -> Found:
     if stat.S_ISREG(status.st_mode):
         return Found(path, status.st_size, single)
-    kind = next((words for test, words in _KINDS if test(status.st_mode)), "no regular file")
+    kind = next((words for test, words in _KINDS if test(status.st_mode)), "not a regular file")
     return Found(path, problem=f"It is {kind}: only regular files are read. Give the message's file itself.")
 
 
@@ -97,16 +97,16 @@ def open_regular(path: Path) -> int:
     try:
         return open_plain(path)
     except NotPlain:
-        raise IntakeError("It is no regular file any more: only regular files are read.") from None
+        raise IntakeError("It is no longer a regular file: only regular files are read.") from None
     except (OSError, ValueError) as error:
         raise IntakeError(_reason(error)) from None
 
 
 def _reason(error: Exception) -> str:
     if isinstance(error, FileNotFoundError):
-        return "There is no such file: check the path."
+        return "The file does not exist: check the path."
     if isinstance(error, PermissionError):
-        return "It may not be read by this user: change its permissions, or import as its owner."
+        return "This user may not read it: change its permissions, or import as its owner."
     if isinstance(error, OSError) and error.strerror:
         return f"It cannot be read ({error.strerror}): check the disk and the path."
-    return f"It is no usable path ({error})."
+    return f"The path cannot be used ({error})."

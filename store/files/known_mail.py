@@ -118,7 +118,7 @@ def _of_file(found: Found, local: LocalDomains, result: KnownResult) -> Iterator
     except IntakeError as error:
         result.failed.append((found.path, str(error)))
     except OSError as error:
-        result.failed.append((found.path, f"It cannot be read to its end ({error.strerror or error}): check the disk."))
+        result.failed.append((found.path, f"It cannot be read completely ({error.strerror or error}): check the disk."))
 
 
 def _is_mail(first: bytes) -> bool:
@@ -145,8 +145,8 @@ def _of_list(path: Path, text: bytes, result: KnownResult) -> Iterator[_Line]:
         lines = text.decode("utf-8-sig").splitlines()
     except UnicodeDecodeError:
         raise UsageError(
-            f"{path} is neither mail nor a list of addresses: it is no UTF-8 text. Give a Maildir, an mbox, or a text "
-            "file with an address and a count on each line."
+            f"{path} is neither mail nor a list of addresses: it is not UTF-8 text. Give a Maildir, an mbox, or a "
+            "text file with an address and a count on each line."
         ) from None
     for number, line in enumerate(lines, 1):
         words = line.partition("#")[0].replace(",", " ").replace(";", " ").split()
@@ -163,18 +163,18 @@ def _of_line(words: list[str], where: str) -> _Line:
     flags = [word.lower() for word in rest]
     if not 0 < count <= _MOST or any(word not in _WORDS for word in flags):
         raise UsageError(
-            f"{where}: write an address, how many messages (1 to {_MOST:,}), and `authenticated` or `written`, as "
-            "`anna@example.org 12 authenticated`. Nothing was counted."
+            f"{where}: expected an address, a number of messages (1 to {_MOST:,}) and optionally `authenticated` or "
+            "`written`, for example `anna@example.org 12 authenticated`. Nothing was counted."
         )
     alone = address.startswith("@")
     if address_problem(f"a{address}" if alone else address):
         raise UsageError(
-            f"{where}: {address[:80]!r} is neither an address nor a domain as @example.org. Nothing was counted."
+            f"{where}: {address[:80]!r} is neither an address nor a domain such as @example.org. Nothing was counted."
         )
     key = recipient_of(f"a{address}" if alone else address)
     domain = (DOMAIN, key.rpartition("@")[2])
     if "written" in flags:
         if alone:
-            raise UsageError(f"{where}: `written` takes an address, not a domain. Nothing was counted.")
+            raise UsageError(f"{where}: `written` needs an address, not a domain. Nothing was counted.")
         return _Line(((RECIPIENT, key),), "authenticated" in flags, count)
     return _Line((domain,) if alone else ((SENDER, key), domain), "authenticated" in flags, count)

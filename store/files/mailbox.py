@@ -104,8 +104,7 @@ def import_paths(
 def _require_rule(vault: Vault, rule: int) -> None:
     if rule not in {each.id for each in read_rules(vault)}:
         raise UsageError(
-            f"There is no rule {rule}: `mailhold rules` lists them. Give --force to place copies under that number all "
-            "the same."
+            f"There is no rule {rule}. `mailhold rules` lists them. Add --force to use this number anyway."
         )
 
 
@@ -212,7 +211,7 @@ class _Import:
         except IntakeError as error:
             self.result.failed.append((found.path, str(error)))
         except OSError as error:
-            why = f"It cannot be read to its end ({error.strerror or error}): check the disk."
+            why = f"It cannot be read completely ({error.strerror or error}): check the disk."
             self.result.failed.append((found.path, why))
         self._read += found.size
         self._tell(0, total)
@@ -222,7 +221,7 @@ class _Import:
         group, paths, marks = self._group, self._group_paths, self._group_marks
         self._group, self._group_paths, self._group_marks, self._group_bytes = [], [], [], 0
         if not group or self._broken:
-            self._not_done(paths, "The import stopped before it was placed in Backup.")
+            self._not_done(paths, "It was not placed in Backup: the import stopped before.")
             return
         try:
             self.result.ids += self._vault.put_many(group, self._placed(marks))

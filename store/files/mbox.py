@@ -51,8 +51,8 @@ def read_messages(
     if single or not _FIRST.match(first):
         if only_messages and not single and not any(field.name in _FIELDS for field in header_of(first).fields()):
             yield IntakeError(
-                "It is no message: it has none of the header fields From, To, Subject, Date, Received and Message-ID. "
-                "Give --force to place it in Backup all the same."
+                "It is not a message: it has none of the header fields From, To, Subject, Date, Received and "
+                "Message-ID. Add --force to import it anyway."
             )
             return
         yield _whole(stream, first, limit)
@@ -150,4 +150,6 @@ def _message(piece: bytes, *, last: bool = False) -> bytes:
 
 
 def _too_large(limit: int) -> IntakeError:
-    return IntakeError(f"A message in it is larger than {limit >> 20} MB, the most that import reads; it was left out.")
+    return IntakeError(
+        f"A message in it was skipped: it is larger than {limit >> 20} MB, the largest that import reads."
+    )

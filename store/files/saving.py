@@ -164,8 +164,8 @@ class _Folder:
             except FileExistsError:
                 continue
             except OSError as error:
-                raise SaveError(_reason(error, f"No file can be made in {self._path}")) from None
-        raise SaveError(f"{self._path} holds {_ATTEMPTS:,} files by the name {name}: choose another folder.")
+                raise SaveError(_reason(error, f"No file can be created in {self._path}")) from None
+        raise SaveError(f"{self._path} holds {_ATTEMPTS:,} files named {name}. Choose another folder.")
 
 
 def _reason(error: Exception, what: str) -> str:

@@ -24,7 +24,7 @@ def arrive(vault: Vault, credentials: Path) -> Presence:
     """
     gateway = vault.keys.gateway
     if gateway is None:
-        raise UnlockError("The keys at hand are no gateway's.")
+        raise UnlockError("This key is not a gateway's: it takes a gateway's credentials.")
     presence = Presence(vault.location, gateway.gateway_id, seen_path(credentials).with_suffix(".running"))
     if presence.former:
         with suppress(MailholdError), vault.write():

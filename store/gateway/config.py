@@ -156,7 +156,7 @@ def read_config(path: Path) -> Config:
             "`mailhold gateway --example-config` prints one."
         ) from None
     except UnicodeDecodeError:
-        raise UsageError(f"The configuration {path} is no UTF-8 text.") from None
+        raise UsageError(f"The configuration {path} is not UTF-8 text.") from None
     return parse_config(text, str(path))
 
 
@@ -179,7 +179,7 @@ def parse_config(text: str, source: str = "mailhold.toml") -> Config:
         unknown = _UNKNOWN.fullmatch(why)
         if unknown:
             name = ".".join(str(part) for part in (*where, unknown[1]))
-            raise wrong((*where, unknown[1]), f"there is no key `{name}`") from None
+            raise wrong((*where, unknown[1]), f"unknown key `{name}`") from None
         raise wrong(where, f"{why[:1].lower()}{why[1:]}") from None
     for where, check, value in _checks(config):
         try:
@@ -211,14 +211,14 @@ def size(text: str) -> int:
     """Parse a maximum message size into bytes. Raises SettingError, UsageError."""
     value = parse_size(text)
     if not value or value > 2048 * MIB:
-        raise UsageError(f"{text!r} is no size for a message: give one between 1 byte and 2 GB.")
+        raise UsageError(f"{text!r} is not a valid size for a message: give one between 1 byte and 2 GB.")
     return value
 
 
 def mode(text: str) -> int:
     """Parse a socket's mode, such as "0660". Raises UsageError."""
     if not _MODE.fullmatch(text):
-        raise UsageError(f"{text!r} is no mode of a socket: write four octal digits, as 0660.")
+        raise UsageError(f"{text!r} is not a mode of a socket: write four octal digits, for example 0660.")
     return int(text, 8)
 
 
@@ -235,7 +235,9 @@ def loopback(text: str) -> Address:
     except ValueError:
         here = False
     if not here:
-        raise UsageError(f"`{text}` is not on this machine: metrics are for 127.0.0.1:port or [::1]:port alone.")
+        raise UsageError(
+            f"`{text}` is not an address of this machine: metrics can only listen on 127.0.0.1:port or [::1]:port."
+        )
     return address
 
 
@@ -277,23 +279,23 @@ def _checks(config: Config) -> list[tuple[KeyPath, Callable[[Any], object], Any]
 
 def _filled(value: str) -> None:
     if not value.strip():
-        raise UsageError("a value is empty that the gateway needs")
+        raise UsageError("this value must not be empty")
 
 
 def _connections(value: int) -> None:
     if not 1 <= value <= 256:
-        raise UsageError(f"{value} is no number of connections: give one from 1 to 256")
+        raise UsageError(f"{value} is not a number of connections from 1 to 256")
 
 
 def _time_limit(value: float) -> None:
     if not 0 < value <= 600:
-        raise UsageError(f"{value} is no time limit: give seconds, up to 600")
+        raise UsageError(f"{value} is not a time limit: give up to 600 seconds")
 
 
 def _tell_after(value: float) -> None:
     if not 0 <= value <= 86_400:
-        raise UsageError(f"{value} is no time to wait with a mail: give seconds, from 0 to 86400")
+        raise UsageError(f"{value} is not a delay: give 0 to 86400 seconds")
 
 
 def _nothing(_value: object) -> None:
-    raise UsageError("nothing would listen: give the milter something to listen on, or add a [[sink]]")
+    raise UsageError("the gateway would not listen anywhere: set listen in [milter], or add a [[sink]]")

@@ -100,13 +100,13 @@ class Gateway:
                 lambda: float(not self.outage.why and self._vault is not None),
             ),
             "sessions": ("Clients connected", lambda: float(self.listeners.sessions)),
-            "configuration_refused": ("Parts of the configuration refused", lambda: float(len(self.live.refused))),
+            "configuration_refused": ("Refused parts of the configuration", lambda: float(len(self.live.refused))),
             "store_older": (
-                "1 while the store lacks what this gateway saw of it, so that nothing is sent",
+                "1 while the store is older than what this gateway saw, so that nothing is sent",
                 lambda: float(self._vault is not None and self._vault.witness.problem != ""),
             ),
             "delivery_problem": (
-                "1 while something keeps deliveries back",
+                "1 while something blocks deliveries",
                 lambda: float(bool(self._worker is not None and self._worker.problem)),
             ),
         }

@@ -35,7 +35,7 @@ LOOK, STEADY = 1.0, 10.0
 _SHOWN = 20
 #: The ends of the mails' subjects.
 DOWN, BACK = "does not answer", "answers again"
-_DONE = {IfDown.TEMPORARY_FAIL: "told to try again later", IfDown.GO_ON: "passed on unscanned"}
+_DONE = {IfDown.TEMPORARY_FAIL: "deferred", IfDown.GO_ON: "passed on unscanned"}
 
 Send = Callable[[Settings, bytes], Awaitable[bool]]
 Counts = Mapping[tuple[str, ...], int]
@@ -212,9 +212,9 @@ This mail is sent once; another one follows when it answers again.
     def _back_text(self, outage: _Outage, host: str) -> str:
         scanner = outage.scanner
         return f"""\
-The gateway on {host} gets answers from {scanner.name}
-({_labels(scanner)}) at {scanner.where}
-again. It did not answer from {_utc(outage.since)} to {_utc(outage.back)}:
+The gateway on {host} gets answers again from {scanner.name}
+({_labels(scanner)}) at {scanner.where}.
+It did not answer from {_utc(outage.since)} to {_utc(outage.back)}:
 
     {outage.why}
 
@@ -226,14 +226,14 @@ again. It did not answer from {_utc(outage.since)} to {_utc(outage.back)}:
         covered = {engine for other in others for engine in other.engines}
         engines = [engine for engine in scanner.main_engines if engine not in covered]
         if not engines:
-            return f"another scanner answers for {_labels(scanner)}"
+            return f"another scanner does the work of {_labels(scanner)}"
         done: dict[IfDown, list[int]] = {}
         for rule in self._live.policy.rules or ():
             if rule.enabled and (rule.scanners is None or scanner.name in rule.scanners):
                 waits = any(rule.down_for(engine) is IfDown.TEMPORARY_FAIL for engine in engines)
                 done.setdefault(IfDown.TEMPORARY_FAIL if waits else IfDown.GO_ON, []).append(rule.id)
         if not done:
-            return "no rule asks it"
+            return "no rule uses it"
         if len(done) == 1:
             return f"messages that it should scan are {_DONE[next(iter(done))]}"
         parts = (f"{_DONE[choice]} by rules {_numbers(ids)}" for choice, ids in sorted(done.items(), reverse=True))
@@ -266,12 +266,11 @@ again. It did not answer from {_utc(outage.since)} to {_utc(outage.back)}:
     def _counted(self, outage: _Outage) -> str:
         """Write, for a mail, what happened to messages since the outage began."""
         tables = [
-            f"Messages that {engine.label} should have scanned and could not were\n\n"
-            f"{counts_table(self._unscanned(outage, engine))}\n"
+            f"Messages that {engine.label} could not scan were\n\n{counts_table(self._unscanned(outage, engine))}\n"
             for engine in outage.scanner.main_engines
         ]
         tables.append(
-            "Messages that needed a copy in Backup in that time and got none were\n\n"
+            "In that time, messages that needed a copy in Backup and got none were\n\n"
             f"{counts_table(self._without_copy(outage))}\n"
         )
         return "\n".join(tables)

@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _NO_LISTS = AddressLists()
 
-TOO_MANY_FIELDS = Refuse(554, "5.6.0", "Too many header fields that only Mailhold writes")
+TOO_MANY_FIELDS = Refuse(554, "5.6.0", "Too many header fields that only Mailhold may write")
 NOT_SCANNED = Refuse(451, "4.7.1", "The message could not be scanned, try again later")
 VERDICT_FIELD = "X-Mailhold-Verdict"
 #: Larger messages (bytes) are read in a thread, so that the event loop stays free for others.

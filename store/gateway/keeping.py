@@ -64,7 +64,7 @@ def _hand_in(
     if vault is None:
         raise NotKept("store", "The store is not open.")
     if incoming.truncated:
-        raise NotKept("size", "A message is larger than the gateway takes (max_message): there is no whole copy.")
+        raise NotKept("size", "A message is larger than the gateway accepts (max_message), so it has no complete copy.")
     if settings is not None and len(incoming.raw) > settings.max_size:
         raise NotKept("size", "A message is larger than the maximum size of Backup.")
     if ENROLMENT in refused:

@@ -18,20 +18,20 @@ BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.
 
 #: name -> (help text, label names).
 COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "messages": ("Messages by what was done with them", ("outcome",)),
-    "verdicts": ("Verdicts that condemn, by engine and status", ("engine", "status")),
+    "messages": ("Messages by outcome", ("outcome",)),
+    "verdicts": ("Verdicts other than clean, by engine and status", ("engine", "status")),
     "kept": ("Copies placed in Backup", ()),
-    "not_kept": ("Copies that could not be placed in Backup, by why", ("why",)),
-    "not_scanned": ("Messages that a scanner gave no verdict on", ("scanner",)),
+    "not_kept": ("Copies that could not be placed in Backup, by reason", ("why",)),
+    "not_scanned": ("Messages without a verdict from a scanner", ("scanner",)),
     "unscanned": (
-        "Messages that an engine should have scanned and could not, by what was done with them",
+        "Messages that an engine could not scan, by outcome",
         ("engine", "outcome"),
     ),
     "without_copy": (
-        "Messages that needed a copy and were dealt with without one, by what was done with them",
+        "Messages that needed a copy and got none, by outcome",
         ("outcome",),
     ),
-    "markers": ("Delivery markers by whether they were genuine", ("result",)),
+    "markers": ("Delivery markers by result of the check", ("result",)),
 }
 
 
@@ -83,7 +83,7 @@ class Metrics:
                     family.add_metric(values, count)
             yield family
         for name, (bins, total) in times.items():
-            text = "Seconds to judge a message" if name == "judge" else "Seconds until a copy was durable"
+            text = "Seconds to judge a message" if name == "judge" else "Seconds until a copy was durably stored"
             bounds = [*map(str, BUCKETS), "+Inf"]
             histogram = HistogramMetricFamily(f"mailhold_{name}_seconds", text)
             histogram.add_metric([], list(zip(bounds, accumulate(bins), strict=True)), total)

@@ -116,9 +116,9 @@ class MetricsServer:
             return _response(400, b"This is no HTTP request.\n")
         method, target, _version = words
         if target.partition("?")[0] != _PATH:
-            return _response(404, f"There is {_PATH} and nothing else.\n".encode(), head_only=method == "HEAD")
+            return _response(404, f"Only {_PATH} exists.\n".encode(), head_only=method == "HEAD")
         if method not in _METHODS:
-            return _response(405, f"{_PATH} can be read only.\n".encode(), f"Allow: {', '.join(_METHODS)}\r\n")
+            return _response(405, f"{_PATH} is read-only.\n".encode(), f"Allow: {', '.join(_METHODS)}\r\n")
         try:
             page = await asyncio.to_thread(self._page)
         except Exception as error:

@@ -44,8 +44,8 @@ def user_of(path: Path, config: Config, *, usual: Path) -> pwd.struct_passwd:
         return pwd.getpwuid(uid or os.geteuid())
     except KeyError:
         raise UsageError(
-            f"There is no user for the gateway (`{USER}`, or the owner of {config.store.credentials}): "
-            "`mailhold setup` makes one."
+            f"There is no user for the gateway (`{USER}`, or the owner of {config.store.credentials}). `mailhold "
+            "setup` makes one."
         ) from None
 
 
@@ -76,11 +76,14 @@ def proofs(path: Path, config: Config) -> Iterator[Proof]:
     me = pwd.getpwuid(os.geteuid()).pw_name
     yield Proof(f"{path} can be read", _reached(path, os.R_OK, f"chgrp {USER} {path} && chmod 0640 {path}"))
     credentials = Path(config.store.credentials)
-    yield Proof(f"{credentials} can be read by {me} alone", _credentials(credentials, me))
+    yield Proof(f"only {me} can read {credentials}", _credentials(credentials, me))
     if not is_url(config.store.location):
         yield from _store(config.store.location, me)
     seen = seen_path(credentials).absolute().parent
-    yield Proof(f"{seen} keeps what was seen of the store", _writable(seen, me, "or set STATE_DIRECTORY to a folder"))
+    yield Proof(
+        f"{seen}, the record of what was seen of the store, can be written",
+        _writable(seen, me, "or set STATE_DIRECTORY to a folder"),
+    )
     places = [(config.milter.listen, config.milter.group)]
     places += [((sink.listen,), sink.group) for sink in config.sink]
     for listen, group in places:
@@ -97,7 +100,7 @@ def _store(location: str, me: str) -> Iterator[Proof]:
     for each in (beside(location, "-wal"), beside(location, "-shm")):
         if each.exists() and not os.access(each, os.R_OK | os.W_OK):
             yield Proof(f"{each} can be written", f"it belongs to another user: chown {USER}:{USER} {each}")
-    yield Proof(f"{store.parent} takes the store's log", _writable(store.parent, me))
+    yield Proof(f"the store's log can be written in {store.parent}", _writable(store.parent, me))
 
 
 def _credentials(path: Path, me: str) -> str:
@@ -106,19 +109,19 @@ def _credentials(path: Path, me: str) -> str:
         return why
     status = path.stat()
     if status.st_uid not in (os.geteuid(), 0) or status.st_mode & 0o077:
-        return f"others own it or may read it: {by_hand}"
+        return f"other users own it or may read it: {by_hand}"
     return ""
 
 
 def _listening(text: str, me: str) -> Proof:
     address = parse_address(text)
-    what = f"{text} can be listened on"
+    what = f"the gateway can listen on {text}"
     if not address.path:
         low = 0 < address.port < 1024 and os.geteuid() != 0
-        return Proof(what, f"ports below 1024 are root's: choose another than {address.port}" if low else "")
+        return Proof(what, f"only root may use ports below 1024: choose another than {address.port}" if low else "")
     path = Path(address.path)
     if len(os.fsencode(path)) > _SOCKET_PATH:
-        return Proof(what, f"the path has more than {_SOCKET_PATH} bytes: choose a shorter one")
+        return Proof(what, f"the path is longer than {_SOCKET_PATH} bytes: choose a shorter one")
     return Proof(what, _writable(path.absolute().parent, me))
 
 
@@ -136,7 +139,7 @@ def _writable(folder: Path, me: str, otherwise: str = "") -> str:
     made = f"install -d -o {me} -m 0750 {folder}{f', {otherwise}' if otherwise else ''}"
     if why := _reached(folder, os.W_OK | os.X_OK, f"chown {me} {folder}{f', {otherwise}' if otherwise else ''}", made):
         return why
-    return "" if folder.is_dir() else "it is no folder"
+    return "" if folder.is_dir() else "it is not a folder"
 
 
 def _reached(path: Path, access: int, by_hand: str, made: str = "") -> str:
@@ -149,5 +152,5 @@ def _reached(path: Path, access: int, by_hand: str, made: str = "") -> str:
             mode = stat.S_IMODE(folder.stat().st_mode)
             return f"the folder {folder} (mode {mode:04o}) cannot be entered: chmod o+x {folder}, or give it a group"
     if not os.path.lexists(path):
-        return f"it is not there: {made or '`mailhold setup` makes it'}"
+        return f"it does not exist: {made or '`mailhold setup` makes it'}"
     return "" if os.access(path, access) else f"permission denied: {by_hand}"

@@ -177,7 +177,7 @@ def require_plain(status: os.stat_result) -> None:
     if stat.S_ISDIR(status.st_mode):
         raise NotPlain("a folder")
     if not stat.S_ISREG(status.st_mode):
-        raise NotPlain("not a plain file")
+        raise NotPlain("not a regular file")
 
 
 def _exposed(status: os.stat_result) -> str:

@@ -22,10 +22,10 @@ def user(places: Places) -> Step:
 
     def look() -> Look:
         if not _has_user(USER):
-            return Look(State.DIFFERS, f"there is a group {GROUP} without the user") if _has_group(GROUP) else MISSING
+            return Look(State.DIFFERS, f"the group {GROUP} exists without the user") if _has_group(GROUP) else MISSING
         gid = pwd.getpwnam(USER).pw_gid
         if not _has_group(GROUP) or grp.getgrnam(GROUP).gr_gid != gid:
-            return Look(State.DIFFERS, f"the user's own group is not {GROUP}")
+            return Look(State.DIFFERS, f"the user's primary group is not {GROUP}")
         return THERE
 
     def make() -> list[str]:

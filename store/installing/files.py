@@ -17,7 +17,7 @@ def folder(path: Path, owner: str, group: str, mode: int) -> Step:
         if not os.path.lexists(path):
             return MISSING
         if not path.is_dir():
-            return Look(State.DIFFERS, "it is no folder")
+            return Look(State.DIFFERS, "it is not a folder")
         return access_of(path, owner, group, mode)
 
     def make() -> list[str]:
@@ -41,7 +41,7 @@ def text_file(
     def look() -> Look:
         if not os.path.lexists(path):
             if packaged is not None and packaged.is_file():
-                return Look(State.THERE, f"the package has it at {packaged}")
+                return Look(State.THERE, f"the package provides it at {packaged}")
             return MISSING
         try:
             descriptor = open_plain(path)
@@ -50,7 +50,7 @@ def text_file(
         with os.fdopen(descriptor, "rb") as file:
             present = file.read(1 << 20)
         if present != text.encode():
-            return Look(State.DIFFERS, "it has another text; what it says stays in force")
+            return Look(State.DIFFERS, "its content differs; it stays unchanged and in force")
         return access_of(path, "root", group, mode)
 
     def make() -> list[str]:

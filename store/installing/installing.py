@@ -35,7 +35,7 @@ def steps(wanted: Wanted) -> tuple[Places, list[Step]]:
         accounts.user(places),
     ]
     if places.postfix:
-        all_steps.append(accounts.member(USER, POSTFIX, "whose smtpd opens the milter's socket"))
+        all_steps.append(accounts.member(USER, POSTFIX, "because Postfix's smtpd opens the milter's socket"))
     all_steps += [
         files.folder(places.folder, "root", GROUP, 0o750),
         files.folder(places.state, USER, GROUP, 0o2770),
@@ -69,7 +69,7 @@ def steps(wanted: Wanted) -> tuple[Places, list[Step]]:
     ]
     for name in wanted.operators:
         if not places.is_url:
-            all_steps.append(accounts.member(name, GROUP, "which may open the store's file"))
+            all_steps.append(accounts.member(name, GROUP, "so that they can open the store's file"))
         all_steps.append(operators.key_of(places, name))
     return places, all_steps
 

@@ -41,7 +41,7 @@ def key_of(places: Places, name: str) -> Step:
             return MISSING
         if status.st_uid != entry.pw_uid or status.st_mode & 0o077:
             return Look(
-                State.DIFFERS, f"others own it or may read it. By hand: chown {name} {path} && chmod 0600 {path}"
+                State.DIFFERS, f"other users own it or may read it. By hand: chown {name} {path} && chmod 0600 {path}"
             )
         return THERE
 
@@ -51,7 +51,7 @@ def key_of(places: Places, name: str) -> Step:
         return []
 
     by_hand = f"mailhold keys add --for {name} --store {shown_location(places.store)} --key-file {places.key_file}"
-    return Step(f"key file {path} ({name}, 0600) with a slot of its own in the store", look, make, by_hand)
+    return Step(f"key file {path} ({name}, 0600) with its own slot in the store", look, make, by_hand)
 
 
 def give_key(vault: Vault, name: str, path: Path, label: str = "") -> int:
@@ -64,9 +64,9 @@ def give_key(vault: Vault, name: str, path: Path, label: str = "") -> int:
     except KeyError:
         raise UsageError(_unknown(name)) from None
     if os.geteuid() not in (0, entry.pw_uid):
-        raise UsageError(f"Only root can make a key file for {name}: use sudo, and root's key file with --key-file.")
+        raise UsageError(f"Only root can make a key file for {name}. Use sudo, and root's key file with --key-file.")
     if os.path.lexists(path):
-        raise UsageError(f"{path} is there already: name another file with --new-key-file.")
+        raise UsageError(f"{path} already exists. Give another file with --new-key-file.")
     secret = os.urandom(KEY_SIZE)
     _as_user(entry, path, secret)
     try:
@@ -84,12 +84,12 @@ def closed_to(name: str, store: Path) -> str:
         return ""
     group = group_name(status.st_gid)
     if status.st_gid in groups or group == "root":
-        return f"{name} may not write to {store}: give it a group that {name} is in, and mode 0660."
+        return f"{name} may not write to {store}. Give that file a group that {name} is in, and mode 0660."
     return f"{name} is not in the group {group}, which may open {store}: usermod -aG {group} {name}"
 
 
 def _unknown(name: str) -> str:
-    return f"There is no user {name[:40]!r} on this machine: make it first (adduser)."
+    return f"There is no user {name[:40]!r} on this machine. Create the user first (adduser)."
 
 
 def _as_user(entry: pwd.struct_passwd, path: Path, secret: bytes) -> None:
@@ -111,4 +111,4 @@ def _as_user(entry: pwd.struct_passwd, path: Path, secret: bytes) -> None:
         finally:
             os._exit(code)
     if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]):
-        raise NotMade(f"the user {entry.pw_name} cannot make {path}")
+        raise NotMade(f"the user {entry.pw_name} cannot create {path}")

@@ -61,10 +61,13 @@ class Places:
         self.socket = (self.spool / "mailhold" if self.postfix else self.run) / "milter.sock"
         self.name = wanted.name or _host_name()
         if not _NAME.fullmatch(self.name):
-            raise UsageError(f"--name {self.name!r} cannot name a gateway: use small letters, digits, dots and dashes.")
+            raise UsageError(
+                f"--name {self.name!r} is not a valid name for a gateway. Use lower-case letters, digits, dots and "
+                "dashes."
+            )
         for path in (str(self.root), *([] if self.is_url else [self.store])):
             if not _PLAIN_PATH.fullmatch(path):
-                raise UsageError(f"{path!r} cannot be used here: give an absolute path without blanks and quotes.")
+                raise UsageError(f"{path!r} cannot be used here. Give an absolute path without blanks and quotes.")
 
     @property
     def is_url(self) -> bool:

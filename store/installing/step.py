@@ -16,8 +16,8 @@ from store.terms.errors import MailholdError
 class State(Enum):
     """The state of a step. Things that DIFFER are not changed: the difference may be intended."""
 
-    THERE = "is there"
-    MISSING = "to make"
+    THERE = "present"
+    MISSING = "missing"
     DIFFERS = "differs"
 
 
@@ -54,12 +54,12 @@ def call(*command: str) -> None:
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
     except FileNotFoundError:
-        raise NotMade(f"there is no program {command[0]}") from None
+        raise NotMade(f"the program {command[0]} is not installed") from None
     except (OSError, subprocess.SubprocessError) as error:
         raise NotMade(f"{command[0]} did not run: {error}") from None
     if done.returncode:
         said = " ".join((done.stderr or done.stdout).split())
-        raise NotMade(f"{command[0]} ended with {done.returncode}: {said or 'it said nothing'}")
+        raise NotMade(f"{command[0]} ended with {done.returncode}: {said or 'without a message'}")
 
 
 def uid_of(user: str) -> int:

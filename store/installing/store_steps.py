@@ -30,7 +30,7 @@ def key_file(places: Places) -> Step:
         if has_store(places):
             return Look(
                 State.DIFFERS,
-                f"the store is there already, and opens with another key. By hand: mailhold keys add --store "
+                f"the store already exists and opens with another key. By hand: mailhold keys add --store "
                 f"{shown_location(places.store)} --new-key-file {places.key_file}",
             )
         return MISSING
@@ -40,7 +40,7 @@ def key_file(places: Places) -> Step:
         return []
 
     by_hand = f"(umask 077; head -c 32 /dev/urandom > {places.key_file})"
-    return Step(f"key file {places.key_file} (root:root, 0600), which opens every copy", look, make, by_hand)
+    return Step(f"key file {places.key_file} (root:root, 0600), which can open every copy", look, make, by_hand)
 
 
 def store(places: Places, wanted: Wanted) -> Step:
@@ -65,7 +65,7 @@ def store(places: Places, wanted: Wanted) -> Step:
             f"The store opens with the key file {places.key_file}, or with this recovery key:\n",
             f"    {recovery}\n",
             "Write the recovery key down and keep it apart from the store: it is not shown again,",
-            "and without any key nobody can open the store, its makers included.",
+            "and without any key nobody can open the store, not even its makers.",
         ]
 
     access = "" if places.is_url else f" ({USER}:{GROUP}, 0660)"
@@ -102,13 +102,13 @@ def setting(places: Places, name: str, value: str) -> Step:
         if not has_store(places):
             return MISSING
         if not places.key_file.exists():
-            return Look(State.DIFFERS, f"without the key file {places.key_file} nobody can look")
+            return Look(State.DIFFERS, f"it cannot be checked without the key file {places.key_file}")
         with _opened(places, Use.READ) as vault:
             present = read_settings(vault)
         if not getattr(present, name):
             return MISSING
         same = parse_setting(present, name, value)[0] == present
-        return THERE if same else Look(State.DIFFERS, f"the store has another {name}. By hand: {by_hand}")
+        return THERE if same else Look(State.DIFFERS, f"the store has a different {name}. By hand: {by_hand}")
 
     def make() -> list[str]:
         with _opened(places) as vault:

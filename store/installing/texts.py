@@ -67,7 +67,7 @@ def configuration(places: Places) -> str:
     group = f"group = {json.dumps(POSTFIX)}\n" if places.postfix else ""
     return f"""\
 # Written by `mailhold setup`. `mailhold gateway --example-config` shows every key, and
-# `mailhold gateway --check-config` looks whether the gateway can work with what stands here.
+# `mailhold gateway --check-config` checks whether the gateway can work with this file.
 
 [store]
 location = {json.dumps(places.store)}
@@ -76,7 +76,7 @@ credentials = {json.dumps(str(places.credentials))}
 [milter]
 listen = [{json.dumps(f"unix:{places.socket}")}]
 {group}
-# Scanners: take the number signs away where they run.
+# Scanners: remove the number signs for those that run here.
 # [engines.clamd]
 # address = "unix:/run/clamav/clamd.ctl"
 #

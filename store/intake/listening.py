@@ -110,7 +110,7 @@ def unix_listener(path: Path, what: str, *, mode: int = 0o660, group: str = "") 
         made.unlink(missing_ok=True)
         if isinstance(error, KeyError):
             raise UsageError(
-                f"There is no group `{group}` for the socket of {what}: name one that the MTA is in."
+                f"There is no group `{group}` for the socket of {what}. Give a group that the MTA's user is in."
             ) from None
         if isinstance(error, OSError):
             raise StoreError(
@@ -128,4 +128,4 @@ def _refuse_if_served(path: Path, what: str) -> None:
         return
     finally:
         probe.close()
-    raise StoreError(f"The socket {path} of {what} is served by another process: stop that one first.")
+    raise StoreError(f"Another process is listening on the socket {path} of {what}. Stop it first.")

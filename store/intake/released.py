@@ -98,4 +98,4 @@ def _digest(marker: Marked, incoming: Incoming, ignored: Set[bytes], wanted: Set
         digest = digest_of(marker.token, sender, incoming.raw, marker.below, ignored)
         if digest in wanted:
             return digest
-    raise TamperedError(WHAT, "the message is not byte for byte the one that was sent")
+    raise TamperedError(WHAT, "the message is not exactly the one that was sent")

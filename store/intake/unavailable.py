@@ -31,20 +31,20 @@ PEACE, AGAIN = 300.0, 60.0
 _TIMEOUTS = Timeouts(connect=20, command=30, message=60)
 _WHAT_IS_DONE = {
     Unavailable.PROCESS: (
-        "Messages are processed all the same, without a copy in Backup: what is\n"
-        "deleted meanwhile cannot be brought back."
+        "Messages keep being processed, without a copy in Backup: messages that\n"
+        "are deleted meanwhile cannot be restored."
     ),
-    Unavailable.TEMPORARY_FAIL: "Senders of messages that need a copy are told to try again later.",
+    Unavailable.TEMPORARY_FAIL: "Messages that need a copy are deferred (their senders try again later).",
     Unavailable.REJECT: "Messages that need a copy are rejected.",
 }
 
 #: What was done with messages: the outcome in the metrics, and its words in a mail.
 _DEALT_WITH = {
     "deleted": "deleted",
-    "attachment-deleted": "handed on without their attachments",
-    "accepted": "handed on",
+    "attachment-deleted": "passed on without their attachments",
+    "accepted": "passed on",
     "rejected": "rejected",
-    "temporary-fail": "told to try again later",
+    "temporary-fail": "deferred",
 }
 
 Send = Callable[[Settings, bytes], Awaitable[bool]]
@@ -148,14 +148,14 @@ class Outage:
         if self._told and settings is not None and settings.relay and settings.administrator:
             text = f"""\
 Backup was unavailable from {_utc(self._since)} to {_utc(until)}. It
-takes copies again. Messages that needed a copy and got none were
+is available again. Messages that needed a copy and got none were
 
 {counts_table(self.counts)}
 """
             if self.counts["deleted"] or self.counts["attachment-deleted"]:
                 text += """
-What was deleted without a copy exists nowhere any more. To have senders
-told to try again later instead:
+Messages that were deleted without a copy are lost. To have such messages
+deferred instead:
 
     mailhold settings set if_unavailable=temporary-fail
 """
@@ -186,8 +186,8 @@ So far, messages that needed a copy and got none were
 
 {counts_table(counts)}
 
-The gateway goes on by itself as soon as Backup is available again. This
-mail is sent once; another one follows when Backup is available again.
+The gateway recovers by itself. This mail is sent once; another one
+follows when Backup is available again.
 """
     return _mail(settings, f"Backup on {host} is unavailable", text, host=host, kind="backup-unavailable")
 

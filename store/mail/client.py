@@ -29,8 +29,10 @@ if TYPE_CHECKING:
     from store.mail.relay import Relay
 
 MAX_REPLY = 1000
-_SMUGGLING = "The message holds a CR, a dot and a CR, which some servers take for its end. Save it to file instead."
-_UTF8 = "The relay does not offer SMTPUTF8, without which this address cannot be used."
+_SMUGGLING = (
+    "The message contains CR, dot, CR, which some servers take for the end of the message. Save it to a file instead."
+)
+_UTF8 = "The relay does not offer SMTPUTF8, which this address needs."
 
 #: Called with the accepted and the refused recipients just before DATA; an error that it raises stops the transaction.
 BeforeData = Callable[[Sequence[str], Mapping[str, Outcome]], Awaitable[None]]
@@ -211,7 +213,7 @@ class Session:
         on_wire, outcomes = self._addresses(sender, recipients)
         offers = self.offers
         if not offers.takes(len(message)):
-            text = f"The message is {len(message)} bytes and the relay takes at most {offers.limit}."
+            text = f"The message has {len(message)} bytes, and the relay accepts at most {offers.limit}."
             return dict.fromkeys(recipients, Outcome(State.FAILED, text))
         if sender not in on_wire:
             return dict.fromkeys(recipients, Outcome(State.FAILED, _UTF8))
@@ -249,13 +251,16 @@ class Session:
         """Send the content and read the reply. If the connection breaks in between, the outcome is UNKNOWN."""
         protocol = self._client.protocol if self._client else None
         if protocol is None or not protocol.is_connected:
-            raise SessionLost("The connection was lost before the message went out.")
+            raise SessionLost("The connection was lost before the message was sent.")
         try:
             protocol.write(wire)
             response = await protocol.read_response(timeout=self._timeouts.message)
         except Exception as error:
             await self.close(polite=False)
-            return Outcome(State.UNKNOWN, f"The connection was lost after DATA had begun: {failure(error)}")
+            return Outcome(
+                State.UNKNOWN,
+                f"The connection was lost while the message was being transferred (after DATA): {failure(error)}",
+            )
         if response.code == 421:
             await self.close(polite=False)
         if 200 <= response.code <= 299:
@@ -263,7 +268,7 @@ class Session:
         if not 400 <= response.code <= 599:
             await self.close(polite=False)
             text = reply_text(response.code, response.message)
-            return Outcome(State.UNKNOWN, f"The relay's answer to the message makes no sense: {text}")
+            return Outcome(State.UNKNOWN, f"The relay's answer to the message is not valid SMTP: {text}")
         return outcome_of(response)
 
     def _addresses(self, sender: str, recipients: Sequence[str]) -> tuple[dict[str, str], dict[str, Outcome]]:

@@ -32,9 +32,9 @@ def parse_address(text: str) -> Address:
     scheme, _, path = text.partition(":")
     if scheme == "unix":
         if not path.startswith("/"):
-            raise UsageError(f"`{text}` names no socket: write unix: and an absolute path.")
+            raise UsageError(f"`{text}` is not a socket: write unix: and an absolute path.")
         return Address(path, "", 0)
-    return Address("", *host_and_port(text, "no address to reach: write unix:/path, host:port or [v6 address]:port"))
+    return Address("", *host_and_port(text, "not an address: write unix:/path, host:port or [v6 address]:port"))
 
 
 def host_and_port(text: str, why: str, default: int = 0) -> tuple[str, int]:

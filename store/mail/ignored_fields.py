@@ -40,8 +40,8 @@ def parse_names(text: str) -> tuple[str, ...]:
             raise SettingError(f"{name[:40]!r} is not the name of a header field. Write release_ignores=X-Relay-Note.")
         if key in _NEVER or key.startswith(_FAMILIES):
             raise SettingError(
-                f"{name[:40]} cannot be in release_ignores: mail programs go by it, and whoever has a released message "
-                "could add it. Have the relay not add it, or add it above the message."
+                f"{name[:40]} cannot be in release_ignores: mail programs act on it, and anyone who has a released "
+                "message could add it. Configure the relay not to add it, or to add it above the message."
             )
     if len(names) > MOST:
         raise SettingError(f"release_ignores takes {MOST} names at most: name the fields that `mailhold doctor` found.")

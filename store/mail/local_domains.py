@@ -27,8 +27,8 @@ def parse_domains(text: str) -> tuple[str, ...]:
         domain = word.removeprefix("@").lower()
         if domain.startswith("[") or address_problem(f"a@{domain.removeprefix('.')}"):
             raise SettingError(
-                f"{word[:80]!r} is not a domain. Write local_domains=example.org, with commas between several; "
-                ".example.org stands for the domains below it."
+                f"{word[:80]!r} is not a domain. Write for example local_domains=example.org,.example.org "
+                "(.example.org stands for all subdomains)."
             )
         found.setdefault(domain_key(domain), domain)
     return tuple(found.values())

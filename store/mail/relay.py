@@ -70,7 +70,7 @@ def parse_relay(text: str) -> Relay:
     if parts.scheme not in ("smtp", "smtps"):
         raise RelayError(f"The relay's address must begin with smtp:// or smtps://. {_FORM}")
     if parts.path not in ("", "/") or parts.fragment:
-        raise RelayError(f"The relay's address has something after the host and port. {_FORM}")
+        raise RelayError(f"The relay's address has extra text after the host and port. {_FORM}")
     if any(char.isspace() or not char.isprintable() for char in text):
         raise RelayError(f"The relay's address has a blank or unprintable character in it. {_FORM}")
     host = parts.hostname or ""
@@ -81,7 +81,7 @@ def parse_relay(text: str) -> Relay:
     tls = parts.scheme == "smtps"
     starttls, ca = _options(parts.query)
     if tls and starttls:
-        raise RelayError("A relay is either smtps:// or has starttls=1, not both: leave one out.")
+        raise RelayError("A relay uses either smtps:// or starttls=1, not both. Leave one out.")
     if ca and not (tls or starttls):
         raise RelayError("The relay has a CA file but no TLS: add starttls=1, or use smtps://.")
     user, password = unquote(parts.username or ""), unquote(parts.password or "")
@@ -100,7 +100,7 @@ def _options(query: str) -> tuple[bool, str]:
         elif name == "ca" and value:
             ca = value
         else:
-            raise RelayError("The relay's options are starttls=1 and ca=/path; nothing else is known. " + _FORM)
+            raise RelayError("The only options of a relay are starttls=1 and ca=/path. " + _FORM)
     return starttls, ca
 
 

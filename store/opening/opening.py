@@ -99,7 +99,7 @@ class Unlock:
 
 
 #: Advice for a store whose own row or counters are damaged.
-REPAIR = "`mailhold check --repair` writes it anew."
+REPAIR = "`mailhold check --repair` rebuilds it."
 
 
 def create_store(
@@ -119,7 +119,7 @@ def create_store(
     if passphrase is not None:
         secrets.append((PASSPHRASE, passphrase_secret(passphrase)))
     if passphrase is None and key_file is None:
-        raise UsageError("A store needs a passphrase or a key file to unlock it.")
+        raise UsageError("A store needs a passphrase or a key file.")
     made = _claim(location)
     try:
         if key_file is not None:
@@ -145,10 +145,11 @@ def _claim(location: str) -> Path | None:
     try:
         write_new(path, b"")
     except FileExistsError:
-        raise StoreExists(f"{location} is there already: name a new file, or open that store.") from None
+        raise StoreExists(f"{location} already exists. Give a new file, or open that store.") from None
     except OSError as error:
         raise StoreUnavailable(
-            f"The store {location} cannot be made: {error.strerror}. Choose another place, or make its folder first."
+            f"The store {location} cannot be created: {error.strerror}. Choose another place, or create its folder "
+            "first."
         ) from None
     return path
 
@@ -165,7 +166,7 @@ def _initialise(
     models = Models(db)
     with translated(location):
         if db.get_tables():
-            raise StoreExists(f"{shown_location(location)} has tables already: name an empty database.")
+            raise StoreExists(f"{shown_location(location)} already has tables. Give an empty database.")
         at = now_ms()
         with db.atomic():
             make(db)
@@ -275,7 +276,7 @@ def _compare_with_seen(vault: Vault, use: Use, *, repair: bool) -> None:
         keeper.open()
         keeper.accepting = repair
         if keeper.older is not None and not repair:
-            why = f"it is older than what was seen here at {local(keeper.older.at)}: {keeper.older}"
+            why = f"it is older than what was seen of it on this machine at {local(keeper.older.at)}: {keeper.older}"
             older = ReadOnly(vault.location, why, OLDER)
             if use is Use.WRITE:
                 raise older.refusal()
@@ -298,16 +299,16 @@ def look_at(location: str) -> None:
         mode = path.stat().st_mode
     except FileNotFoundError:
         raise StoreMissing(
-            f"There is no store at {location}: create it with `mailhold init`, or name another."
+            f"There is no store at {location}. Create it with `mailhold init`, or give another path."
         ) from None
     except OSError as error:
         raise StoreUnavailable(f"The store {location} cannot be read: {error.strerror}.") from None
     if stat.S_ISDIR(mode):
-        raise StoreFormat(f"{location} is a folder, not a store: name the store's file.")
+        raise StoreFormat(f"{location} is a folder, not a store. Give the store's file.")
     if stat.S_ISREG(mode) and not os.access(path, os.R_OK):
         raise StoreUnavailable(f"The store {location} cannot be read: {os.strerror(errno.EACCES)}.")
     if not stat.S_ISREG(mode) or application_id(path) != APPLICATION_ID:
-        raise StoreFormat(f"{location} is not a Mailhold store: name another file.")
+        raise StoreFormat(f"{location} is not a Mailhold store. Give another file.")
 
 
 def store_row(db: StoreDatabase, models: Models, location: str, *, former: bool = False) -> Any:
@@ -317,20 +318,22 @@ def store_row(db: StoreDatabase, models: Models, location: str, *, former: bool 
     """
     require_tables(db, location)
     if not db.table_exists("store"):
-        raise StoreMissing(f"There is no store in {shown_location(location)}: create it with `mailhold init`.")
+        raise StoreMissing(f"There is no store in {shown_location(location)}. Create it with `mailhold init`.")
     row = models.Store.get_or_none()
     if row is None:
-        raise StoreFormat(f"{shown_location(location)} is not a Mailhold store, or it is damaged: it names no store.")
+        raise StoreFormat(
+            f"{shown_location(location)} is not a Mailhold store, or it is damaged: it has no row with a store's keys."
+        )
     with sound("the store's row"):
         if row.format > FORMAT:
             raise StoreFormat(
-                f"{shown_location(location)} was made by a newer Mailhold (format {row.format}, and this release knows "
-                f"format {FORMAT}): install that release, or a newer one."
+                f"{shown_location(location)} was made by a newer Mailhold (format {row.format}; this release knows "
+                f"format {FORMAT}). Install that release or a newer one."
             )
         if row.format < FORMAT and not former:
             raise StoreFormat(
-                f"{shown_location(location)} has format {row.format}, and this release works with format {FORMAT}: "
-                "stop its gateways, then run `mailhold upgrade`."
+                f"{shown_location(location)} has format {row.format}, and this release needs format {FORMAT}. Stop "
+                "its gateways, then run `mailhold upgrade`."
             )
     return row
 
@@ -353,7 +356,7 @@ def _unlock(db: Database, models: Models, kind: str, secret: bytes, store_id: by
             return seed, int(slot_id)
     if damaged is not None:
         raise damaged
-    raise WrongKey(f"No key slot opens with that {kind.replace('-', ' ')}: check it, or unlock with another key.")
+    raise WrongKey(f"No key slot opens with that {kind.replace('-', ' ')}. Check it, or unlock with another key.")
 
 
 def store_statement(row: Any) -> bytes:
@@ -367,7 +370,7 @@ def sign_store(vault: Vault, number: int) -> None:
     """Write the format `number` into the store's row and sign it. In the caller's transaction. Raises UnlockError."""
     authority = vault.keys.authority
     if authority is None:
-        raise UnlockError("The keys at hand cannot sign the store's row: unlock it as an operator.")
+        raise UnlockError("This key cannot sign the store's row. Unlock the store with an operator key.")
     row: Any = vault.models.Store.get_or_none()
     row.format = number
     row.signature = authority.sign(store_statement(row))
@@ -377,5 +380,5 @@ def sign_store(vault: Vault, number: int) -> None:
 def verify_store(row: Any, keys: StoreKeys) -> None:
     """Verify the store's own row against the keys derived from its seed. Raises TamperedError."""
     if as_bytes(row.read_key) != keys.read_public or as_bytes(row.authority_key) != keys.authority_public:
-        raise TamperedError("the store's row", "its public keys are not those of the seed")
+        raise TamperedError("the store's row", "its public keys do not belong to the store's key")
     verify(keys.authority_verifier(), as_bytes(row.signature), store_statement(row), "the store's row")

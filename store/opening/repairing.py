@@ -39,7 +39,7 @@ def repair(vault: Vault, *, operator: str = "") -> list[str]:
 def _store_row(vault: Vault) -> list[str]:
     keys = vault.keys
     if keys.authority is None:
-        raise UnlockError("The keys at hand cannot sign the store's row: unlock it as an operator.")
+        raise UnlockError("This key cannot sign the store's row. Unlock the store with an operator key.")
     row: Any = vault.models.Store.get_or_none()
     try:
         with sound("the store's row"):

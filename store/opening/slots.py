@@ -57,7 +57,7 @@ def insert_slot(vault: Vault, kind: str, secret: bytes, label: str) -> int:
     """Wrap the store's seed under a secret, in a new slot. Returns its id. Raises UnlockError."""
     keys = vault.keys
     if keys.seed is None or keys.authority is None:
-        raise UnlockError("The keys at hand cannot change key slots: unlock the store as an operator.")
+        raise UnlockError("This key cannot change key slots. Unlock the store with an operator key.")
     slot = wrap_seed(kind, secret, keys.seed, vault.store_id)
     with vault.write():
         row = vault.models.KeySlot(
@@ -148,7 +148,9 @@ def remove_slot(vault: Vault, slot_id: int) -> None:
     with vault.write():
         present = [each for (each,) in run(vault.db, "SELECT id FROM key_slot").fetchall()]
         if slot_id not in present:
-            raise UsageError(f"There is no key slot {slot_id}: `mailhold keys` lists them.")
+            raise UsageError(f"There is no key slot {slot_id}. `mailhold keys` lists them.")
         if len(present) == 1:
-            raise LastSlot("The last key slot cannot be removed: nobody could open the store. Add another one first.")
+            raise LastSlot(
+                "The last key slot cannot be removed, or nobody could open the store. Add another one first."
+            )
         run(vault.db, "DELETE FROM key_slot WHERE id = ?", slot_id)

@@ -42,14 +42,14 @@ class Certificate(NamedTuple):
 
         def key_of(signer: int) -> Ed25519PublicKey:
             if signer != AUTHORITY:
-                raise TamperedError(self.what, "the authority alone signs it")
+                raise TamperedError(self.what, "only the authority may sign it")
             return authority
 
         if self.signer < FIRST_OPERATOR:
-            raise TamperedError(self.what, "it is none of an operator")
+            raise TamperedError(self.what, "it does not belong to an operator")
         verify_signature(store_id, self.data(store_id), signature, key_of, self.what)
         if not self.since <= at <= self.until:
-            raise TamperedError(self.what, "it did not hold at that time")
+            raise TamperedError(self.what, "it was not valid at that time")
         if self.rights & right != right:
             raise TamperedError(self.what, f"it does not give the right to {right.name}".lower())
         return Ed25519PublicKey.from_public_bytes(self.key)

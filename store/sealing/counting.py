@@ -61,7 +61,7 @@ def open_count(key: bytes | bytearray, store_id: bytes, generation: int, tag: by
     except msgspec.DecodeError:
         raise TamperedError(what) from None
     if plain.tag != tag:
-        raise TamperedError(what, "it is another one's")
+        raise TamperedError(what, "it belongs to another counter")
     if not all(0 <= each < _MOST for each in (plain.day, plain.authenticated, plain.other)):
-        raise TamperedError(what, "it has a value that it cannot have")
+        raise TamperedError(what, "it has an impossible value")
     return Count(plain.day, plain.authenticated / _UNIT, plain.other / _UNIT)

@@ -88,7 +88,9 @@ def _fresh_secret() -> bytearray:
     except OSError:
         count = 0
     if count != KEY_SIZE:
-        raise StoreUnavailable("The system gives no random bytes (/dev/urandom), so nothing can be sealed: mount /dev.")
+        raise StoreUnavailable(
+            "The system provides no random bytes (/dev/urandom), so nothing can be encrypted. Mount /dev."
+        )
     return secret
 
 
@@ -115,7 +117,7 @@ def read_epoch(
     verify(signer, signature, opening.data(), what)
     secret = hpke_open(private, opening.name.statement("epoch secret"), opening.sealed_secret, what)
     if commitment_of(opening.name, secret) != opening.commitment:
-        raise TamperedError(what, "its secret is not the one it was opened with")
+        raise TamperedError(what, "its secret differs from the one at its opening")
     return first_chain(opening.name, secret)
 
 

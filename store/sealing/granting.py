@@ -42,7 +42,7 @@ def open_grant(
     what = f"configuration key {generation}"
     opened = hpke_open(private, _info(store_id, generation, holder), sealed, what)
     if len(opened) != 2 * KEY_SIZE:
-        raise TamperedError(what, "it is not as long as two keys are")
+        raise TamperedError(what, "its length is not that of two keys")
     return GenerationKeys(bytearray(opened[:KEY_SIZE]), bytearray(opened[KEY_SIZE:]))
 
 

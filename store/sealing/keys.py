@@ -153,7 +153,7 @@ class StoreKeys:
         """
         key = self.configuration_key if role.startswith(CONFIGURATION) else self.private_key
         if key is None:
-            raise UnlockError(f"The keys at hand cannot open or seal the {role}: unlock the store as an operator.")
+            raise UnlockError(f"This key cannot open or seal the {role}. Unlock the store with an operator key.")
         return key
 
 
@@ -209,7 +209,7 @@ def reader_material(keys: StoreKeys, generations: Iterable[int] = ()) -> bytes:
     Raises UnlockError if the keys at hand cannot read the store.
     """
     if keys.read_seed is None or keys.configuration_key is None or keys.private_key is None:
-        raise UnlockError("The keys at hand cannot read the store: unlock it as an operator.")
+        raise UnlockError("This key cannot read the store. Unlock the store with an operator key.")
     return msgspec.msgpack.encode(
         _Reader(
             keys.store_id,
@@ -234,7 +234,7 @@ def reader_keys(material: bytes) -> StoreKeys:
         reader = msgpack_decoder(_Reader).decode(material)
         private = hybrid_private(reader.read_seed)
     except (msgspec.DecodeError, ValueError):
-        raise UnlockError("What was passed as key material is not a reader's keys.") from None
+        raise UnlockError("The key material is not a reader's.") from None
     return StoreKeys(
         store_id=reader.store_id,
         read_public=reader.read_public,
@@ -288,13 +288,13 @@ def unwrap_seed(slot: Slot, secret: bytes, store_id: bytes, what: str) -> bytear
     Raises TamperedError, naming `what`, if the slot is damaged.
     """
     if len(slot.salt) != SALT_SIZE:
-        raise TamperedError(what, "its salt is not as long as a salt is")
+        raise TamperedError(what, "its salt has the wrong length")
     if slot.kind == PASSPHRASE:
         limits = zip(slot.cost, (8 * slot.cost.lanes, 1, 1), ARGON2_LIMIT, strict=True)
         if any(not low <= value <= high for value, low, high in limits):
-            raise TamperedError(what, "its cost parameters are out of all proportion")
+            raise TamperedError(what, "its cost parameters are out of range")
     elif any(slot.cost):
-        raise TamperedError(what, "it has cost parameters that its kind does not take")
+        raise TamperedError(what, "it has cost parameters that its kind does not use")
     key, commitment = _slot_keys(slot.kind, slot.salt, slot.cost, secret, store_id)
     if not hmac.compare_digest(commitment, slot.commitment):
         return None
@@ -309,7 +309,7 @@ def unwrap_seed(slot: Slot, secret: bytes, store_id: bytes, what: str) -> bytear
 def passphrase_secret(passphrase: str) -> bytes:
     """Encode a passphrase, independent of how the keyboard composes characters. Raises UsageError if it is empty."""
     if not passphrase:
-        raise UsageError("The passphrase is empty: type one of some length.")
+        raise UsageError("The passphrase is empty. Choose one that is hard to guess.")
     return unicodedata.normalize("NFKC", passphrase).encode("utf-8", "surrogatepass")
 
 
@@ -322,28 +322,29 @@ def make_key_file(path: Path) -> bytes:
     try:
         write_new(path, secret)
     except FileExistsError:
-        raise KeyFileError(f"The key file {path} is there already: name a new file.") from None
+        raise KeyFileError(f"The key file {path} already exists. Give a new file.") from None
     except OSError as error:
-        raise KeyFileError(f"The key file {path} cannot be made: {error.strerror}. Choose another place.") from None
+        raise KeyFileError(f"The key file {path} cannot be created: {error.strerror}. Choose another place.") from None
     return secret
 
 
 def read_key_file(path: Path) -> bytes:
     """Read the secret in a key file. Raises KeyFileError if it is missing, malformed, or readable by others."""
-    name_it = "name the file that `mailhold init` or `mailhold keys add` made"
+    name_it = "give the file that `mailhold init` or `mailhold keys add` made"
     try:
         secret, exposed = read_secret(path, KEY_SIZE, KEY_SIZE)
     except NotPlain as error:
         raise KeyFileError(f"{path} is {error} and not a key file: {name_it}.") from None
     except WrongSize as error:
         raise KeyFileError(
-            f"{path} is not a key file of Mailhold, which holds exactly {KEY_SIZE} bytes; this file holds "
-            f"{error.size:,}: {name_it}."
+            f"{path} is not a key file: it has {error.size:,} bytes, and a key file has exactly {KEY_SIZE}. Please "
+            f"{name_it}."
         ) from None
     except FileNotFoundError:
         raise KeyFileError(
-            f"There is no key file {path}. A key file is what a store opens with in place of a passphrase: `mailhold "
-            "init --key-file F` makes one with a new store, `mailhold keys add --new-key-file F` one more for a store."
+            f"There is no key file {path}. (A key file opens a store instead of a passphrase. `mailhold init "
+            "--key-file F` makes one for a new store, `mailhold keys add --new-key-file F` one for an existing "
+            "store.)"
         ) from None
     except OSError as error:
         raise KeyFileError(f"The key file {path} cannot be read: {error.strerror}.") from None
@@ -381,6 +382,6 @@ def read_recovery_key(text: str) -> bytes:
         secret = b""
     if len(compact) != _RECOVERY_LENGTH or compact[-_CHECK_DIGITS:] != _check_digits(secret):
         raise WrongKey(
-            "The recovery key has a typing mistake: its check digits do not match. Compare it with the note."
+            "The recovery key has a typing mistake (its check digits do not match). Compare it with your note."
         )
     return secret

@@ -79,8 +79,8 @@ class NotInstalled(UsageError):
     def __init__(self, what: str, library: str, extra: str) -> None:
         """Say that `what` needs `library`: "The console needs Textual, which is not installed: …"."""
         super().__init__(
-            f"{what} needs {library}, which is not installed: run `pip install 'mailhold[{extra}]'` in the Python that "
-            "runs Mailhold."
+            f"{what} needs {library}, which is not installed. Run `pip install 'mailhold[{extra}]'` in the Python "
+            "that runs Mailhold."
         )
 
 
@@ -94,8 +94,8 @@ class LibraryBroken(UsageError):
         """`error`: the exception raised by the import."""
         said = " ".join(str(error).split())[:300].rstrip(".")
         super().__init__(
-            f"{what} needs {library}, which is installed but does not load ({type(error).__name__}: {said}): "
-            "install it again in the Python that runs Mailhold."
+            f"{what} needs {library}, which is installed but does not load ({type(error).__name__}: {said}). "
+            "Reinstall it in the Python that runs Mailhold."
         )
 
 
@@ -133,8 +133,8 @@ class StoreDamaged(StoreFormat, StoreUnavailable):
     def __init__(self, store: str, said: str) -> None:
         """Name the damaged store; `said` is the database's message."""
         super().__init__(
-            f"The store {store} cannot be read to its end ({said}): its disk fails or its file is damaged. Look for "
-            "errors of its disk in the system's log; `mailhold check` names what is damaged, and a backup has it whole."
+            f"The store {store} cannot be read completely ({said}): its disk is failing or its file is damaged. Look "
+            "for disk errors in the system's log. `mailhold check` shows what is damaged; restore that from a backup."
         )
 
 
@@ -142,7 +142,9 @@ class CopyMissing(StoreError):
     """No copy has that id, or it was deleted."""
 
     def __init__(self, copy_id: int, why: str = "") -> None:
-        super().__init__(why or f"There is no message copy {copy_id}: it was deleted, rotated away, or never existed.")
+        super().__init__(
+            why or f"There is no message copy {copy_id}: it was deleted, removed by rotation, or never existed."
+        )
         self.copy_id = copy_id
 
 
@@ -151,7 +153,7 @@ class CopyBinned(CopyMissing):
 
     def __init__(self, copy_id: int) -> None:
         super().__init__(
-            copy_id, f"Message copy {copy_id} is in the bin. To bring it back: `mailhold bin restore {copy_id}`."
+            copy_id, f"Message copy {copy_id} is in the bin. To restore it: `mailhold bin restore {copy_id}`."
         )
 
 
@@ -183,9 +185,7 @@ class TamperedError(MailholdError):
     """
 
     def __init__(self, what: str, why: str = "the seal does not verify") -> None:
-        super().__init__(
-            f"{what[:1].upper()}{what[1:]} is damaged or was tampered with: {why}. Nothing of it was used."
-        )
+        super().__init__(f"{what[:1].upper()}{what[1:]} is damaged or was tampered with: {why}. It was not used.")
         self.what = what
         self.why = why
 

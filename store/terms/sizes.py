@@ -71,15 +71,13 @@ def parse_size(text: str, *, unit: int = 0) -> int:
     if not match[5]:
         if not unit and (decimals or whole.strip("0")):
             number = text.strip()
-            raise SettingError(
-                f"{number} has no unit, so it could be bytes or MB. Write {number}MB, {number}GB or {number}bytes."
-            )
+            raise SettingError(f"{number} has no unit. Write {number}MB, {number}GB or {number}bytes.")
         factor = unit or 1
     size = int(whole) * factor
     if decimals:
         size = _rounded(Fraction(f"{whole}.{decimals}") * factor, factor, len(decimals))
     if size > MAX_SIZE:
-        raise SettingError(f"{text.strip()[:40]!r} is more than any disk holds. Write a smaller size.")
+        raise SettingError(f"{text.strip()[:40]!r} is larger than any disk. Write a smaller size.")
     return size
 
 

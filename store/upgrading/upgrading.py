@@ -38,7 +38,7 @@ class GatewaysRun(StoreError):
     def __init__(self, running: list[RunningGateway]) -> None:
         self.running = running
         names = ", ".join(each.name for each in running)
-        super().__init__(f"Running gateways keep the store from being upgraded: {names}. Stop them first.")
+        super().__init__(f"The store cannot be upgraded while gateways are running: {names}. Stop them first.")
 
 
 def format_of(vault: Vault) -> int:
@@ -46,7 +46,7 @@ def format_of(vault: Vault) -> int:
     with vault.reading(), sound("the store's row"):
         row = run(vault.db, "SELECT format FROM store").fetchone()
         if row is None or not isinstance(row[0], int):
-            raise TamperedError("the store's row", "it names no format")
+            raise TamperedError("the store's row", "it has no format number")
         return int(row[0])
 
 
@@ -64,7 +64,7 @@ def upgrade(vault: Vault, *, operator: str = "") -> list[int]:
     Raises GatewaysRun, UnlockError where the vault is not an operator's, and StoreUnavailable.
     """
     if vault.keys.seed is None:
-        raise UnlockError("The keys at hand cannot upgrade the store: unlock it as an operator.")
+        raise UnlockError("This key cannot upgrade the store. Unlock the store with an operator key.")
     done = []
     while (number := format_of(vault)) < FORMAT:
         vault.tables.tables = TABLES_OF[number]

@@ -40,7 +40,7 @@ Done = Callable[[list[int]], None]
 _LEAST, _MOST, _TARGET = 250, 1000, 0.016
 _LEAST_FULL = 20
 _LONGEST_PAUSE = 0.007
-TWICE = "its row is in Backup and in the bin, so somebody changed the database: run `mailhold check`"
+TWICE = "its row is both in Backup and in the bin, so somebody changed the database: run `mailhold check`"
 _WRITTEN = "SELECT COUNT(*) FROM bin_act WHERE signature = ?"
 
 

@@ -79,7 +79,7 @@ def append(
     """
     if vault.keys.authority is None:
         raise UnlockError(
-            "The keys at hand cannot move copies into the bin or out of it: unlock the store as an operator."
+            "This key cannot move copies into the bin or out of it. Unlock the store with an operator key."
         )
     row_id = newest_row(vault) + 1
     act = act or row_id
@@ -105,7 +105,7 @@ def verified_row(vault: Reader, row: Sequence[Any]) -> JournalRow:
         fields = (kind, act, at, until, blob, operator or b"")
         vault.signers.verify(as_bytes(signature), what, _ROLE, *fields, right=Right.DELETE, at=at)
         if kind not in (BINNED, RESTORED) or (kind == BINNED and not 0 < act <= row_id):
-            raise TamperedError(what, "it is no act that this release knows")
+            raise TamperedError(what, "this release does not know this kind of act")
         return JournalRow(row_id, kind, act, at, until, _runs_in(blob, what), operator, as_bytes(signature))
 
 

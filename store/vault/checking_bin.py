@@ -69,7 +69,7 @@ class BinCheck:
             except TamperedError as error:
                 yield f"act {row_id} of the bin", error.why
             if row.kind == BINNED and row.act not in self._acts and row.act != row_id:
-                yield f"act {row_id} of the bin", f"it goes on with act {row.act}, which is not there"
+                yield f"act {row_id} of the bin", f"it refers to act {row.act}, which does not exist"
             self._note(row)
 
     def _note(self, row: JournalRow) -> None:
@@ -112,7 +112,7 @@ class BinCheck:
             early = [each for each in ids if (place := self._in.get(each)) and at < self._untils.get(place.act, 0)]
             last = bisect(times, at) - 1
             if early and at - _APART > since and (last < 0 or held[last] <= share):
-                yield name, f"a gateway buried copies of the bin before their time: {ranges(early, _SHOWN)}"
+                yield name, f"a gateway deleted copies from the bin too early: {ranges(early, _SHOWN)}"
 
     def findings(self, buried: Callable[[int, int], bool], buried_since: Callable[[], set[int]]) -> Iterator[Finding]:
         """Yield differences between the tables and the journal, both read at one moment.
@@ -137,12 +137,12 @@ class BinCheck:
         for copy_id, act in sorted(there.items()):
             place = self._in.get(copy_id)
             if place is None or place.act != act:
-                yield f"copy {copy_id}", "it lies in the bin, and no act put it there"
+                yield f"copy {copy_id}", "it is in the bin, but no act moved it there"
         for copy_id in twice:
-            yield f"copy {copy_id}", "its row is in Backup and in the bin"
+            yield f"copy {copy_id}", "its row is both in Backup and in the bin"
         for copy_id in sorted(absent):
             if copy_id in back:
                 if copy_id not in twice:
-                    yield f"copy {copy_id}", "it was deleted into the bin, and somebody put it back"
+                    yield f"copy {copy_id}", "it was deleted into the bin, but its row is in Backup again"
             else:
-                yield f"copy {copy_id}", "it was in the bin, and is gone without a tombstone"
+                yield f"copy {copy_id}", "it was in the bin, and is missing without a tombstone"

@@ -180,9 +180,9 @@ def require_right(db: StoreDatabase) -> None:
     if not told.derived:  # An older release, which did not count derived rows, may have written the counters.
         held = held._replace(derived=told.derived, derived_bytes=told.derived_bytes)
     if held.told() != {name: getattr(told, name) for name in held.told()}:
-        raise TamperedError(what, "it does not count what is there")
+        raise TamperedError(what, "its counts do not match the copies")
     if told.next_copy_id <= newest_id(db):
-        raise TamperedError(what, "it would give out ids that are taken")
+        raise TamperedError(what, "it would assign IDs that are already used")
 
 
 def made_right(db: StoreDatabase, floor: int) -> list[str]:
@@ -209,9 +209,9 @@ def made_right(db: StoreDatabase, floor: int) -> list[str]:
     if held.binned:
         run(db, _BIN_ADD, held.binned, held.binned_bytes)
     count_derived(db, held.derived, held.derived_bytes)
-    in_bin = f", {held.binned:,} copies in the bin" if held.binned else ""
+    in_bin = f", {held.binned:,} in the bin" if held.binned else ""
     return [
-        f"the table of counters: {wanted.messages:,} copies, {wanted.used_bytes:,} bytes{in_bin}, the next copy is "
+        f"the table of counters: {wanted.messages:,} copies, {wanted.used_bytes:,} bytes{in_bin}, next copy ID "
         f"{wanted.next_copy_id}"
     ]
 

@@ -26,12 +26,12 @@ from store.vault.room import Room
 
 ROTATED, EMPTIED = "rotated", "emptied"
 OPERATOR_ROLE = "tombstone operator"
-LIVE = "it has a delivery that is not finished: cancel that delivery first"
+LIVE = "its delivery is not finished: cancel that delivery first"
 _READ = (
-    "Not erased from the disk yet: another program reads an earlier state of the store. It is erased when more is "
-    "deleted, or when every program has closed the store."
+    "Not yet erased from the disk, because another program is still reading the store. It is erased with the next "
+    "deletion, or when all programs have closed the store."
 )
-_FULL = "Not erased from the disk: it was full, and what was deleted was not overwritten."
+_FULL = "Not erased from the disk: the disk is full, so the deleted data could not be overwritten."
 _TARGET_SECONDS = 0.02
 #: Longest pause between batches (seconds). The write lock is free for as long as it was held, because a waiting writer
 #: polls it only now and then.
@@ -162,7 +162,7 @@ def verified_runs(vault: Reader, row: Any) -> list[Run]:
         elif row.cause == ROTATED:
             verify(vault.signers.key(row.gateway_id), as_bytes(row.signature), data, what)
         else:
-            raise TamperedError(what, "a gateway may not delete for that cause")
+            raise TamperedError(what, "a gateway may not delete for this reason")
         return entries_of(entries, what)
 
 
@@ -339,7 +339,7 @@ class Deleter:
         if cause == ROTATED and keys.gateway is not None:
             gateway_id, signer = keys.gateway.gateway_id, keys.gateway.signing
         if signer is None:
-            raise UnlockError("The keys at hand cannot delete copies: unlock the store as an operator.")
+            raise UnlockError("This key cannot delete copies. Unlock the store with an operator key.")
         buried = sum(each.length for each in runs)
         if cause == ROTATED:
             runs = self._taken_over(gateway_id, at) + runs

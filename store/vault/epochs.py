@@ -100,7 +100,7 @@ class EpochReader:
         """Verify an epoch's row and open it. Raises TamperedError, and StoreError where the keys cannot read copies."""
         private = self._session.keys.read_private
         if private is None:
-            raise StoreError("The keys at hand cannot read message copies: unlock the store as an operator.")
+            raise StoreError("This key cannot read message copies. Unlock the store with an operator key.")
         opening = opening_of(self._session.store_id, row)
         signer = self._signers.key(row.gateway_id)
         return Chains(opening.name, read_epoch(opening, as_bytes(row.opening_signature), signer, private))
@@ -237,7 +237,7 @@ class EpochWriter:
     def _open(self, now: int) -> _Current:
         gateway = self._keys.gateway
         if gateway is None:
-            raise StoreError("The keys at hand can only read this store: unlock it as an operator to write.")
+            raise StoreError("This key can only read this store. To write, unlock it with an operator key.")
         epochs = self._models.Epoch
         (newest,) = run(self._db, "SELECT MAX(id) FROM epoch").fetchone()
         before = epochs.select().where(epochs.gateway_id == gateway.gateway_id).order_by(epochs.number.desc()).first()

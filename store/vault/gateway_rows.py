@@ -38,7 +38,7 @@ def former_key(session: Session, gateway_id: int) -> Ed25519PublicKey:
     with session.reading(), sound(what):
         row = session.models.Gateway.get_or_none(session.models.Gateway.id == gateway_id)
         if row is None or not is_revoked(row):
-            raise TamperedError(what, "it is not a revoked one")
+            raise TamperedError(what, "it is not revoked")
         verified(session, row)
         return Ed25519PublicKey.from_public_bytes(as_bytes(row.delivery_key))
 
@@ -105,5 +105,5 @@ class Signers:
         if gateway != AUTHORITY and ids == (gateway,):
             return verify_signature(session.store_id, data, signature, self.key, what)
         if right is None:
-            raise TamperedError(what, f"gateway {gateway} alone may sign it")
+            raise TamperedError(what, f"only gateway {gateway} may sign it")
         return verify_operator(session, data, signature, what, right, at=at, seconded=seconded)

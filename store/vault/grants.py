@@ -62,7 +62,7 @@ class Grants:
             except TamperedError:
                 continue  # `check` reports it.
         if self._session.keys.seed is None:
-            raise TamperedError("the configuration key", "none was granted to this gateway")
+            raise TamperedError("the configuration key", "this gateway was given none")
         return self._newest
 
     def claimed(self) -> int:
@@ -108,7 +108,7 @@ class Grants:
         session = self._session
         number = self.newest() if generation is None else generation
         if session.keys.seed is None:
-            raise UnlockError("The keys at hand cannot grant a key: unlock the store as an operator.")
+            raise UnlockError("This key cannot grant a key. Unlock the store with an operator key.")
         made = self.keys(number)
         for row in session.models.Gateway.select().order_by(session.models.Gateway.id):
             try:
@@ -156,7 +156,7 @@ class Grants:
         if keys.seed is not None:
             return generation_keys(keys.seed, session.store_id, generation)
         if keys.gateway is None:
-            raise UnlockError("The keys at hand cannot open the settings: unlock the store as an operator.")
+            raise UnlockError("This key cannot open the settings. Unlock the store with an operator key.")
         row = run(session.db, _ONE, self._holder, generation).fetchone() or self._remembered.get(generation)
         if row is None:
             raise NotGranted(generation)
@@ -186,7 +186,7 @@ class Grants:
         with sound(what):
             grant = _Grant(row[0], as_bytes(row[1]), as_bytes(row[2]))
             if not isinstance(grant.generation, int) or grant.generation < 1:
-                raise TamperedError(what, "there is no such generation")
+                raise TamperedError(what, "this generation does not exist")
             fields = (grant.generation, holder, grant.sealed)
             self._signers.verify(grant.signature, what, _ROLE, *fields, right=Right.KEYS)
         return grant

@@ -241,7 +241,10 @@ def problems(vault: Reader) -> Iterator[tuple[str, str]]:
         if len(found) < GROUP:
             break
     if bad:
-        yield "known senders", f"{bad:,} of {seen:,} counters do not open: they count for nothing, and are made anew"
+        yield (
+            "known senders",
+            f"{bad:,} of {seen:,} counters cannot be read; they are ignored and counted again from zero",
+        )
 
 
 def fades(count: Count) -> int:

@@ -57,7 +57,7 @@ def verify_operator(
     moment = now_ms() if at is None else at
     alone = len(ids := signers_of(signature, what)) < 2 and ids != (AUTHORITY,)
     if alone and (session.takes_two(right, moment) if seconded is None else seconded):
-        raise TamperedError(what, "it takes the signatures of two operators")
+        raise TamperedError(what, "it needs the signatures of two operators")
 
     def key_of(signer: int) -> Ed25519PublicKey:
         if signer == AUTHORITY:

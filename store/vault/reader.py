@@ -76,7 +76,7 @@ class Reader(Session):
         elif keys.gateway is not None:
             signer = Signer(keys.gateway.gateway_id, keys.gateway.signing)
         else:
-            raise UnlockError(f"The keys at hand cannot sign the {role}: unlock the store as an operator.")
+            raise UnlockError(f"This key cannot sign the {role}. Unlock the store with an operator key.")
         return sign(self.store_id, statement(role, self.store_id, *fields), signer)
 
     def sign(self, role: str, data: bytes) -> bytes:
@@ -85,7 +85,7 @@ class Reader(Session):
         Raises UnlockError where the keys at hand cannot sign.
         """
         if self.keys.authority is None:
-            raise UnlockError(f"The keys at hand cannot sign the {role}: unlock the store as an operator.")
+            raise UnlockError(f"This key cannot sign the {role}. Unlock the store with an operator key.")
         return self.keys.authority.sign(statement("signed", role, self.store_id, data))
 
     def verify(self, role: str, data: bytes, signature: bytes, right: Right, *, at: int | None = None) -> None:
@@ -252,7 +252,7 @@ class Reader(Session):
         ids, _epochs, steps, times, sizes, stored_sizes, sealed = zip(*rows, strict=True)
         self._require_step(rows[0])
         if {*map(type, steps)} != {int} or min(steps) < 0 or max(steps) >= EPOCH_STEPS:
-            raise ValueError("a step that there is not")
+            raise ValueError("a step that does not exist")
         chains = self.epoch_reader.chains(rows[0][1])
         opened = open_records(chains, steps, zip(ids, times, sizes, stored_sizes, strict=True), sealed)
         return map(Copy, ids, times, stored_sizes, list(map(self._decoder.decode, opened)))
@@ -281,14 +281,14 @@ class Reader(Session):
         try:
             return reader.chains(epoch_id)
         except TamperedError as error:
-            why = f"{error.what}, which it belongs to, does not verify"
+            why = f"it belongs to {error.what}, which does not verify"
             raise TamperedError(f"copy {copy_id}", why) from None
 
     @staticmethod
     def _require_step(row: MessageRow) -> None:
         _id, epoch_id, step, *_rest = row
         if not isinstance(step, int) or not 0 <= step < EPOCH_STEPS or not isinstance(epoch_id, int):
-            raise TamperedError(f"copy {row[0]}", "it claims a step or an epoch that there is not")
+            raise TamperedError(f"copy {row[0]}", "it refers to a step or epoch that does not exist")
 
     def _open_record(self, row: MessageRow, chains: Chains, key: bytes) -> tuple[Copy, Place]:
         copy_id, _epoch_id, step, stored_at, size, stored_size, sealed = row
@@ -296,9 +296,9 @@ class Reader(Session):
         try:
             record = self._decoder.decode(open_part(key, place, RECORD, sealed))
         except msgspec.MsgspecError:
-            raise TamperedError(f"copy {copy_id}", "its record is in a form that this release does not know") from None
+            raise TamperedError(f"copy {copy_id}", "this release does not know the format of its record") from None
         except ABSURD:
-            raise TamperedError(f"copy {copy_id}", "a field of its row holds a value that it cannot have") from None
+            raise TamperedError(f"copy {copy_id}", "a field of its row holds an impossible value") from None
         return Copy(copy_id, stored_at, stored_size, record), place
 
     def open_body(self, place: Place, body_key: bytes, sha256: bytes) -> bytes:
@@ -313,7 +313,7 @@ class Reader(Session):
         with sound(what):
             raw = unpack_body(open_part(body_key, place, BODY, row[0]), place.size, what)
         if hashlib.sha256(raw).digest() != sha256:
-            raise TamperedError(what, "its body is not the one that its record describes")
+            raise TamperedError(what, "its body does not match its record")
         return raw
 
     def release_body_key(self, copy_id: int, delivery_id: int, target: Target | None = None) -> bytes:
@@ -325,7 +325,7 @@ class Reader(Session):
         copy, _place, body_key = self.open_row(self.row(copy_id))
         gateway = self.keys.gateway
         if gateway is None:
-            raise UnlockError("The keys at hand cannot release a copy: unlock the store as an operator.")
+            raise UnlockError("This key cannot release a copy. Unlock the store with an operator key.")
         gateway_id, key = target[:2] if target else (gateway.gateway_id, gateway.delivery.public_key())
         info = statement(_RELEASE, self.store_id, gateway_id, delivery_id, copy_id)
         sealed = hpke_seal(key, info, body_key + copy.record.sha256)
@@ -338,9 +338,9 @@ class Reader(Session):
         """
         gateway, what = self.keys.gateway, f"delivery {delivery.id}"
         if gateway is None:
-            raise UnlockError("The keys at hand cannot deliver: unlock the store as an operator.")
+            raise UnlockError("This key cannot deliver. Unlock the store with an operator key.")
         if delivery.sealed_body_key is None:
-            raise TamperedError(what, "it holds no key of its copy")
+            raise TamperedError(what, "it holds no key for its copy")
         with sound(what):
             info = self.verify_release(delivery)
         blob = as_bytes(delivery.sealed_body_key)
@@ -359,6 +359,6 @@ class Reader(Session):
         try:
             self.verify(_RELEASE, info + blob[64:], blob[:64], Right.RELEASE)
         except TamperedError:
-            why = "the key that it releases was not released by the authority"
+            why = "its key was not released by an operator"
             raise TamperedError(f"delivery {delivery.id}", why) from None
         return info

@@ -156,19 +156,19 @@ class Session:
 
     def _require_open(self) -> None:
         if self._closed:
-            raise StoreError("The store was closed, or opened before a fork: open it again.")
+            raise StoreError("The store was closed, or was opened before a fork. Open it again.")
 
     def require_there(self) -> None:
         """Raise StoreUnavailable if the file was removed or replaced: writes to it would be lost."""
         if self._file is not None and self._file != _identity(self._path_text):
             raise StoreUnavailable(
-                f"The store {self.location} was removed or replaced while it was open: open it again."
+                f"The store {self.location} was removed or replaced while it was open. Open it again."
             )
 
     def _require_frozen(self) -> None:
         """Raise StoreUnavailable if another program wrote to a file that is read without locks."""
         if self._frozen != _state(self._path):
-            raise StoreUnavailable(f"The store {self.location} was changed while it was read: open it again.")
+            raise StoreUnavailable(f"The store {self.location} was changed while it was being read. Open it again.")
 
     def change_token(self) -> object:
         """Return a value that changes after any process committed a change to the store. Compare for equality; cheap.

@@ -82,7 +82,7 @@ class Vault(Reader):
         with translated(location):
             row = vault.models.Store.get_or_none()
         if row is None or as_bytes(row.store_id) != keys.store_id:
-            raise UnlockError("The key material belongs to another store.")
+            raise UnlockError("The key belongs to another store.")
         return vault
 
     def worker_key_material(self, *, settings: bool = False) -> bytes:

@@ -216,7 +216,9 @@ class Writer:
 
     def _require_own_transaction(self) -> None:
         if self._session.db.in_transaction():
-            raise RuntimeError("a copy cannot be put inside another transaction: its keys could not be accounted for")
+            raise RuntimeError(
+                "a copy cannot be stored inside another transaction: its keys could not be accounted for"
+            )
 
     def _have_committed(self) -> None:
         if self._thread is None:
@@ -282,7 +284,7 @@ class Writer:
                     session.require_done(error, _STORED, *newest, *newest)
             except Clash:
                 epochs.failed()
-                raise TamperedError("the table of counters", "it gives out ids that are taken") from None
+                raise TamperedError("the table of counters", "it would assign IDs that are already used") from None
             except BaseException:
                 epochs.failed(first_copy=first_copy)
                 raise

@@ -72,7 +72,7 @@ def test_it_is_told_that_it_is_down_and_that_it_is_back(clamd: virus.ClamdServer
         assert entry["scanner"] == "clamd"
         assert entry["address"] == clamd.unix
         assert entry["why"] in ("Connection refused", "No such file or directory")
-        assert entry["messages"] == "messages that it should scan are told to try again later"
+        assert entry["messages"] == "messages that it should scan are deferred"
         assert "reported something" not in gateway.log_text()
         assert gauge() == 'mailhold_engine_up{engine="clamd"} 0.0'
         clamd.start()
@@ -81,7 +81,7 @@ def test_it_is_told_that_it_is_down_and_that_it_is_back(clamd: virus.ClamdServer
         assert asyncio.run(judged(gateway)) == b"c"
         down, back = [mail.raw.decode() for mail in sink.seen]
         assert "Subject: clamd on " in down and " does not answer" in down and clamd.unix in down
-        assert "told to try again later                     1" in down
+        assert f"{'deferred':<36}        1" in down
         assert " answers again" in back
         assert [mail.recipients for mail in sink.seen] == [["admin@corp.example"]] * 2
         gateway.wait_for(lambda: len([each for each in events(vault) if "engine" in each.action]) == 2)

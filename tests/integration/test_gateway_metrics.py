@@ -44,7 +44,7 @@ def test_mail_goes_on(gateway: GatewayProcess, how: str) -> None:
         environment = {"PYTHONPATH": str(gateway.folder)}
         why = (
             "[metrics] of mailhold.toml needs prometheus-client, which is installed but does not load (ImportError: "
-            "libfoo.so.1 is missing): install it again in the Python that runs Mailhold."
+            "libfoo.so.1 is missing). Reinstall it in the Python that runs Mailhold."
         )
     gateway.config.write_text(f'{gateway.head}[metrics]\nlisten = "127.0.0.1:{port}"\n')
     gateway.start(environment=environment)

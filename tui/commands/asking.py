@@ -48,7 +48,7 @@ def confirm(what: str, *, yes: bool) -> None:
     if not can_ask():
         raise UsageError(f"{what} Nothing was done: there is no terminal to ask on. Add --yes to confirm.")
     if ask(f"{what} Go on? [y/N] ").lower() not in ("y", "yes"):
-        raise UsageError("Nothing was done: the answer was not y.")
+        raise UsageError("Nothing was done: you did not answer y.")
 
 
 def confirm_count(what: str, count: int, *, yes: bool) -> None:
@@ -62,4 +62,4 @@ def confirm_count(what: str, count: int, *, yes: bool) -> None:
         raise UsageError(f"{what} Nothing was done: there is no terminal to ask on. Add --yes to confirm.")
     answer = ask(f"{what}\nType {count} to confirm: ")
     if answer.replace(",", "") != str(count):
-        raise UsageError(f"Nothing was done: the answer was not {count}.")
+        raise UsageError(f"Nothing was done: you did not type {count}.")

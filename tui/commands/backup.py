@@ -24,12 +24,15 @@ if TYPE_CHECKING:
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare TO, --no-key, --force and --json."""
     parser.add_argument(
-        "target", metavar="TO", type=Path, help="a file to make, or a folder to make one in, named by store and time"
+        "target",
+        metavar="TO",
+        type=Path,
+        help="the new file, or a folder (the file in it is named after the store and the time)",
     )
     parser.add_argument(
-        "--no-key", action="store_true", help="without unlocking the store: seals and signatures are not verified"
+        "--no-key", action="store_true", help="do not unlock the store; seals and signatures are then not verified"
     )
-    parser.add_argument("--force", action="store_true", help="replace a file that is there")
+    parser.add_argument("--force", action="store_true", help="replace an existing file")
     parser.add_argument(
         "--json",
         action="store_true",
@@ -87,4 +90,4 @@ def _print(backup: Backup) -> None:
     elif backup.sealed:
         print("Verified: every copy, signature and chain.")
     else:
-        print("Verified: the file, its tables and counts. Seals and signatures were not: that needs a key.")
+        print("Verified: the file, its tables and counts. Seals and signatures were not verified: that needs a key.")

@@ -27,10 +27,12 @@ if TYPE_CHECKING:
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb, ID…, --last, --act, --yes and --json."""
     parser.add_argument("verb", nargs="?", choices=["list", "restore", "empty"], default="list", help="default: list")
-    parser.add_argument("ids", metavar="ID", nargs="*", help="copies in the bin, or ranges as 17-25")
-    parser.add_argument("--last", action="store_true", help="restore: what you deleted last")
-    parser.add_argument("--act", metavar="ACT", type=int, help="restore, empty: what that line of the list deleted")
-    parser.add_argument("--yes", action="store_true", help="empty: without asking for the number of copies")
+    parser.add_argument("ids", metavar="ID", nargs="*", help="IDs of copies in the bin, or ranges such as 17-25")
+    parser.add_argument("--last", action="store_true", help="restore: what you deleted most recently")
+    parser.add_argument(
+        "--act", metavar="ACT", type=int, help="restore, empty: the copies of this act (see ACT in the list)"
+    )
+    parser.add_argument("--yes", action="store_true", help="empty: do not ask for the number of copies")
     parser.add_argument(
         "--json",
         action="store_true",
@@ -44,13 +46,13 @@ def run(args: argparse.Namespace) -> int:
     """List the bin, restore copies or delete them for good; return 1 if a copy was not handled. Raises UsageError."""
     chosen = bool(args.ids) + args.last + (args.act is not None)
     if args.verb == "list" and (chosen or args.yes):
-        raise UsageError("`bin list` takes no ids, and neither --last, --act nor --yes.")
+        raise UsageError("`bin list` takes no IDs, no --last, no --act and no --yes.")
     if args.verb == "restore" and chosen != 1:
-        raise UsageError("Say what to bring back: ids of copies, --last or --act ACT; `mailhold bin` lists the acts.")
+        raise UsageError("Give the IDs of copies to restore, --last or --act ACT. `mailhold bin` lists the acts.")
     if args.verb == "restore" and args.yes:
-        raise UsageError("--yes belongs to `bin empty`.")
+        raise UsageError("--yes is only for `bin empty`.")
     if args.verb == "empty" and (args.last or chosen > 1):
-        raise UsageError("`bin empty` takes nothing, ids of copies, or --act ACT.")
+        raise UsageError("`bin empty` empties the whole bin, or takes IDs of copies or --act ACT.")
     parse_ids(args.ids)
     with opened(args, use_of(args)) as vault:
         if args.verb == "list":
@@ -108,12 +110,12 @@ def _ids(vault: Vault, args: argparse.Namespace) -> list[int]:
         from store.authority.deleting import last_act
 
         if (act := last_act(vault, vault.opened_by)) is None:
-            raise UsageError("Nothing that you deleted is in the bin: `mailhold bin` lists what others deleted.")
+            raise UsageError("The bin holds nothing that you deleted. `mailhold bin` lists what others deleted.")
         return vault.bin.ids(act.act)
     if args.act is None:
         return vault.bin.ids()
     if not (found := vault.bin.ids(args.act)):
-        raise UsageError(f"Nothing of act {args.act} is in the bin: `mailhold bin` lists the acts.")
+        raise UsageError(f"The bin holds no copies of act {args.act}. `mailhold bin` lists the acts.")
     return found
 
 
@@ -121,16 +123,16 @@ def _restore(vault: Vault, args: argparse.Namespace) -> int:
     from store.authority.deleting import bring_back
 
     ids = _ids(vault, args)
-    with Progress("Bringing back") as progress, Interrupt() as interrupt:
+    with Progress("Restoring") as progress, Interrupt() as interrupt:
         done = bring_back(vault, ids, operator=vault.opened_by, progress=progress, cancelled=interrupt)
     if args.json:
         refused = [{"id": copy_id, "error": why} for copy_id, why in done.refused]
         print_json({"restored": len(done.restored), "there": done.there, "gone": done.gone, "refused": refused})
     else:
-        print(f"{copies(len(done.restored))} brought back")
-    there = [(copy_id, "it is not in the bin but in Backup") for copy_id in done.there]
+        print(f"{copies(len(done.restored))} restored from the bin")
+    there = [(copy_id, "it is in Backup, not in the bin") for copy_id in done.there]
     failures = say_copies([*done.refused, *there], done.gone)
-    failures += say_cancelled(interrupt, "bin restore", f"cancelled; {len(done.left):,} are in the bin still")
+    failures += say_cancelled(interrupt, "bin restore", f"cancelled; {len(done.left):,} are still in the bin")
     return 1 if failures else 0
 
 

@@ -103,7 +103,10 @@ def table(campaigns: Sequence[Campaign], sums: Mapping[int, Summary]) -> Iterato
     for offered in (True, False):
         of_these = [one for one in campaigns if one.rank.offered is offered]
         if of_these and not offered:
-            yield "Without an act: few copies, list mail, or a single sender. They count as in no campaign."
+            yield (
+                "No action is offered for these (few copies, list mail or a single sender). They do not count as "
+                "campaigns."
+            )
         for one in of_these:
             found = sums[one.id]
             since = local_time(found.first) if found.copies else "-"
@@ -134,33 +137,33 @@ def lines(
         ("State", mark.state.value),
         ("Owner", mark.owner),
         ("Note", mark.note),
-        ("Joined to it", ", ".join(map(str, campaign.parts))),
-        ("Copies", f"{summary.copies:,}, {summary.odd:,} odd ones beside them"),
+        ("Joined with", ", ".join(map(str, campaign.parts))),
+        ("Copies", f"{summary.copies:,}, and {summary.odd:,} odd"),
         ("Senders", f"{summary.senders:,}"),
         ("Recipients", f"{summary.recipients:,}"),
         ("Placed", f"{local_time(summary.first)} to {local_time(summary.last)}" if summary.copies else ""),
         ("Last hour", copies(summary.last_hour)),
         *_held(summary.verdicts),
-        ("Act", "offered" if campaign.rank.offered else f"none is offered ({campaign.rank.name.lower()})"),
+        ("Action", "offered" if campaign.rank.offered else f"not offered ({campaign.rank.name.lower()})"),
     ):
         if text:
             yield f"{label:<{_LABEL}}{safe(text)}"
-    yield "Why they belong together"
+    yield "Why these copies are grouped"
     for number, why in enumerate(_evidence(campaign)):
         yield f"  {_why(campaign, why)}{'  (seed)' if number == 0 else ''}"
     if odd:
-        yield "Odd, in no act by default"
+        yield "Odd copies (left out of actions unless you include them)"
         for each in campaign.odd:
             if each.copy in odd:
                 yield f"{_copy(odd[each.copy], '')}  {reasons_words(each.reasons)}"
     order = sorted(zip(campaign.fits, campaign.copies, strict=True))
     least = [(fit_, fine[copy]) for fit_, copy in order if copy in fine]
     if least[:shown]:
-        yield "In the campaign, those that fit least first"
+        yield "Copies in the campaign, worst fit first"
         for fit_, copy in least[:shown]:
             yield _copy(copy, f"{fit_} %")
     if len(least) > shown:
-        yield f"and {copies(len(least) - shown)} more: --limit N prints N of them, --json all"
+        yield f"and {copies(len(least) - shown)} more (--limit N prints N, --json all)"
 
 
 def _evidence(campaign: Campaign) -> list[Why]:

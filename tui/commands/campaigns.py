@@ -41,7 +41,7 @@ _WORDS: dict[str, tuple[int, int | None, str]] = {
     "note": (2, None, 'campaigns note ID TEXT ("": no note)'),
     "state": (2, 2, "campaigns state ID new|open|done"),
 }
-_UNDO = "`mailhold undo` takes it back."
+_UNDO = "`mailhold undo` takes this back."
 #: Copies that `show` prints by default: those with the lowest fit.
 _SHOWN = 20
 
@@ -53,19 +53,21 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "words",
         metavar="WORD",
         nargs="*",
-        help="show ID; peel ID COPY… takes copies (ids or ranges) out, and what is like them later; join ID INTO; "
-        "name ID TEXT; own ID (you, or a NAME); note ID TEXT; state ID new, open or done",
+        help="show ID; peel ID COPY… (take these copies out, and similar ones that arrive later); join ID INTO; name "
+        "ID TEXT; own ID (you, or a NAME); note ID TEXT; state ID new, open or done",
+    )
+    parser.add_argument("--no-find", action="store_true", help="list, show: do not look at new copies first")
+    parser.add_argument(
+        "--limit", metavar="N", type=int, help=f"show: print N copies of the campaign (default: {_SHOWN})"
     )
     parser.add_argument(
-        "--no-find", action="store_true", help="list, show: as they stand, without looking at what is new first"
+        "--yes", action="store_true", help="do not ask before changing a campaign that a colleague owns"
     )
-    parser.add_argument("--limit", metavar="N", type=int, help=f"show: print N of those that fit, not {_SHOWN}")
-    parser.add_argument("--yes", action="store_true", help="also where a colleague has the campaign, without asking")
     parser.add_argument(
         "--json",
         action="store_true",
-        help="list: print an array of {id, copies, odd, first, last, name, owner, state, evidence, …}; show: such an "
-        "object, with the copies and how well they fit (members), and the odd ones with the reasons (odd_members)",
+        help="list: print an array of {id, copies, odd, first, last, name, owner, state, evidence, …}; show: one such "
+        "object with members (copies and their fit) and odd_members (odd copies and the reasons)",
     )
 
 
@@ -78,9 +80,9 @@ def run(args: argparse.Namespace) -> int:
     if len(args.words) < least or (most is not None and len(args.words) > most):
         raise UsageError(f"Write `mailhold {written}`.")
     if args.verb not in _READING and args.no_find:
-        raise UsageError("--no-find belongs to `campaigns list` and `campaigns show`.")
+        raise UsageError("--no-find is only for `campaigns list` and `campaigns show`.")
     if args.verb != "show" and args.limit is not None:
-        raise UsageError("--limit belongs to `campaigns show`.")
+        raise UsageError("--limit is only for `campaigns show`.")
     number = _number(args.words[0]) if args.words else 0
     if args.verb not in _READING:
         _check_words(args)
@@ -105,7 +107,7 @@ def _number(text: str) -> int:
     """Parse one campaign id. Raises UsageError."""
     [(number, last)] = parse_ids([text])
     if number != last:
-        raise UsageError("Give one campaign, not a range; `mailhold campaigns` lists them.")
+        raise UsageError("Give the ID of one campaign, not a range. `mailhold campaigns` lists them.")
     return number
 
 
@@ -118,7 +120,7 @@ def _check_words(args: argparse.Namespace) -> None:
     elif args.verb == "join" and args.words[1] != "0":
         _number(args.words[1])
     elif args.verb == "state" and args.words[1] not in list(State):
-        raise UsageError(f"A campaign is {', '.join(State)}; `{safe(args.words[1])}` is none of these.")
+        raise UsageError(f"`{safe(args.words[1])}` is not a state of a campaign. Use one of: {', '.join(State)}.")
 
 
 def _find(vault: Vault) -> int:
@@ -130,14 +132,14 @@ def _find(vault: Vault) -> int:
     with Progress("Indexing") as progress, Interrupt() as interrupt:
         result = find(vault, progress=progress, cancelled=interrupt, again=damaged)
     failures = say_copies(result.failed)
-    return failures + say_cancelled(interrupt, "campaigns", "cancelled half-way; what is shown is as it was before")
+    return failures + say_cancelled(interrupt, "campaigns", "cancelled; campaigns are shown as they were before")
 
 
 def _campaign(standing: Standing, number: int) -> Campaign:
     """Find the campaign with this id. Raises UsageError if there is none."""
     found = standing.campaign(number)
     if found is None:
-        raise UsageError(f"There is no campaign {number}; `mailhold campaigns` lists those that there are.")
+        raise UsageError(f"There is no campaign {number}. `mailhold campaigns` lists them.")
     return found
 
 
@@ -155,9 +157,12 @@ def _list(vault: Vault, standing: Standing, *, as_json: bool) -> None:
         print(line)
     if not there:
         print("There are no campaigns.")
-    print(f"{copies(left.copies)} of {left.senders:,} sender{'s' * (left.senders != 1)} in no campaign with an act")
+    print(f"Not in a campaign: {copies(left.copies)} from {left.senders:,} sender{'s' * (left.senders != 1)}")
     if standing.waiting:
-        print(f"mailhold: {copies(standing.waiting)} not looked at yet: leave --no-find out.", file=sys.stderr)
+        print(
+            f"mailhold: {copies(standing.waiting)} not looked at yet; run without --no-find to include them.",
+            file=sys.stderr,
+        )
 
 
 def _summaries(vault: Vault, standing: Standing) -> tuple[dict[int, Summary], Left]:
@@ -214,7 +219,7 @@ def _say(args: argparse.Namespace, number: int) -> int:
         text = " ".join(args.words[1:])
         if args.verb == "own" and len(args.words) == 1:
             if not operator:
-                raise UsageError(f"This key says no name: write `mailhold campaigns own {number} NAME`.")
+                raise UsageError(f"This key has no name. Give one: `mailhold campaigns own {number} NAME`.")
             text = operator
         others = [campaign]
         if args.verb == "join" and text != "0":
@@ -224,12 +229,19 @@ def _say(args: argparse.Namespace, number: int) -> int:
         if args.verb == "peel":
             out = _copies_out(campaign, args.words[1:])
             done = marks.peel(vault, number, out, _stays(campaign, out), operator=operator)
-            said = f"{copies(len(done.copies))} taken out of campaign {number}; what is like them later stays out too."
+            said = (
+                f"{copies(len(done.copies))} taken out of campaign {number}. Similar copies that arrive later stay "
+                "out too."
+            )
         elif args.verb == "join":
             into = others[-1].id if len(others) > 1 else 0
             # Parting uses the typed id: it may name a part of a joined campaign, and only that part is taken out.
             marks.join(vault, _number(args.words[0]) if not into else number, into, operator=operator)
-            said = f"Campaign {number} is joined to campaign {into}." if into else f"Campaign {args.words[0]} is alone."
+            said = (
+                f"Campaign {number} is joined to campaign {into}."
+                if into
+                else f"Campaign {args.words[0]} is no longer joined to another."
+            )
         elif args.verb == "name":
             name = marks.name(vault, number, text, operator=operator).name
             said = f"Campaign {number} is named {safe(name)}." if name else f"Campaign {number} has no name."
@@ -238,7 +250,7 @@ def _say(args: argparse.Namespace, number: int) -> int:
             said = f"Campaign {number} belongs to {safe(owner) or 'nobody'}."
         elif args.verb == "note":
             note = marks.note(vault, number, text, operator=operator).note
-            said = f"The note on campaign {number} is: {safe(note)}" if note else f"Campaign {number} has no note."
+            said = f'Note on campaign {number}: "{safe(note)}".' if note else f"Campaign {number} has no note."
         else:
             state = marks.set_state(vault, number, marks.State(text), operator=operator).state
             said = f"Campaign {number} is {state}."
@@ -269,7 +281,7 @@ def _copies_out(campaign: Campaign, words: Sequence[str]) -> list[int]:
     chosen: dict[int, None] = {}
     for low, high in parse_ids(words):
         if low == high and low not in inside:
-            raise UsageError(f"Copy {low} is not in campaign {campaign.id}: nothing was changed.")
+            raise UsageError(f"Copy {low} is not in campaign {campaign.id}. Nothing was changed.")
         chosen.update(dict.fromkeys([low] if low == high else [n for n in sorted(inside) if low <= n <= high]))
     return list(chosen)
 
@@ -279,5 +291,5 @@ def _stays(campaign: Campaign, out: Sequence[int]) -> int:
     gone = set(out)
     staying = [(fit, copy) for copy, fit in zip(campaign.copies, campaign.fits, strict=True) if copy not in gone]
     if not staying:
-        raise UsageError(f"All of campaign {campaign.id} would be taken out: leave a copy that fits in it.")
+        raise UsageError(f"This would take all copies out of campaign {campaign.id}. Leave at least one that fits.")
     return max(staying)[1]

@@ -12,6 +12,7 @@ from tui.commands.opened import opened
 from tui.commands.printing import print_json
 from tui.commands.reporting import say_cancelled, say_failed
 from tui.terminal.progress import Progress
+from tui.terminal.words import copies
 
 if TYPE_CHECKING:
     from store.vault.vault import Vault
@@ -22,7 +23,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--repair",
         action="store_true",
-        help="first write anew what is damaged and can be known without loss: the store's own row, and its counters",
+        help="first rebuild what can be rebuilt without loss: the store's own row and its counters",
     )
     parser.add_argument(
         "--json", action="store_true", help='print {"checked": n, "binned": n, "broken": [{"what", "why"}]}'
@@ -43,11 +44,11 @@ def run(args: argparse.Namespace) -> int:
         print_json({"checked": result.checked, "binned": result.binned, "broken": broken})
     else:
         print(
-            f"{result.checked:,} copies{f' and {result.binned:,} in the bin' if result.binned else ''} checked, "
-            + (f"{len(result.broken):,} broken" if result.broken else "all whole")
+            f"{copies(result.checked)}{f' and {result.binned:,} in the bin' if result.binned else ''} checked, "
+            + (f"{len(result.broken):,} broken" if result.broken else "no problems found")
         )
         print(f"The store was {result.evidence}.")
-    failures = say_failed(result.broken) + say_cancelled(interrupt, "check", "cancelled before the end")
+    failures = say_failed(result.broken) + say_cancelled(interrupt, "check", "cancelled; not everything was checked")
     return 1 if failures else 0
 
 
@@ -57,6 +58,6 @@ def _repair(vault: Vault) -> None:
 
     done = repair(vault, operator=vault.opened_by)
     for what in done:
-        print(f"mailhold: written anew: {what}", file=sys.stderr)
+        print(f"mailhold: rebuilt: {what}", file=sys.stderr)
     if not done:
-        print("mailhold: there was nothing that could be written anew.", file=sys.stderr)
+        print("mailhold: there was nothing to rebuild.", file=sys.stderr)

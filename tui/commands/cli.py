@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None, run: Callable[[Sequence[str]], int] 
             import signal
 
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not interrupt the exit
-        _say(str(interrupt) or "interrupted; what was done up to here is kept.")
+        _say(str(interrupt) or "interrupted; what was done so far is kept.")
         return 130
     except BrokenPipeError:
         # The reader of standard output is gone, as with `| head`: end without a message, as Unix filters do.
@@ -67,22 +67,22 @@ def main(argv: Sequence[str] | None = None, run: Callable[[Sequence[str]], int] 
         return 1
     except OSError as error:
         where = f": {error.filename}" if error.filename else ""
-        _say(f"{error.strerror or error}{where}; what was done before that is kept.")
+        _say(f"{error.strerror or error}{where}; what was done so far is kept.")
         return 1
     except ImportError as error:
         if os.environ.get("MAILHOLD_DEBUG"):
             raise
         said = " ".join(str(error).split()).rstrip(".")
         _say(
-            f"a library does not load ({type(error).__name__}: {said}). Install it again in the Python that runs this."
+            f"a library does not load ({type(error).__name__}: {said}). Reinstall it in the Python that runs Mailhold."
         )
         return 1
     except Exception as error:
         if os.environ.get("MAILHOLD_DEBUG"):
             raise
         _say(
-            f"an internal error ({type(error).__name__}) stopped this command; the store is as it was after the last "
-            "finished step. Run it again with MAILHOLD_DEBUG=1 for the details that a bug report needs."
+            f"an internal error ({type(error).__name__}) stopped this command. The store is as the last finished step "
+            "left it. For a bug report, run the command again with MAILHOLD_DEBUG=1 and send the traceback."
         )
         return 1
 

@@ -25,7 +25,7 @@ def run(args: argparse.Namespace) -> int:
     """Open the console and return the app's return code. Raises UsageError."""
     require("The console", "console", textual="Textual", rich="Rich", polars="Polars")
     if not is_terminal():
-        raise UsageError("The console needs a terminal; `mailhold --help` lists the commands that do not.")
+        raise UsageError("The console needs a terminal. `mailhold --help` lists the commands that work without one.")
     with ends_cleanly():
         vault = open_vault(args, Use.EITHER)
         latency.prepare()

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare ID…, --query, --all, --for-good, --yes and --json."""
-    add_selection(parser, yes="without asking for the number of copies")
-    parser.add_argument("--for-good", action="store_true", help="not into the bin: what is deleted cannot come back")
+    add_selection(parser, yes="do not ask for the number of copies")
+    parser.add_argument("--for-good", action="store_true", help="delete permanently, not into the bin")
     parser.add_argument(
         "--json",
         action="store_true",
@@ -88,7 +88,7 @@ def _question(what: str, days: int) -> str:
 
     from store.space.bin import DAY_MS
 
-    return f"This deletes {what}; `mailhold bin restore --last` brings them back until {day(now_ms() + days * DAY_MS)}."
+    return f"This deletes {what}; `mailhold bin restore --last` restores them until {day(now_ms() + days * DAY_MS)}."
 
 
 def _said(vault: Vault, result: DeleteResult) -> str:
@@ -101,4 +101,6 @@ def _said(vault: Vault, result: DeleteResult) -> str:
     kept = f"in the bin {promise_words(promise(vault, size, result.until))}"
     if result.deleted:
         return f"{len(result.gone):,} deleted, {copies(len(result.binned))} of them {kept}"
-    return f"{len(result.gone):,} deleted, {kept}: `mailhold bin restore --last` brings back what you deleted last"
+    return (
+        f"{len(result.gone):,} deleted, {kept}: `mailhold bin restore --last` restores what you deleted most recently"
+    )

@@ -27,36 +27,44 @@ if TYPE_CHECKING:
     from store.delivery.queue import ReleaseResult
     from store.vault.vault import Vault
 
-_USE_HEADER = ": give --from-header for those of its addresses that are in a local domain, or --also ADDRESS"
-_LOOKALIKES = ": give --lookalikes to deliver it all the same"
-_SET_LOCAL = ": give --also ADDRESS, or name the local domains with `mailhold settings set local_domains=…`"
+_USE_HEADER = ": add --from-header to use the header addresses that are in a local domain, or give --also ADDRESS"
+_LOOKALIKES = ": add --lookalikes to deliver it anyway"
+_SET_LOCAL = ": give --also ADDRESS, or set the local domains with `mailhold settings set local_domains=…`"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare ID…, --query, --all, --yes, the options for the recipients, --wait, --dry-run, --ask-relay and --json."""
-    add_selection(parser, yes="more than one copy of --query or --all without asking for their number")
-    parser.add_argument("--original", action="store_true", help="to the recipients to whom the message was intended")
+    add_selection(parser, yes="do not ask for the number of copies that --query or --all selects")
+    parser.add_argument("--original", action="store_true", help="deliver to the original recipients of the message")
     parser.add_argument(
-        "--also", metavar="ADDRESS", action="append", default=[], help="to this address too (repeatable)"
+        "--also", metavar="ADDRESS", action="append", default=[], help="deliver to this address too; may be repeated"
     )
     parser.add_argument(
         "--from-header",
         action="store_true",
-        help="where no envelope is known, to the addresses of the header that are in a local domain",
+        help="with --original: if no envelope is known, use the header addresses that are in a local domain",
     )
     parser.add_argument(
-        "--again", action="store_true", help="also to those who have the copy already, may have it, or wait for it"
+        "--again",
+        action="store_true",
+        help="deliver also to recipients who have the message, may have it, or have a delivery waiting",
     )
     parser.add_argument(
-        "--lookalikes", action="store_true", help="also copies whose sender only looks like one that is known"
+        "--lookalikes",
+        action="store_true",
+        help="deliver also copies with a lookalike sender (one that resembles a known one)",
     )
     parser.add_argument(
-        "--wait", action="store_true", help="wait the hold out, send, and wait until each recipient has an answer"
+        "--wait",
+        action="store_true",
+        help="wait until the hold is over, send, and wait for the result of each recipient",
     )
     parser.add_argument(
-        "--dry-run", action="store_true", help="only say what would be sent, to whom, and what the relay takes"
+        "--dry-run",
+        action="store_true",
+        help="show what would be sent, to whom, and whether the relay accepts it; queue nothing",
     )
-    parser.add_argument("--ask-relay", action="store_true", help="with --dry-run: have the relay asked anew first")
+    parser.add_argument("--ask-relay", action="store_true", help="with --dry-run: ask the relay again first")
     parser.add_argument("--json", action="store_true", help="print what was queued, refused, left out and sent")
 
 
@@ -70,13 +78,13 @@ def run(args: argparse.Namespace) -> int:
     """
     check_selection(args)
     if not args.original and not args.also:
-        raise UsageError("Deliver to whom? Give --original, --also ADDRESS, or both.")
+        raise UsageError("No recipients given. Add --original, --also ADDRESS, or both.")
     if args.from_header and not args.original:
-        raise UsageError("--from-header says where original recipients are taken from: give --original too.")
+        raise UsageError("--from-header needs --original.")
     if args.ask_relay and not args.dry_run:
-        raise UsageError("--ask-relay goes with --dry-run.")
+        raise UsageError("--ask-relay needs --dry-run.")
     if args.dry_run and args.wait:
-        raise UsageError("--wait sends, and --dry-run does not: give one of them.")
+        raise UsageError("--wait and --dry-run cannot be combined: --dry-run sends nothing.")
     from store.delivery.lookalikes import LOOKALIKE
     from store.delivery.queue import NO_ENVELOPE, NOT_LOCAL, release
 
@@ -115,7 +123,7 @@ def run(args: argparse.Namespace) -> int:
         for copy_id, why in result.refused
     ]
     refused = [{"copy_id": copy_id, "reason": why} for copy_id, why in reasons]
-    refused += [{"copy_id": copy_id, "reason": "no such copy"} for copy_id in missing]
+    refused += [{"copy_id": copy_id, "reason": "there is no such copy"} for copy_id in missing]
     if args.json:
         left_out = [each._asdict() for each in result.left_out]
         print_json({"queued": len(result.queued), "deliveries": sent, "refused": refused, "left_out": left_out})
@@ -124,7 +132,7 @@ def run(args: argparse.Namespace) -> int:
     failures = len(unread) + say_copies(reasons, missing)
     failures += say_copies((each.copy_id, f"{each.address} was left out: {each.reason}") for each in result.left_out)
     if result.withheld:
-        print("mailhold: --again sends to those who have it already as well.", file=sys.stderr)
+        print("mailhold: --again also delivers to recipients who have it already.", file=sys.stderr)
     if args.wait:
         failures += say_failed(
             (
@@ -135,7 +143,9 @@ def run(args: argparse.Namespace) -> int:
             for recipient in delivery["recipients"]
             if recipient["state"] != "sent"
         )
-    left = f"{len(result.not_reached):,} were not queued" if result.not_reached else "what was queued stays queued"
+    left = (
+        f"{len(result.not_reached):,} copies were not queued" if result.not_reached else "what was queued stays queued"
+    )
     failures += say_cancelled(interrupt, "deliver", f"cancelled; {left}")
     return 1 if failures else 0
 
@@ -152,7 +162,10 @@ def _spared(vault: Vault, ids: Sequence[int], cancelled: Callable[[], bool] = la
         found = lookalikes(vault, ids, same_subject=same_subject, cancelled=cancelled)
     if found.unread:
         what = counted(found.unread, "copy was", "copies were")
-        print(f"mailhold: {what} not compared with the thread: deliver fewer at once.", file=sys.stderr)
+        print(
+            f"mailhold: {what} not compared with the thread that it quotes; deliver fewer copies at once.",
+            file=sys.stderr,
+        )
     return found.reasons
 
 
@@ -168,7 +181,7 @@ def _send(vault: Vault, result: ReleaseResult, interrupt: Interrupt) -> str:
         with interrupt:
             over = wait_out(vault, result.queued, cancelled=interrupt)
         if not over:
-            return "It was not waited for, and stays in the queue."
+            return "The wait was interrupted. It stays in the queue."
     return send_queue(vault)
 
 
@@ -191,11 +204,11 @@ def _summary(deliveries: list[dict[str, Any]], result: ReleaseResult, *, wait: b
         held = f"{_held(result)} " if result.held_until else ""
         return f"{placed} to {counted(len(recipients), 'recipient', 'recipients')}. {held}{who_sends(result.gateway)}"
     sent = sum(recipient["state"] == "sent" for recipient in recipients)
-    return f"{sent:,} of {len(recipients):,} recipients served, of {len(deliveries):,} messages"
+    return f"{sent:,} of {len(recipients):,} recipients received it, of {len(deliveries):,} messages"
 
 
 def who_sends(gateway: str) -> str:
     """Return a sentence that says who sends the queued deliveries. `gateway` is `ReleaseResult.gateway`."""
     if gateway:
         return f"The gateway {safe(gateway)} sends it."
-    return "An open console sends it, or `mailhold queue send`."
+    return "No gateway can send it now: an open console sends it, or `mailhold queue send`."

@@ -15,14 +15,14 @@ from tui.terminal.progress import Progress
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare --messages and --attack."""
     parser.add_argument(
-        "--messages", metavar="N", type=int, default=400, help="how many copies to compose (default 400)"
+        "--messages", metavar="N", type=int, default=400, help="number of copies to make (default: 400)"
     )
     parser.add_argument(
         "--attack",
         metavar="N",
         type=int,
         default=390,
-        help="about how many copies of an attack wave come among them (default 390, 0 for none)",
+        help="about how many copies of an attack wave to add (default: 390; 0 for none)",
     )
 
 
@@ -32,9 +32,9 @@ def run(args: argparse.Namespace) -> int:
     Returns the app's return code. Raises UsageError, NotInstalled, OSError.
     """
     if not 1 <= args.messages <= 1_000_000:
-        raise UsageError("--messages takes a number from 1 to 1,000,000.")
+        raise UsageError("--messages must be a number from 1 to 1,000,000.")
     if not 0 <= args.attack <= 100_000:
-        raise UsageError("--attack takes a number from 0 to 100,000.")
+        raise UsageError("--attack must be a number from 0 to 100,000.")
     require("The demo", "demo", textual="Textual", rich="Rich", polars="Polars", aiosmtpd="aiosmtpd")
     if not is_terminal():
         raise UsageError("The demo opens the console, which needs a terminal.")

@@ -23,13 +23,15 @@ if TYPE_CHECKING:
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("--smtp", metavar="HOST:PORT", default="127.0.0.1:25", help="the MTA (default: 127.0.0.1:25)")
-    parser.add_argument("--to", metavar="ADDRESS", help="the recipient (default: the administrator of the settings)")
+    parser.add_argument("--to", metavar="ADDRESS", help="the recipient (default: the administrator in the settings)")
     parser.add_argument("--from", dest="sender", metavar="ADDRESS", help="the sender (default: the recipient)")
-    parser.add_argument("--only", choices=["eicar", "gtube"], help="send one of the two messages alone")
+    parser.add_argument("--only", choices=["eicar", "gtube"], help="send only this one of the two messages")
     parser.add_argument(
-        "--wait", metavar="SECONDS", type=float, default=30.0, help="for a copy to appear (default: 30)"
+        "--wait", metavar="SECONDS", type=float, default=30.0, help="how long to wait for a copy (default: 30)"
     )
-    parser.add_argument("--keep", action="store_true", help="leave the copies in Backup; otherwise they are deleted")
+    parser.add_argument(
+        "--keep", action="store_true", help="keep the copies of the test messages (they are deleted otherwise)"
+    )
     parser.add_argument("--json", action="store_true", help="print [{probe, ok, message_id, queue_id, copy, steps}]")
 
 
@@ -42,12 +44,15 @@ def run(args: argparse.Namespace) -> int:
 
     server = parse_endpoint(args.smtp)
     if not 0 <= args.wait <= 3600:
-        raise UsageError("--wait takes seconds, from 0 to 3600.")
+        raise UsageError("--wait must be a number of seconds from 0 to 3600.")
     with opened(args) as vault:
         settings = read_settings(vault)
         recipient = check_address(args.to) if args.to else settings.administrator
         if not recipient:
-            raise UsageError("Nobody is named to send to: give --to ADDRESS, or set the administrator's address.")
+            raise UsageError(
+                "No recipient given. Add --to ADDRESS, or set the administrator: `mailhold settings set "
+                "administrator=ADDRESS`."
+            )
         sender = check_address(args.sender) if args.sender else recipient
         with Interrupt() as interrupt:
             traces = examine(
@@ -88,9 +93,9 @@ def _gateway(vault: Vault) -> str:
 
     enrolled = [each for each in gateways(vault, on_error=lambda _: None) if not each.revoked]
     if not enrolled:
-        return "No gateway is enrolled in this store: `mailhold gateway enroll NAME` does that."
+        return "No gateway is enrolled in this store. Enrol one with `mailhold gateway enroll NAME`."
     if not any(is_alive(vault, each.id) for each in enrolled):
-        return "No gateway of this store is running now."
+        return "No gateway of this store is running."
     return ""
 
 

@@ -37,7 +37,7 @@ def dry_run(
     found = look(vault, ids, choice)
     if ask:
         if ask_anew(vault, found.gateway_id, ASK_WAIT) is None:
-            print(f"mailhold: the gateway has not asked its relay within {ASK_WAIT:g} seconds.", file=sys.stderr)
+            print(f"mailhold: the gateway did not ask its relay within {ASK_WAIT:g} seconds.", file=sys.stderr)
         hear(vault, found)
     contents: dict[int, Content] = {}
     dressing = dressing_of(read_settings(vault), asyncio.run(local_host_name()))

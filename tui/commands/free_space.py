@@ -21,7 +21,7 @@ def look_at_free_space(vault: Vault) -> None:
     try:
         notify_administrator(vault)
     except MailholdError as error:
-        print(f"mailhold: the free space could not be looked at: {error}", file=sys.stderr)
+        print(f"mailhold: the free space could not be checked: {error}", file=sys.stderr)
 
 
 def warn_of_settings(vault: Vault) -> None:
@@ -32,4 +32,4 @@ def warn_of_settings(vault: Vault) -> None:
     from store.space.limits import last_known
 
     if (known := last_known(vault)) is not None:
-        print(f"mailhold: {known.problem} {known} The copies are listed all the same.", file=sys.stderr)
+        print(f"mailhold: {known.problem} {known} Copies are still listed.", file=sys.stderr)

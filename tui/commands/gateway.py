@@ -29,15 +29,17 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "verb", nargs="?", choices=["run", "enroll", "revoke", "list"], default="run", help="default: run"
     )
     parser.add_argument(
-        "name", nargs="?", metavar="NAME", help="enroll, revoke: the gateway's name, as mx1.example.org"
+        "name", nargs="?", metavar="NAME", help="enroll, revoke: the gateway's name, for example mx1.example.org"
     )
-    parser.add_argument("--credentials", metavar="F", help="enroll: the new file that is written, mode 0600")
-    parser.add_argument("--yes", action="store_true", help="revoke: without asking")
+    parser.add_argument("--credentials", metavar="F", help="enroll: write the credentials to this new file (mode 0600)")
+    parser.add_argument("--yes", action="store_true", help="revoke: do not ask for confirmation")
     parser.add_argument("--config", metavar="F", default=_CONFIG, help=f"mailhold.toml (default: {_CONFIG})")
     only = parser.add_mutually_exclusive_group()
-    only.add_argument("--check-config", action="store_true", help="look at the configuration, the store and scanners")
-    only.add_argument("--example-config", action="store_true", help="print a commented mailhold.toml")
-    only.add_argument("--systemd-unit", action="store_true", help="print a hardened unit for systemd")
+    only.add_argument(
+        "--check-config", action="store_true", help="check the configuration, the store and the scanners, and exit"
+    )
+    only.add_argument("--example-config", action="store_true", help="print an example mailhold.toml with comments")
+    only.add_argument("--systemd-unit", action="store_true", help="print a systemd unit")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -47,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     if args.verb == "revoke":
         return _revoke(args)
     if args.name or args.credentials:
-        raise UsageError("NAME and --credentials go with `mailhold gateway enroll`, NAME with `revoke` as well.")
+        raise UsageError("NAME is only for `mailhold gateway enroll` and `revoke`, --credentials only for `enroll`.")
     if args.verb == "list":
         return _list(args)
     if args.example_config:
@@ -66,46 +68,49 @@ def run(args: argparse.Namespace) -> int:
 
 def _enroll(args: argparse.Namespace) -> int:
     if not args.name or not args.credentials:
-        raise UsageError("`mailhold gateway enroll` takes a name and a file: enroll mx1 --credentials mx1.credentials.")
+        raise UsageError(
+            "`gateway enroll` needs a name and a file, for example: mailhold gateway enroll mx1 --credentials "
+            "mx1.credentials."
+        )
     from store.enrolment.enrolment import enroll
 
     with opened(args) as vault:
         gateway_id = enroll(vault, args.name, Path(args.credentials), operator=vault.opened_by)
     print(
-        f"Gateway {args.name} is enrolled (number {gateway_id}). {args.credentials} is all that it needs: whoever has "
-        "it can place copies in Backup and read none. Give it to the gateway's user alone."
+        f"Gateway {args.name} is enrolled (number {gateway_id}). Its credentials are in {args.credentials}: with them "
+        "one can place copies in Backup, but read none. Let only the gateway's user read that file."
     )
     return 0
 
 
 def _revoke(args: argparse.Namespace) -> int:
     if not args.name:
-        raise UsageError("`mailhold gateway revoke` takes a name: `mailhold gateway list` names those there are.")
+        raise UsageError("`gateway revoke` needs the name of a gateway. `mailhold gateway list` lists them.")
     from store.enrolment.enrolled import gateways, is_alive
     from store.enrolment.revocation import revoke
     from tui.terminal.safe import safe
 
     with opened(args) as vault:
         known = next((each.id for each in gateways(vault, on_error=lambda _: None) if each.name == args.name), None)
-        running = "It is running: stop it first, or what it places until it notices does not pass `mailhold check`. "
+        running = "It is running. Stop it first: copies that it places before it notices fail `mailhold check`. "
         question = (
-            f"Revoke gateway {safe(args.name)}? It can place nothing any more, and this cannot be taken back. "
+            f"Revoke gateway {safe(args.name)}? It can then place no more copies. This cannot be undone. "
             f"{running if known is not None and is_alive(vault, known) else ''}[y/N] "
         )
         if not args.yes and not (can_ask() and ask(question).lower() in ("y", "yes")):
-            raise UsageError("Nothing was revoked: answer y, or give --yes.")
+            raise UsageError("Nothing was revoked. Answer y, or add --yes to confirm.")
         done = revoke(vault, args.name, operator=vault.opened_by)
         knew_password = _relay_has_password(vault)
-    print(f"Gateway {args.name} is revoked. What it placed before stays readable ({done.epochs:,} epochs).")
+    print(f"Gateway {args.name} is revoked. Copies that it placed before stay readable ({done.epochs:,} epochs).")
     if knew_password:
         print(
-            "The settings are sealed with a new key, but it knew the relay's password: change that at the relay, then "
-            "with `mailhold settings set relay=URL`."
+            "It knew the relay's password. Change the password at the relay, then set it here: `mailhold settings "
+            "set relay=URL`."
         )
     for delivery_id in done.waiting:
         print(
-            f"Delivery {delivery_id} was released to it, which may still send it: `mailhold queue retry {delivery_id}` "
-            f"has it sent from here, `mailhold queue cancel {delivery_id}` takes it out of the queue."
+            f"Delivery {delivery_id} was assigned to this gateway, which may still send it. To send it from here: "
+            f"`mailhold queue retry {delivery_id}`. To cancel it: `mailhold queue cancel {delivery_id}`."
         )
     return 1 if say_failed(done.refused) else 0
 
@@ -169,7 +174,7 @@ def check_config(path: Path, *, usual: Path = Path(_CONFIG)) -> int:
     config = read_config(path)
     if os.geteuid() != 0 or (user := user_of(path, config, usual=usual)).pw_uid == 0:
         return _check(path)
-    print(f"as the user {user.pw_name}:", flush=True)
+    print(f"Checked as user {user.pw_name}:", flush=True)
     if path == usual:
         os.environ.setdefault("STATE_DIRECTORY", _STATE)
 
@@ -203,7 +208,7 @@ def _check(path: Path) -> int:
     config = read_config(path)
     if config.metrics.listen:
         page_of(Metrics())
-    print(f"✓ {path}: every key and value is valid")
+    print(f"✓ {path}: all keys and values are valid")
     problems = 0
     for proof in proofs(path.absolute(), config):
         print(f"✗ {proof.what}: {proof.why}" if proof.why else f"✓ {proof.what}", flush=True)
@@ -217,11 +222,16 @@ def _check(path: Path) -> int:
             problems += say_failed(live.refused.items())
             older = lacking(vault, Memory(seen_path(Path(config.store.credentials)), vault.store_id))
             if older is not None:
-                why = f"it is older than what this gateway saw at {local_time(older.at)}, which it judges by: {older}."
+                why = (
+                    f"it is older than what this gateway saw at {local_time(older.at)}: {older}. The gateway goes on "
+                    "judging by what it saw."
+                )
                 problems += say_failed([("store", f"{why} It sends nothing. {OLDER}")])
             settings = live.policy.settings
             if settings is not None and not settings.relay:
-                print("settings: no relay is set, so released copies are not delivered and nobody is notified")
+                print(
+                    "settings: no relay is set, so released copies are not delivered and the administrator gets no mail"
+                )
     except MailholdError as error:
         problems += say_failed([("store", str(error))])
 
@@ -237,5 +247,5 @@ def _check(path: Path) -> int:
         if why:
             problems += say_failed([(name, why)])
         else:
-            print(f"✓ {name}: it answers")
+            print(f"✓ {name}: answers")
     return 1 if problems else 0

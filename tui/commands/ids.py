@@ -16,7 +16,7 @@ def parse_ids(words: Sequence[str]) -> list[tuple[int, int]]:
             raise UsageError(f"`{word}` is not a valid ID. Use a number, or a range such as 17-25.")
         low, high = _number(first), _number(last if dash else first)
         if high < low:
-            raise UsageError(f"The range `{word}` runs backwards: write {high}-{low}.")
+            raise UsageError(f"The range `{word}` is backwards. Write {high}-{low}.")
         ranges.append((low, high))
     return ranges
 

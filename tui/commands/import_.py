@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare PATH…, --known, --verdict, --rule, --force, --no-index and --json."""
     parser.add_argument(
-        "paths", metavar="PATH", nargs="*", type=Path, help="an .eml, mbox, Maildir, folder or quarantine file"
+        "paths", metavar="PATH", nargs="*", type=Path, help="a message (.eml), mbox, Maildir, folder or quarantine file"
     )
     parser.add_argument(
         "--known",
@@ -33,20 +33,24 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         type=Path,
         default=[],
-        help="count the senders in it as known, and place nothing: a Maildir or mbox of good mail, or a text file with "
-        "an address and a count on each line",
+        help="do not import; count the senders in FILE as known (a Maildir or mbox of good mail, or a text file with "
+        "an address and a count on each line)",
     )
     parser.add_argument(
         "--verdict",
         metavar="ENGINE=STATUS",
-        help="the verdict for all, as anti-virus=infected (else from scanner headers)",
-    )
-    parser.add_argument("--rule", metavar="N", type=int, default=0, help="the id of the processing rule for all")
-    parser.add_argument(
-        "--force", action="store_true", help="also files that do not look like messages, and a rule that there is not"
+        help="the verdict for all messages, for example anti-virus=infected (default: from scanner headers)",
     )
     parser.add_argument(
-        "--no-index", action="store_true", help="leave what campaigns are found by to a later `mailhold index`"
+        "--rule", metavar="N", type=int, default=0, help="the ID of the processing rule for all messages"
+    )
+    parser.add_argument(
+        "--force",
+        action="store_true",
+        help="import files that do not look like messages too, and accept a rule that does not exist",
+    )
+    parser.add_argument(
+        "--no-index", action="store_true", help="do not index for campaigns now; run `mailhold index` later"
     )
     parser.add_argument(
         "--json",
@@ -61,10 +65,10 @@ def run(args: argparse.Namespace) -> int:
     if args.known:
         return _known(args)
     if not args.paths:
-        raise UsageError("`import` takes paths of messages, or --known FILE.")
+        raise UsageError("Give the paths of messages to import, or --known FILE.")
     verdict = parse_verdict(args.verdict) if args.verdict else None
     if not 0 <= args.rule < 1 << 31:
-        raise UsageError("--rule takes a rule's number: 0 or more, below 2,147,483,648.")
+        raise UsageError("--rule must be a rule's ID: a number from 0 to 2,147,483,647.")
     from store.authority.settings import settings_or_former
     from store.campaigns.indexing import index
     from store.files.mailbox import import_paths
@@ -87,20 +91,20 @@ def run(args: argparse.Namespace) -> int:
             )
         if result.imported:
             look_at_free_space(vault)
-        with apart("the settings could not be looked at"):
+        with apart("the settings could not be read"):
             warn_of_settings(vault)
             local = settings_or_former(vault).local_domains
         # Print the result now, before indexing takes time: a user who sees none may import everything again.
         _tell(args, result, local)
         if result.imported and not args.no_index and not interrupt():
-            with apart("what was placed could not be indexed"), Progress("Indexing") as progress, later:
+            with apart("the imported copies could not be indexed"), Progress("Indexing") as progress, later:
                 unread = index(vault, after_id=newest, progress=progress, cancelled=later).failed
     failures = say_failed(result.failed) + say_copies(unread)
-    failures += say_cancelled(later, "index", "cancelled half-way; `mailhold index` goes on with what is left")
+    failures += say_cancelled(later, "index", "cancelled; `mailhold index` indexes the rest")
     failures += say_cancelled(
         interrupt,
         "import",
-        "cancelled half-way; what was placed in Backup stays there, and run again, this leaves it out",
+        "cancelled; imported copies stay in Backup, and a second run skips them",
     )
     return 1 if failures else 0
 
@@ -114,17 +118,15 @@ def _tell(args: argparse.Namespace, result: ImportResult, local: tuple[str, ...]
     else:
         print(f"{result.imported:,} placed in Backup" + (f", {len(result.failed):,} failed" if result.failed else ""))
         if result.left_out:
-            print(f"{result.left_out:,} left out: an import from there that ended early placed them")
+            print(f"{result.left_out:,} skipped: an earlier, interrupted import placed them")
         if domains and not local:
-            print(f"Local domains seen: {seen_words(domains)}. Set them: {to_set(domains)}")
+            print(f"Domains of recipients seen: {seen_words(domains)}. To set them as local domains: {to_set(domains)}")
     sys.stdout.flush()
 
 
 def _known(args: argparse.Namespace) -> int:
     if args.paths or args.verdict or args.rule or args.force:
-        raise UsageError(
-            "`import --known FILE` places nothing in Backup: leave PATH, --verdict, --rule and --force out."
-        )
+        raise UsageError("--known imports nothing, so it cannot be combined with PATH, --verdict, --rule or --force.")
     from store.files.known_mail import import_known
 
     with opened(args) as vault, Progress("Reading") as progress, Interrupt() as interrupt:
@@ -135,7 +137,7 @@ def _known(args: argparse.Namespace) -> int:
         print_json(found)
     else:
         messages, lines = counted(result.messages, "message", "messages"), counted(result.lines, "line", "lines")
-        print(f"{result.counters:,} addresses and domains counted as known, of {messages} and {lines}")
+        print(f"{result.counters:,} addresses and domains counted as known, from {messages} and {lines}")
     failures = say_failed(result.failed)
     failures += say_failed([("import", "cancelled; nothing was counted")] if result.cancelled else [])
     return 1 if failures else 0
@@ -148,14 +150,14 @@ def parse_verdict(text: str) -> Verdict:
     """
     engine_text, equals, status_text = text.partition("=")
     if not equals:
-        raise UsageError(f"`{text}` is no verdict: write ENGINE=STATUS, as anti-virus=infected.")
+        raise UsageError(f"`{text}` is not a verdict. Use ENGINE=STATUS, for example anti-virus=infected.")
     engines = {_plain(name): engine for engine in Engine for name in (engine.value, engine.label)}
     statuses = {_plain(name): status for status in Status for name in (status.value, status.label)}
     engine, status = engines.get(_plain(engine_text)), statuses.get(_plain(status_text))
     if engine is None:
-        raise UsageError(f"There is no engine `{engine_text}`; there are: {', '.join(Engine)}.")
+        raise UsageError(f"There is no engine `{engine_text}`. Use one of: {', '.join(Engine)}.")
     if status is None:
-        raise UsageError(f"There is no status `{status_text}`; there are: {', '.join(Status)}.")
+        raise UsageError(f"There is no status `{status_text}`. Use one of: {', '.join(Status)}.")
     return Verdict(engine, status, "given at import")
 
 

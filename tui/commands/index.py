@@ -14,7 +14,7 @@ from tui.terminal.progress import Progress
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare --verify and --json."""
     parser.add_argument(
-        "--verify", action="store_true", help="look whether what is made already verifies, and make the rest anew"
+        "--verify", action="store_true", help="verify the existing index first, and rebuild what does not verify"
     )
     parser.add_argument(
         "--json", action="store_true", help='print {"indexed": n, "left": n, "failed": [{"id", "error"}]}'
@@ -35,5 +35,5 @@ def run(args: argparse.Namespace) -> int:
     else:
         print(f"{result.indexed:,} indexed" + (f", {len(result.failed):,} failed" if result.failed else ""))
     failures = say_copies(result.failed)
-    failures += say_cancelled(interrupt, "index", "cancelled half-way; run again, it goes on with what is left")
+    failures += say_cancelled(interrupt, "index", "cancelled; run it again to index the rest")
     return 1 if failures else 0

@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
             f"It opens with {f'the key file {path}' if path else 'your passphrase'}, or with this recovery key:\n",
             f"    {recovery}\n",
             "Write the recovery key down and keep it apart from the store: it is not shown again,",
-            "and without any key nobody can open the store, its makers included.",
+            "and without any key nobody can open the store, not even its makers.",
         )
     )
     return 0

@@ -24,17 +24,20 @@ if TYPE_CHECKING:
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb, SLOT, the options of `add`, and --json."""
     parser.add_argument("verb", nargs="?", choices=["list", "add", "remove"], default="list", help="default: list")
-    parser.add_argument("slot", metavar="SLOT", nargs="?", help="for remove: the slot's number")
+    parser.add_argument("slot", metavar="SLOT", nargs="?", help="remove: the slot's number")
     parser.add_argument(
-        "--new-key-file", metavar="F", type=Path, help="for add: a key file (made if it is not there), not a passphrase"
+        "--new-key-file",
+        metavar="F",
+        type=Path,
+        help="add: add a key file instead of a passphrase (created if it does not exist)",
     )
-    parser.add_argument("--new-recovery", action="store_true", help="for add: a recovery key, which is shown once")
-    parser.add_argument("--name", metavar="NAME", help="for add: whose slot it is (default: your login name)")
+    parser.add_argument("--new-recovery", action="store_true", help="add: add a recovery key, which is shown once")
+    parser.add_argument("--name", metavar="NAME", help="add: the operator's name (default: your login name)")
     parser.add_argument(
         "--for",
         metavar="USER",
         dest="user",
-        help="for add: a new key file that this user of the system owns (default: ~USER/.config/mailhold/key)",
+        help="add: make a key file for this system user (default: ~USER/.config/mailhold/key)",
     )
     parser.add_argument("--json", action="store_true", help="print an array of {id, kind, name, created_at}")
 
@@ -45,18 +48,18 @@ def run(args: argparse.Namespace) -> int:
     Raises LastSlot, KeyFileError, NotMade, UsageError.
     """
     if (args.verb == "remove") != (args.slot is not None):
-        raise UsageError("`keys remove` takes the number of one slot; `mailhold keys` lists them.")
+        raise UsageError("`keys remove` needs the number of a slot. `mailhold keys` lists them.")
     if args.user is not None and (args.verb != "add" or args.new_recovery):
-        raise UsageError("--for USER goes with `keys add`, and makes a key file.")
+        raise UsageError("--for USER is only for `keys add` with a key file.")
     from store.opening import slots
 
     with opened(args, use_of(args)) as vault:
         if args.verb == "remove":
             [(slot_id, last)] = parse_ids([args.slot])
             if slot_id != last:
-                raise UsageError("`keys remove` takes one slot at a time.")
+                raise UsageError("`keys remove` removes one slot at a time.")
             if slot_id >= 1 << 63:
-                raise UsageError(f"There is no key slot {slot_id}: `mailhold keys` lists them.")
+                raise UsageError(f"There is no key slot {slot_id}. `mailhold keys` lists them.")
             slots.remove_slot(vault, slot_id)
         elif args.verb == "add":
             name = as_text(args.name) if args.name else login_name()
@@ -75,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         for s in listed:
             print(f"{s.id:>4}  {s.kind:<12}{safe(s.label):<24}{iso(s.created_at) or ''}".rstrip())
-    return 1 if say_failed((what, f"{why} `mailhold keys remove` takes it away.") for what, why in damaged) else 0
+    return 1 if say_failed((what, f"{why} `mailhold keys remove` removes it.") for what, why in damaged) else 0
 
 
 def _give(vault: Vault, args: argparse.Namespace) -> None:
@@ -91,6 +94,6 @@ def _give(vault: Vault, args: argparse.Namespace) -> None:
     place = vault.location if is_url(vault.location) else str(Path(vault.location).absolute())
     said = sys.stderr if args.json else sys.stdout
     named = f"MAILHOLD_STORE={shlex.quote(shown_location(place))} MAILHOLD_KEY_FILE={shlex.quote(str(path))}"
-    print(safe(f"{args.user} opens the store with: export {named}"), file=said)
+    print(safe(f"{args.user} can now open the store with: export {named}"), file=said)
     if not is_url(place) and (why := closed_to(args.user, Path(place))):
         print(safe(why), file=said)

@@ -36,11 +36,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "query",
         metavar="QUERY",
         nargs="*",
-        help='a filter line, as from:exa period:week "cheap pills"; @NAME is a saved one',
+        help='a filter, for example from:exa period:week "cheap pills"; @NAME uses a saved one',
     )
-    parser.add_argument("--limit", metavar="N", type=int, help="the first N only")
+    parser.add_argument("--limit", metavar="N", type=int, help="print only the first N")
     parser.add_argument(
-        "--sort", metavar="KEY", help="placed, engine, from, to, subject, size or rule; -KEY: descending"
+        "--sort", metavar="KEY", help="sort by placed, engine, from, to, subject, size or rule (-KEY: descending)"
     )
     parser.add_argument("--json", action="store_true", help="print an array of objects")
 
@@ -48,7 +48,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the list; return 1 if a copy does not verify and is left out. Raises UsageError, FilterError."""
     if args.limit is not None and args.limit < 0:
-        raise UsageError("--limit takes a number of copies: 0 or more.")
+        raise UsageError("--limit must be a number of copies, 0 or more.")
     query = " ".join(_quoted(word) for word in args.query) if len(args.query) > 1 else "".join(args.query)
 
     parse(query)  # parse the filter before the store is unlocked, so that its errors need no passphrase
@@ -87,7 +87,7 @@ def parse_sort(text: str | None) -> Sort | None:
     name = text.lstrip("-+").upper()
     if name not in SortKey.__members__:
         raise UsageError(
-            f"There is no sort order `{text}`; there are: {', '.join(key.lower() for key in SortKey.__members__)}."
+            f"There is no sort order `{text}`. Use one of: {', '.join(key.lower() for key in SortKey.__members__)}."
         )
     return Sort(SortKey[name], text.startswith("-"))
 

@@ -26,18 +26,18 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         choices=["list", "add", "remove", "import", "export", "reset"],
         default="list",
-        help="default: list; reset writes lists anew that do not verify",
+        help="default: list; reset restores lists that do not verify",
     )
     parser.add_argument(
         "words",
         metavar="WORD",
         nargs="*",
-        help="black or white (list, import, export: all lists without it); then for add and remove entries "
-        "(ann@example.com, example.com, *.example.com), for import and export a file, or - (the default)",
+        help="black or white (list, import, export: default all lists); then for add and remove the entries "
+        "(ann@example.com, example.com, *.example.com), for import and export a file (default: -)",
     )
-    parser.add_argument("--user", metavar="ADDRESS", help="this user's own list, not the organisation's")
-    parser.add_argument("--replace", action="store_true", help="import: the list holds nothing else afterwards")
-    parser.add_argument("--yes", action="store_true", help="reset: without asking")
+    parser.add_argument("--user", metavar="ADDRESS", help="use the personal list of this user, not the organisation's")
+    parser.add_argument("--replace", action="store_true", help="import: replace the list instead of adding to it")
+    parser.add_argument("--yes", action="store_true", help="reset: do not ask for confirmation")
     reset_arguments(parser)
     parser.add_argument("--json", action="store_true", help="print the lists as an object")
 
@@ -85,18 +85,19 @@ def _check(args: argparse.Namespace) -> None:
     if args.verb in ("add", "remove") and not (args.list and args.words):
         raise UsageError(f"Write `mailhold lists {args.verb} black ENTRY…` (or white).")
     if args.verb == "reset" and (args.list or args.words or args.user is not None):
-        raise UsageError("`lists reset` takes nothing: it is for lists that do not verify, and for all of them.")
+        raise UsageError("`lists reset` takes no arguments: it resets all lists that do not verify.")
     if args.verb != "reset" and (args.yes or args.former):
-        raise UsageError("--yes and --former are for `lists reset`.")
+        raise UsageError("--yes and --former are only for `lists reset`.")
     if args.verb == "list" and args.words:
-        raise UsageError("`lists list` takes black or white, and nothing else.")
+        raise UsageError("`lists list` takes only black or white.")
     if args.verb in ("import", "export") and len(args.words) > 1:
         raise UsageError(f"`lists {args.verb}` takes one file.")
     if args.user is not None and args.verb in ("import", "export") and not args.list:
-        raise UsageError("--user goes with one list: say black or white.")
+        raise UsageError("--user needs one list: add black or white.")
     if args.replace and not (args.verb == "import" and args.list):
         raise UsageError(
-            "--replace is for `lists import black` and `lists import white`; without them, all is replaced."
+            "--replace is only for `lists import black` and `lists import white`. An import of all lists always "
+            "replaces them."
         )
 
 
@@ -120,7 +121,7 @@ def _changed(
         return added(present, args.list, args.words, user)
     missing = [word for word in args.words if removed(present, args.list, [word], user) == present]
     if missing:
-        raise UsageError(f"{missing[0]!r} is not in the {args.list} list; nothing was removed.")
+        raise UsageError(f"{missing[0]!r} is not in the {args.list} list. Nothing was removed.")
     return removed(present, args.list, args.words, user)
 
 
@@ -140,6 +141,6 @@ def _print_change(before: AddressLists, after: AddressLists) -> None:
 
     changes = changes_of(before, after)
     if not changes:
-        print("Nothing was changed: the lists are so already.")
+        print("No change: the lists already match.")
     for change in changes:
         print(safe(f"{change[:1].upper()}{change[1:]}"))

@@ -57,7 +57,7 @@ def open_vault(args: argparse.Namespace, use: Use, *, former: bool = False, repa
                 f"{location}`."
             )
         if Path(location).is_fifo() or Path(location).is_char_device():  # reading one may block for ever
-            raise StoreFormat(f"{location} is not a Mailhold store: name the store's file.")
+            raise StoreFormat(f"{location} is not a Mailhold store: give the path of a store's file.")
     from store.opening.opening import open_store
 
     return open_store(location, unlocking(args), use, former=former, repair=repair)
@@ -70,8 +70,8 @@ def store_location(args: argparse.Namespace) -> str:
         location = os.environ.get("MAILHOLD_STORE")
     if not location:
         raise UsageError(
-            "No store is named: give --store PATH or set MAILHOLD_STORE. `mailhold init --store PATH` creates one, "
-            "and `mailhold demo` shows one full of sample mail."
+            "No store given. Add --store PATH or set MAILHOLD_STORE. `mailhold init --store PATH` creates a store, "
+            "and `mailhold demo` shows one with sample mail."
         )
     return str(location)
 
@@ -83,7 +83,7 @@ def key_file(args: argparse.Namespace) -> Path | None:
     """
     name = getattr(args, "key_file", None)
     if name == "":  # an unset variable of a script: do not fall back to another key
-        raise UsageError("--key-file is empty: name a key file, or leave the option out.")
+        raise UsageError("--key-file is empty. Give a key file, or leave the option out.")
     name = name or os.environ.get("MAILHOLD_KEY_FILE")
     return Path(name) if name else None
 

@@ -29,7 +29,7 @@ class _Parser(argparse.ArgumentParser):
         # The message may repeat the password of a relay or database URL.
         message = re.sub(r"(://[^:@/?\s]*):\S*@", r"\1:…@", message)
         self.print_usage(sys.stderr)
-        self.exit(2, f"{self.prog}: {message}. `{self.prog} --help` shows what there is.\n")
+        self.exit(2, f"{self.prog}: {message}. `{self.prog} --help` lists what is possible.\n")
 
 
 def command_name(argv: Sequence[str]) -> str | None:
@@ -104,10 +104,10 @@ def build_parser(declared: Collection[str] = tuple(COMMANDS)) -> argparse.Argume
     """
     common = _Parser(add_help=False, argument_default=argparse.SUPPRESS)
     common.add_argument(
-        "--store", metavar="S", help="the store: a file's path or a postgresql:// URL ($MAILHOLD_STORE)"
+        "--store", metavar="S", help="the store: the path of a file or a postgresql:// URL ($MAILHOLD_STORE)"
     )
     common.add_argument("--key-file", metavar="F", help="unlock with this key file ($MAILHOLD_KEY_FILE)")
-    common.add_argument("--recovery", action="store_true", help="unlock with the recovery key, which is asked for")
+    common.add_argument("--recovery", action="store_true", help="unlock with the recovery key (you are asked for it)")
     parser = _Parser(
         prog="mailhold",
         description="The Backup of a mail gateway: find, read, deliver, save and delete encrypted message copies.",

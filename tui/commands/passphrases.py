@@ -21,7 +21,7 @@ def ask_secret(prompt: str) -> str:
     """Ask for a secret on the terminal, without echo. Raises UnlockError if there is no terminal."""
     if not can_ask_secret():
         raise UnlockError(
-            "The store is locked and there is no terminal to ask for a passphrase on: give --key-file F or set "
+            "The store needs a passphrase, and there is no terminal to ask for it. Add --key-file F or set "
             "MAILHOLD_KEY_FILE."
         )
     try:
@@ -34,7 +34,7 @@ def ask_new_passphrase() -> str:
     """Ask twice for a new passphrase. Raises UsageError if it is empty or the two differ."""
     first = ask_secret("New passphrase: ")
     if not first:
-        raise UsageError("An empty passphrase protects nothing: choose one, or use a key file.")
-    if ask_secret("The same again: ") != first:
-        raise UsageError("The two passphrases are not the same; nothing was done.")
+        raise UsageError("An empty passphrase protects nothing. Choose one, or use a key file.")
+    if ask_secret("Repeat passphrase: ") != first:
+        raise UsageError("The two passphrases differ. Nothing was changed.")
     return first

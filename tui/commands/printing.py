@@ -52,6 +52,7 @@ def print_recovery_key(lines: Iterable[str]) -> None:
         # Send buffered output to /dev/null, so that Python does not try to write it again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise StoreError(
-            f"The recovery key could not be shown ({error.strerror}), and is lost; the store opens with its other "
-            "keys. Make a new one with `mailhold keys add --new-recovery`, and remove the lost one with `keys remove`."
+            f"The recovery key could not be shown ({error.strerror}) and is lost. The store still opens with its "
+            "other keys. Make a new one with `mailhold keys add --new-recovery`, and remove the lost one with "
+            "`mailhold keys remove`."
         ) from None

@@ -30,12 +30,17 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "verb", nargs="?", choices=["list", "send", "retry", "cancel"], default="list", help="default: list"
     )
     parser.add_argument(
-        "ids", metavar="ID", nargs="*", help="deliveries, for retry, cancel and send: what waits is then sent at once"
+        "ids",
+        metavar="ID",
+        nargs="*",
+        help="IDs of deliveries, for retry, cancel and send (send ID: send now, even if it is held)",
     )
     parser.add_argument(
-        "--again", action="store_true", help="retry: also to those to whom another delivery of the copy brings it"
+        "--again",
+        action="store_true",
+        help="retry: send also to recipients who have the message by another delivery of the copy",
     )
-    parser.add_argument("--yes", action="store_true", help="retry: without asking")
+    parser.add_argument("--yes", action="store_true", help="retry: do not ask for confirmation")
     parser.add_argument(
         "--json",
         action="store_true",
@@ -49,11 +54,11 @@ def run(args: argparse.Namespace) -> int:
     Raises UsageError.
     """
     if args.verb in ("retry", "cancel") and not args.ids:
-        raise UsageError(f"`queue {args.verb}` takes the ids of deliveries; `mailhold queue` lists them.")
+        raise UsageError(f"`queue {args.verb}` needs the IDs of deliveries. `mailhold queue` lists them.")
     if args.verb == "list" and args.ids:
-        raise UsageError("`queue list` takes no ids.")
+        raise UsageError("`queue list` takes no IDs.")
     if args.verb != "retry" and (args.again or args.yes):
-        raise UsageError("--again and --yes belong to `queue retry`.")
+        raise UsageError("--again and --yes are only for `queue retry`.")
     ranges = parse_ids(args.ids)
     failures: list[tuple[object, str]] = []
     with opened(args, use_of(args)) as vault:
@@ -73,8 +78,8 @@ def run(args: argparse.Namespace) -> int:
     failures += [
         (
             f"delivery {delivery['id']}",
-            f"It was tampered with or is damaged ({delivery['damage']}) and is not sent: `mailhold check` shows what "
-            f"does not verify; `mailhold queue cancel {delivery['id']}` takes it out of the queue.",
+            f"It is damaged or was tampered with ({delivery['damage']}), so it is not sent. `mailhold check` shows "
+            f"what does not verify. To remove it from the queue: `mailhold queue cancel {delivery['id']}`.",
         )
         for delivery in found
         if delivery["damage"] and delivery["live"]
@@ -133,7 +138,7 @@ def _change(
 def _told(done: RetryPlan) -> list[tuple[object, str]]:
     """Return a failure line for each recipient that was left out."""
     return [
-        (f"delivery {done.delivery_id}", f"{each.address} was left out: {each.reason}; --again sends there too.")
+        (f"delivery {done.delivery_id}", f"{each.address} was left out: {each.reason}; add --again to send there too.")
         for each in done.left_out
     ]
 
@@ -145,7 +150,7 @@ def _confirm(plans: list[RetryPlan]) -> None:
     """
     lines = []
     for plan in plans:
-        when = "is sent at once, to" if plan.live else "is sent again, to"
+        when = "will be sent now, to" if plan.live else "will be sent again, to"
         lines.append(f"Delivery {plan.delivery_id} of copy {plan.copy_id} {when} {addresses(plan.sends)}:")
         for each in plan.recipients:
             if each.sends or each.left_out:
@@ -157,7 +162,7 @@ def _confirm(plans: list[RetryPlan]) -> None:
     if not can_ask():
         raise UsageError(f"{what}\nNothing was sent: there is no terminal to ask on. Add --yes to confirm.")
     if ask(f"{what}\nType yes to send: ").lower() != "yes":
-        raise UsageError("Nothing was sent: the answer was not yes.")
+        raise UsageError("Nothing was sent: you did not type yes.")
 
 
 def send_queue(vault: Vault) -> str:
@@ -218,9 +223,9 @@ def _print(found: list[dict[str, Any]]) -> None:
             until = datetime.fromisoformat(delivery["held_until"]).astimezone()
             print(f"        {waits_until(round(until.timestamp() * 1000), now_ms(), until.tzinfo or UTC)}")
         if delivery["damage"]:
-            print(f"        tampered with or damaged: {delivery['damage']}")
+            print(f"        damaged or tampered with: {delivery['damage']}")
         if delivery["odd_time"]:
-            print(f"        a time that cannot be: {delivery['odd_time']}")
+            print(f"        time problem: {delivery['odd_time']}")
         for recipient in delivery["recipients"]:
             address = safe(recipient["address"]) or "(does not verify)"
             print(f"        {address}  {recipient['state']}  {safe(recipient['reply'] or '')}".rstrip())

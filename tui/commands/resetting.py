@@ -22,7 +22,9 @@ _LINE = 300
 def reset_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare --former."""
     parser.add_argument(
-        "--former", action="store_true", help="reset: to the newest former version that verifies, not to the defaults"
+        "--former",
+        action="store_true",
+        help="reset: go back to the newest former version that verifies, not to the defaults",
     )
 
 
@@ -33,17 +35,17 @@ def reset(vault: Vault, part: Part[Any], args: argparse.Namespace) -> None:
     damaged = look(vault, part)
     out = sys.stderr if args.json else sys.stdout
     if damaged is None:
-        print(f"The {part.called} verify: nothing was reset.", file=out)
+        print(f"The {part.called} verify. Nothing was reset.", file=out)
         return
     if damaged.salvage.problem and not args.yes:
         _confirm(part, damaged, former=args.former)
     write_anew(vault, part, damaged, former=args.former, operator=vault.opened_by)
     if not damaged.salvage.problem:
-        print(f"The {part.called} are as they were; what lay beside them and did not verify is gone.", file=out)
+        print(f"The {part.called} are unchanged. Rows beside them that did not verify were removed.", file=out)
     elif args.former and damaged.salvage.former:
         print(f"The {part.called} were reset to version {damaged.salvage.former.version}.", file=out)
     else:
-        print(f"The {part.called} were reset: they are as in a new store.", file=out)
+        print(f"The {part.called} were reset to those of a new store.", file=out)
 
 
 def known_lines(part: Part[Any], damaged: Damaged[Any]) -> list[str]:
@@ -53,23 +55,23 @@ def known_lines(part: Part[Any], damaged: Damaged[Any]) -> list[str]:
         when = local_time(found.former.changed_at)
         lines.append(f"Version {found.former.version} of {when} verifies: {part.shown(found.former.value)}")
     if found.held is not None:
-        lines.append(f"The damaged row opens, but nobody answers for it: {part.shown(found.held)}")
+        lines.append(f"The damaged row can be read, but its signature does not verify: {part.shown(found.held)}")
     for event in damaged.changes:
         lines.append(f"{local_time(event.at)}, {event.operator or 'nobody'}, {event.action}: {event.detail}")
     lines = [line if len(line) <= _LINE else f"{line[:_LINE]}…" for line in map(safe, lines)]
-    return lines or ["Nothing of them is known any more."]
+    return lines or ["Nothing is known about them any more."]
 
 
 def _confirm(part: Part[Any], damaged: Damaged[Any], *, former: bool) -> None:
     found = damaged.salvage
     known = "\n".join(f"  {line}" for line in known_lines(part, damaged))
     if former and found.former is not None:
-        what = f"This puts version {found.former.version} of the {part.called} in force. What changed after it is lost."
+        what = f"This goes back to version {found.former.version} of the {part.called}. Later changes are lost."
     else:
-        what = f"This resets the {part.called} to those of a new store. All that they held is lost."
-        what += " `--former` puts the former version that verifies in force instead." if found.former else ""
+        what = f"This resets the {part.called} to those of a new store. Everything in them is lost."
+        what += " Add --former to go back to the former version that verifies instead." if found.former else ""
     question = f"{found.problem}\nStill known:\n{known}\n{what}"
     if not can_ask():
         raise UsageError(f"{question}\nNothing was reset: there is no terminal to ask on. Add --yes to confirm.")
     if ask(f"{question}\nType yes to reset: ").lower() != "yes":
-        raise UsageError("Nothing was reset: the answer was not yes.")
+        raise UsageError("Nothing was reset: you did not type yes.")

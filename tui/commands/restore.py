@@ -20,9 +20,11 @@ _LISTED = 20
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare --keep-orders, --yes and --json."""
     parser.add_argument(
-        "--keep-orders", action="store_true", help="send the releases that wait, which may have been sent before"
+        "--keep-orders",
+        action="store_true",
+        help="send the waiting deliveries, although they may have been sent before (default: cancel them)",
     )
-    parser.add_argument("--yes", action="store_true", help="without asking")
+    parser.add_argument("--yes", action="store_true", help="do not ask for confirmation")
     parser.add_argument(
         "--json",
         action="store_true",
@@ -38,9 +40,9 @@ def run(args: argparse.Namespace) -> int:
         before = standing(vault)
         if not args.json:
             _print(before, keep=args.keep_orders)
-        question = "Go on with this store as it is? What is lost then stays lost. [y/N] "
+        question = "Accept this store as it is? What it lacks stays lost. [y/N] "
         if not args.yes and not (can_ask() and ask(question).lower() in ("y", "yes")):
-            raise UsageError("Nothing was changed: answer y, or give --yes.")
+            raise UsageError("Nothing was changed. Answer y, or add --yes to confirm.")
         keep = before.waiting if args.keep_orders else ()
         gone = restore(vault, keep=keep, operator=vault.opened_by)
     if args.json:
@@ -53,20 +55,23 @@ def run(args: argparse.Namespace) -> int:
             }
         )
     else:
-        print("The store holds from now on. Gateways take its settings up and send again; run `mailhold check`.")
+        print("The store is accepted. Gateways use its settings and send again. Now run `mailhold check`.")
     return 0
 
 
 def _print(before: Standing, *, keep: bool) -> None:
     if before.older is not None:
-        print(f"The store is older than what was seen here at {local_time(before.older.at)}. It lacks: {before.older}.")
+        print(
+            f"The store is older than what was seen of it on this machine at {local_time(before.older.at)}. It lacks: "
+            f"{before.older}."
+        )
     elif before.seen_at:
-        print(f"The store holds all that was seen here, last at {local_time(before.seen_at)}.")
+        print(f"The store holds everything that was seen of it on this machine, last at {local_time(before.seen_at)}.")
     else:
-        print("Nothing was seen of this store here before: what it lacks is not known.")
+        print("This store was not seen on this machine before, so it is not known what it lacks.")
     if before.waiting:
-        what = counted(len(before.waiting), "release waits", "releases wait")
-        print(f"{what}, and may have been sent since: {'sent again' if keep else 'called off'}.")
+        what = counted(len(before.waiting), "delivery waits", "deliveries wait")
+        print(f"{what} and may have been sent since the backup: {'sent again' if keep else 'cancelled'}.")
         for delivery_id in sorted(before.waiting)[:_LISTED]:
             print(f"  delivery {delivery_id}, ordered {local_time(before.waiting[delivery_id])}")
         if len(before.waiting) > _LISTED:

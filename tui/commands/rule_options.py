@@ -55,7 +55,7 @@ def _actions(rule: Rule, texts: Sequence[str]) -> dict[Any, Any]:
         where, equals, action = text.partition("=")
         engine, dot, status = where.partition(".")
         if not equals or not dot:
-            raise UsageError(f"`{text}` is no action: write ENGINE.STATUS=ACTION, as anti-spam.spam=reject.")
+            raise UsageError(f"`{text}` is not an action. Use ENGINE.STATUS=ACTION, for example anti-spam.spam=reject.")
         of = _word(list(DEFAULT_ACTIONS), engine, "engine")
         actions[of][_word(list(DEFAULT_ACTIONS[of]), status, f"status of {of}")] = _word(list(Action), action, "action")
     return actions
@@ -64,7 +64,7 @@ def _actions(rule: Rule, texts: Sequence[str]) -> dict[Any, Any]:
 def _choice(text: str) -> tuple[Any, IfDown]:
     engine, equals, choice = text.partition("=")
     if not equals:
-        raise UsageError(f"`{text}` says nothing: write ENGINE=CHOICE, as anti-virus=temporary-fail.")
+        raise UsageError(f"`{text}` is not ENGINE=CHOICE. Write for example anti-virus=temporary-fail.")
     return _word(list(SCANNED), engine, "engine"), _word(list(IfDown), choice, "choice")
 
 
@@ -72,4 +72,4 @@ def _word(possible: Sequence[Word], text: str, called: str) -> Word:
     for word in possible:
         if word.value == text.strip().lower().replace("_", "-"):
             return word
-    raise UsageError(f"There is no {called} `{text.strip()[:40]}`; there are: {', '.join(possible)}.")
+    raise UsageError(f"There is no {called} `{text.strip()[:40]}`. Use one of: {', '.join(possible)}.")

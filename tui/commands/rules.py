@@ -55,27 +55,35 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "words", metavar="WORD", nargs="*", help="; ".join(_USAGE[verb] for verb in _VERBS if verb != "list")
     )
     parser.add_argument("--json", action="store_true", help="print rules as objects")
-    parser.add_argument("--dry-run", action="store_true", help="import: say what would change, and change nothing")
-    parser.add_argument("--yes", action="store_true", help="reset: without asking")
+    parser.add_argument("--dry-run", action="store_true", help="import: show what would change, and change nothing")
+    parser.add_argument("--yes", action="store_true", help="reset: do not ask for confirmation")
     reset_arguments(parser)
-    rule = parser.add_argument_group("add and set", "A list that is given replaces the one before; '' empties it.")
-    rule.add_argument("--name", metavar="N", help="set: another name")
+    rule = parser.add_argument_group("add and set", "A list replaces the former one; '' empties it.")
+    rule.add_argument("--name", metavar="N", help="set: the new name")
     for option, what in (
-        ("--sender", "a pattern of senders: ann@example.com, example.com, *.example.com"),
-        ("--recipient", "a pattern of recipients"),
-        ("--network", "a network of clients, as 192.0.2.0/24"),
-        ("--ban-name", "a pattern of attachments' names, as *.exe"),
-        ("--ban-format", "a format of attachments by content, as executable"),
-        ("--scanner", "ask this scanner and no other; 'all' asks all"),
+        ("--sender", "match this sender: ann@example.com, example.com or *.example.com"),
+        ("--recipient", "match this recipient (written like senders)"),
+        ("--network", "match clients of this network, for example 192.0.2.0/24"),
+        ("--ban-name", "ban attachments with this name, for example *.exe"),
+        ("--ban-format", "ban attachments of this format (by content), for example executable"),
+        ("--scanner", "ask only this scanner ('all': all of them)"),
     ):
         rule.add_argument(option, metavar="P", action="append", help=f"{what}; may be repeated")
-    rule.add_argument("--every-recipient", choices=["yes", "no"], help="all recipients must match, not one")
-    rule.add_argument("--max-size", metavar="SIZE", help="the largest message, as 20MB; 0: no limit")
     rule.add_argument(
-        "--action", metavar="ENGINE.STATUS=ACTION", action="append", help="as anti-spam.spam=reject; may be repeated"
+        "--every-recipient", choices=["yes", "no"], help="yes: all recipients must match; no: one is enough"
+    )
+    rule.add_argument("--max-size", metavar="SIZE", help="the largest message allowed, for example 20MB (0: no limit)")
+    rule.add_argument(
+        "--action",
+        metavar="ENGINE.STATUS=ACTION",
+        action="append",
+        help="what to do on a status, for example anti-spam.spam=reject; may be repeated",
     )
     rule.add_argument(
-        "--if-down", metavar="ENGINE=CHOICE", action="append", help="go-on or temporary-fail; may be repeated"
+        "--if-down",
+        metavar="ENGINE=CHOICE",
+        action="append",
+        help="what to do if the engine is down: go-on or temporary-fail; may be repeated",
     )
 
 
@@ -85,11 +93,11 @@ def run(args: argparse.Namespace) -> int:
     if len(args.words) < least or (most is not None and len(args.words) > most):
         raise UsageError(f"Write `mailhold rules {_USAGE[args.verb]}`.")
     if args.verb not in ("add", "set") and _given(args):
-        raise UsageError(f"`rules {args.verb}` takes no {_given(args)[0]}: `rules add` and `rules set` do.")
+        raise UsageError(f"{_given(args)[0]} is only for `rules add` and `rules set`.")
     if args.dry_run and args.verb != "import":
-        raise UsageError("--dry-run is for `rules import`.")
+        raise UsageError("--dry-run is only for `rules import`.")
     if args.verb != "reset" and (args.yes or args.former):
-        raise UsageError("--yes and --former are for `rules reset`.")
+        raise UsageError("--yes and --former are only for `rules reset`.")
     if args.verb == "import":
         return _import(args)
     from store.judging.rules.rules import PART, read_rules
@@ -130,7 +138,7 @@ def _given(args: argparse.Namespace) -> list[str]:
 
 def _number(word: str) -> int:
     if not (word.isascii() and word.isdigit() and len(word) < 12):
-        raise UsageError(f"`{word}` is no rule's number: `mailhold rules` lists them.")
+        raise UsageError(f"`{word}` is not a rule's ID. `mailhold rules` lists them.")
     return int(word)
 
 
@@ -155,7 +163,9 @@ def _change(vault: Vault, args: argparse.Namespace) -> tuple[Rule, ...]:
         return changed
 
     if args.verb == "set" and not _given(args):
-        raise UsageError("`rules set` changes what its options say, as `--action anti-spam.spam=reject`.")
+        raise UsageError(
+            "`rules set` needs an option that says what to change, for example --action anti-spam.spam=reject."
+        )
     return change_rules(vault, change, vault.opened_by)
 
 
@@ -193,7 +203,7 @@ def _import(args: argparse.Namespace) -> int:
         print_json([rule_json(rule) for rule in after])
         return 0
     changes = changes_of(before, after)
-    print("This would change:" if changes and args.dry_run else "Changed:" if changes else "Nothing changes.")
+    print("This would change:" if changes and args.dry_run else "Changed:" if changes else "No change.")
     for change in changes:
         print(f"  {safe(change)}")
     return 0

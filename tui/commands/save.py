@@ -18,9 +18,9 @@ from tui.terminal.progress import Progress
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare ID…, --query, --all, --yes, --to and --json."""
-    add_selection(parser, yes="more than one copy of --query or --all without asking for their number")
+    add_selection(parser, yes="do not ask for the number of copies that --query or --all selects")
     parser.add_argument(
-        "--to", metavar="DIR", type=_folder, required=True, help="the folder; it is made if it is not there"
+        "--to", metavar="DIR", type=_folder, required=True, help="the folder to save to (created if it does not exist)"
     )
     parser.add_argument(
         "--json", action="store_true", help='print {"saved": [{"id", "path"}], "failed": [{"id", "error"}]}'
@@ -29,7 +29,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def _folder(name: str) -> Path:
     if not name:  # an unset variable of a script: do not save into the current folder
-        raise argparse.ArgumentTypeError("it is empty: name a folder")
+        raise argparse.ArgumentTypeError("it is empty; give a folder")
     return Path(name)
 
 
@@ -48,18 +48,17 @@ def run(args: argparse.Namespace) -> int:
             result = save_copies(vault, ids, args.to, operator=vault.opened_by, progress=progress, cancelled=interrupt)
         saved = [copy_id for copy_id, _ in result.saved]
         dangerous: list[int] = []
-        with apart("whether they are infected could not be looked at"):
+        with apart("it could not be checked whether they are infected"):
             dangerous = [copy.id for copy in vault.get_many(saved) if copy.record.dangerous]
     if args.json:
         failed = [{"id": copy_id, "error": why} for copy_id, why in result.failed]
-        failed += [{"id": copy_id, "error": "no such copy"} for copy_id in missing]
+        failed += [{"id": copy_id, "error": "there is no such copy"} for copy_id in missing]
         print_json({"saved": [{"id": copy_id, "path": str(path)} for copy_id, path in result.saved], "failed": failed})
     else:
         print(f"{len(result.saved):,} saved to {args.to}")
     if dangerous:
         print(
-            f"mailhold: {len(dangerous):,} of them infected or probably infected: saved on the hard drive they pose a "
-            "security threat to this computer.",
+            f"mailhold: Warning: {len(dangerous):,} of the saved files are infected or probably infected.",
             file=sys.stderr,
         )
     failures = say_copies(result.failed, missing)

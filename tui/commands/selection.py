@@ -41,20 +41,20 @@ class _Once(argparse.Action):
         self, parser: argparse.ArgumentParser, args: argparse.Namespace, value: Any, option: Any = None
     ) -> None:
         if getattr(args, self.dest) is not None:
-            raise argparse.ArgumentError(self, "it is given twice: write one filter line")
+            raise argparse.ArgumentError(self, "it is given twice; give one filter")
         setattr(args, self.dest, value)
 
 
 def add_selection(parser: argparse.ArgumentParser, *, yes: str) -> None:
     """Declare ID…, --query, --all and --yes. `yes` is the help text of --yes."""
-    parser.add_argument("ids", metavar="ID", nargs="*", help="a copy's id, or a range as 17-25")
+    parser.add_argument("ids", metavar="ID", nargs="*", help="IDs of copies, or ranges such as 17-25")
     parser.add_argument(
         "--query",
         metavar="Q",
         action=_Once,
-        help="the copies that match this filter line or saved @NAME, instead of ids",
+        help="select copies by a filter or a saved one (@NAME), instead of by ID",
     )
-    parser.add_argument("--all", action="store_true", help="all copies that Backup holds, instead of ids")
+    parser.add_argument("--all", action="store_true", help="select all copies in Backup")
     parser.add_argument("--yes", action="store_true", help=yes)
 
 
@@ -64,13 +64,13 @@ def check_selection(args: argparse.Namespace) -> None:
     An empty filter line is rejected: it would match every copy, and is most often an unset variable of a script.
     """
     if bool(args.ids) + (args.query is not None) + args.all > 1:
-        raise UsageError("Give ids, --query or --all: only one of them.")
+        raise UsageError("IDs, --query and --all cannot be combined. Give one of them.")
     if args.query is not None:
         _require_words(args.query)
     elif args.ids:
         parse_ids(args.ids)
     elif not args.all:
-        raise UsageError("Nothing is selected: give the ids of copies, --query with a filter line, or --all.")
+        raise UsageError("No copies selected. Give the IDs of copies, --query with a filter, or --all.")
 
 
 def _require_words(query: str) -> None:
@@ -82,8 +82,8 @@ def _require_words(query: str) -> None:
         if not msgspec.structs.replace(wanted, **written).is_empty:
             return
     raise UsageError(
-        "The filter line of --query is empty, which would select every copy: is a variable not set? Write what to "
-        "look for, or give --all to mean all copies."
+        "The filter of --query is empty, which would select every copy (perhaps a variable is not set). Give a "
+        "filter, or --all for all copies."
     )
 
 
@@ -184,7 +184,7 @@ def _say_unread(count: int) -> None:
 
 def say_damaged(damaged: Iterable[int]) -> int:
     """Print each copy that does not verify; return their number."""
-    why = "it is damaged or was tampered with, and cannot be listed: `mailhold check` says what is wrong with it."
+    why = "it is damaged or was tampered with, and cannot be listed; `mailhold check` says why"
     return say_copies((copy_id, why) for copy_id in sorted(damaged))
 
 
@@ -199,14 +199,14 @@ def _walked(
     total = vault.count().messages
     if total > MANY_COPIES:
         print(
-            f"mailhold: Polars is not installed, so {total:,} copies are looked at one by one for this query; "
-            "`pip install 'mailhold[console]'` makes it quick.",
+            f"mailhold: Polars is not installed, so {total:,} copies are searched one by one, which is slow. To speed "
+            "it up: `pip install 'mailhold[console]'`.",
             file=sys.stderr,
         )
     outcomes, standing = Releases(vault).read() if flt.asks_delivered() else None, _standing(vault, flt)
     beside: dict[int, Beside] = {}
     done = unread = 0
-    with Progress("Looking through") as progress:
+    with Progress("Searching") as progress:
 
         def copies() -> Iterator[Copy]:
             nonlocal done, unread

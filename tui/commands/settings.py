@@ -31,7 +31,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         choices=["get", "set", "reset"],
         default="get",
-        help="default: get; reset writes settings anew that do not verify",
+        help="default: get; reset restores settings that do not verify",
     )
     parser.add_argument(
         "values",
@@ -43,7 +43,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--yes",
         action="store_true",
-        help="set: remove what a smaller max_size has no room for, without asking for the number; reset: do not ask",
+        help="set: do not ask for the number of copies that a smaller max_size removes; reset: do not ask for "
+        "confirmation",
     )
     reset_arguments(parser)
     parser.add_argument("--json", action="store_true", help="print the settings as an object")
@@ -54,15 +55,15 @@ def run(args: argparse.Namespace) -> int:
     if args.verb == "set" and not args.values:
         raise UsageError("`settings set` takes NAME=VALUE, for example max_size=2GB.")
     if any("://" in value.partition("=")[0] for value in args.values):
-        raise UsageError("An address stands without its setting's name: write relay=smtp://host:port.")
+        raise UsageError("A URL needs the name of its setting before it: write relay=smtp://host:port.")
     if args.verb == "get" and any("=" in value for value in args.values):
         # Name the setting only: its value may be a password.
         name = next(value for value in args.values if "=" in value).partition("=")[0]
         raise UsageError(f"To change a setting, write `mailhold settings set {name}=…`.")
     if args.verb == "reset" and args.values:
-        raise UsageError("`settings reset` takes no setting: it is for settings that do not verify.")
+        raise UsageError("`settings reset` takes no names: it resets all settings, if they do not verify.")
     if args.former and args.verb != "reset":
-        raise UsageError("--former is for `settings reset`.")
+        raise UsageError("--former is only for `settings reset`.")
     from store.authority.settings import PART, parse_setting, read_settings
     from store.opening.slots import opens_with_passphrase
 
@@ -93,14 +94,14 @@ def run(args: argparse.Namespace) -> int:
     if args.verb == "get" and args.values:
         unknown = [name for name in args.values if name not in fields]
         if unknown:
-            raise UsageError(f"There is no setting `{unknown[0]}`; there are: {', '.join(fields)}.")
+            raise UsageError(f"There is no setting `{unknown[0]}`. Use one of: {', '.join(fields)}.")
         fields = {name: fields[name] for name in args.values}
     if args.json:
         print_json(fields)
     else:
         _print(fields)
         if seen and "local_domains" in fields:
-            print(f"Local domains seen: {seen_words(seen)}. Set them: {to_set(seen)}")
+            print(f"Domains of recipients seen: {seen_words(seen)}. To set them as local domains: {to_set(seen)}")
     return 0
 
 
@@ -136,7 +137,7 @@ def _write(vault: Vault, settings: Settings, before: Settings, *, yes: bool) -> 
     )
     while True:
         try:
-            with Progress("Removing bytes") as progress:
+            with Progress("Removing") as progress:
                 return change_settings(
                     vault, settings, base=before, confirmed=confirmed, operator=vault.opened_by, progress=progress
                 )

@@ -21,21 +21,27 @@ if TYPE_CHECKING:
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("--root", metavar="DIR", default="/", help="install below another root (default: /)")
+    parser.add_argument("--root", metavar="DIR", default="/", help="put all files below this folder (default: /)")
     parser.add_argument(
         "--mta",
         choices=["postfix", "none"],
         default="",
-        help="whose folder gets the socket (default: Postfix, if there)",
+        help="the MTA that connects to the socket (default: postfix, if installed)",
     )
-    parser.add_argument("--relay", metavar="URL", default="", help="the relay that released copies go to")
-    parser.add_argument("--administrator", metavar="ADDRESS", default="", help="who is mailed when something is wrong")
+    parser.add_argument("--relay", metavar="URL", default="", help="the relay that delivers released copies")
+    parser.add_argument(
+        "--administrator", metavar="ADDRESS", default="", help="the address that gets mail when something is wrong"
+    )
     parser.add_argument("--name", metavar="NAME", default="", help="the gateway's name (default: the host's)")
     parser.add_argument(
-        "--operator", metavar="USER", action="append", default=[], help="a user who gets a key of their own; repeatable"
+        "--operator",
+        metavar="USER",
+        action="append",
+        default=[],
+        help="give this user a key file of their own; may be repeated",
     )
-    parser.add_argument("--dry-run", action="store_true", help="show what would be made, and make nothing")
-    parser.add_argument("--yes", action="store_true", help="make it without asking")
+    parser.add_argument("--dry-run", action="store_true", help="show what would be made, and change nothing")
+    parser.add_argument("--yes", action="store_true", help="do not ask for confirmation")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -50,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     key_file = getattr(args, "key_file", None)
     store = getattr(args, "store", None)
     if store == "" or key_file == "":  # an unset variable of a script
-        raise UsageError("--store or --key-file is empty: name one, or leave the option out.")
+        raise UsageError("--store or --key-file is empty. Give a value, or leave the option out.")
     places, wanted = steps(
         Wanted(
             root=root,
@@ -66,17 +72,21 @@ def run(args: argparse.Namespace) -> int:
     )
     missing = _show(wanted)
     if args.dry_run:
-        print("Nothing was made: this was a dry run.")
+        print("Dry run: nothing was changed.")
         return 0
     if not missing:
-        print("Nothing is missing; nothing was changed.")
+        print("Nothing is missing. Nothing was changed.")
         return _prove(places)
     if os.geteuid() != 0:
-        raise UsageError("Only root can make this: run it with sudo, or `mailhold setup --dry-run` to see it.")
+        raise UsageError(
+            "Only root can do this. Run it with sudo, or see what it would do with `mailhold setup --dry-run`."
+        )
     confirm(f"This makes {missing} of the {len(wanted)} things above on this machine.", yes=args.yes)
     failed = sum([not _make(step) for step in wanted])
     if failed:
-        print(f"{failed} could not be made; what stands above by hand makes it. `mailhold setup` goes on from there.")
+        print(
+            f"{failed} could not be made. Run the commands marked `By hand` above, then `mailhold setup` again."
+        )
         return 1
     proved = _prove(places)
     _say_next(places, args.operator)
@@ -131,7 +141,7 @@ def _prove(places: Places) -> int:
         return 0
     from tui.commands.gateway import check_config
 
-    print("\nAs the gateway sees it:", flush=True)
+    print("\nChecking the configuration as the gateway's user:", flush=True)
     os.environ.setdefault("STATE_DIRECTORY", str(places.state))
     try:
         return check_config(places.config, usual=places.config)
@@ -154,10 +164,10 @@ def _say_next(places: Places, operators: list[str]) -> None:
     print(f"  Start the gateway: {start}")
     if places.postfix:
         socket = places.socket.relative_to(places.spool)
-        print(f"  Have Postfix ask it, in main.cf: smtpd_milters = unix:{socket}")
+        print(f"  Connect Postfix to it, in main.cf: smtpd_milters = unix:{socket}")
     location = shlex.quote(shown_location(places.store))
     print(f"  Open the store: export MAILHOLD_STORE={location} MAILHOLD_KEY_FILE={places.key_file}")
     if operators:
-        print(f"  {', '.join(map(safe, operators))}: log in again, then with MAILHOLD_KEY_FILE=~/.config/mailhold/key")
+        print(f"  {', '.join(map(safe, operators))}: log in again, and set MAILHOLD_KEY_FILE=~/.config/mailhold/key")
     else:
-        print("  A user who is not root gets a key of their own with: mailhold setup --operator USER")
+        print("  To give a user who is not root a key file: mailhold setup --operator USER")

@@ -29,12 +29,14 @@ if TYPE_CHECKING:
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare ID, --json, --raw and --force."""
-    parser.add_argument("id", metavar="ID", help="the copy's id")
+    parser.add_argument("id", metavar="ID", help="the ID of the copy")
     form = parser.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="print all the fields of the view")
-    form.add_argument("--raw", action="store_true", help="print the message's bytes as they came")
+    form.add_argument("--json", action="store_true", help="print all fields")
+    form.add_argument("--raw", action="store_true", help="print the raw message, byte for byte")
     parser.add_argument(
-        "--force", action="store_true", help="with --raw: even to a terminal, which may obey what is in them"
+        "--force",
+        action="store_true",
+        help="with --raw: print even to a terminal (control sequences in the message can act on it)",
     )
 
 
@@ -42,10 +44,11 @@ def run(args: argparse.Namespace) -> int:
     """Show the copy. Raises CopyMissing, TamperedError, UsageError."""
     [(copy_id, last)] = parse_ids([args.id])
     if copy_id != last:
-        raise UsageError("`show` takes one id, not a range.")
+        raise UsageError("`show` takes one ID, not a range.")
     if args.raw and sys.stdout.isatty() and not args.force:
         raise UsageError(
-            "The bytes of a message can act on your terminal: send them to a file or a pipe, or give --force."
+            "The raw message may contain control sequences that act on your terminal. Redirect it to a file or a "
+            "pipe, or add --force."
         )
     with opened(args, Use.READ) as vault:
         if args.raw:

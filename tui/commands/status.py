@@ -74,10 +74,10 @@ def run(args: argparse.Namespace) -> int:
             }
         )
     else:
-        print(f"{full.messages:,} message copies")
+        print(counted(full.messages, "message copy", "message copies"))
         used = format_size(full.used_bytes)
         if problem:
-            print(f"{used} used; the settings, which say of how much, cannot be read")
+            print(f"{used} used; the maximum is not known, because the settings cannot be read")
         else:
             share = full.used_bytes * 100 // full.max_bytes if full.max_bytes else 100
             print(f"{used} of {format_size(full.max_bytes)} used ({share} %), {format_size(full.free_bytes)} free")
@@ -85,13 +85,13 @@ def run(args: argparse.Namespace) -> int:
         if full.binned:
             print(f"bin: {_bin_words(full)}")
         if full.derived_bytes:
-            print(f"traits and campaigns: {format_size(full.derived_bytes)} of what is used")
+            print(f"traits and campaigns: {format_size(full.derived_bytes)} of the used space")
         if known:
-            print(f"counters of known senders: {format_size(known)} besides")
+            print(f"counters of known senders: {format_size(known)} (not counted as used)")
         print(f"delivery queue: {queue_words(attention, releases.waiting)}")
         if odd:
             what = counted(odd, "delivery waits", "deliveries wait")
-            print(f"{what} with a time that cannot be: `mailhold queue` says which")
+            print(f"{what} with an impossible time: `mailhold queue` shows which")
         for name in clocks:
             print(f"gateway {safe(name)}: {Running.UNKNOWN}")
         _print_troubles(troubles)
@@ -101,7 +101,7 @@ def run(args: argparse.Namespace) -> int:
 def _bin_words(full: Usage) -> str:
     """Format the bin's contents: ``1,204 copies, 80 MB of the 732 MB that it keeps``."""
     said = f"{copies(full.binned)}, {format_size(full.binned_bytes)}"
-    return f"{said} of the {format_size(full.bin_bytes)} that it keeps" if full.max_bytes else said
+    return f"{said} of its {format_size(full.bin_bytes)} share" if full.max_bytes else said
 
 
 def _troubles(vault: Vault) -> list[Trouble] | None:
@@ -116,6 +116,6 @@ def _troubles(vault: Vault) -> list[Trouble] | None:
 
 def _print_troubles(troubles: list[Trouble] | None) -> None:
     if troubles is None:
-        print("gateways: what they reported cannot be read, `mailhold check` says why")
+        print("gateways: their reports cannot be read; `mailhold check` says why")
     for each in troubles or ():
         print(f"gateway {safe(each.gateway)}: {safe(each.what)} since {local_time(each.at)}: {safe(each.detail)}")

@@ -24,9 +24,9 @@ _LISTED = 20
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare --again, --list, --yes and --json."""
-    parser.add_argument("--again", action="store_true", help="do again what was taken back last")
-    parser.add_argument("--list", action="store_true", help="only show what can be taken back, and what it would do")
-    parser.add_argument("--yes", action="store_true", help="without asking")
+    parser.add_argument("--again", action="store_true", help="do again what you took back last")
+    parser.add_argument("--list", action="store_true", help="only list what can be taken back, and what that would do")
+    parser.add_argument("--yes", action="store_true", help="do not ask for confirmation")
     parser.add_argument(
         "--json", action="store_true", help='print {"act", "at", "what", "done": [text], "not_done": [text]}, or a list'
     )
@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
             _print_plan(plan)
         question = "Do it again? [y/N] " if args.again else "Take it back? [y/N] "
         if not args.yes and not (can_ask() and ask(question).lower() in ("y", "yes")):
-            raise UsageError("Nothing was changed: answer y, or give --yes.")
+            raise UsageError("Nothing was changed. Answer y, or add --yes to confirm.")
         with Progress("Doing it again" if plan.again else "Taking back") as progress, Interrupt() as interrupt:
             told = carry_out(vault, plan, operator=vault.opened_by, progress=progress, cancelled=interrupt)
     if args.json:
@@ -66,7 +66,7 @@ def _nothing(args: argparse.Namespace, vault: Vault) -> int:
     else:
         who = safe(vault.opened_by) or "this operator"
         what = "done again" if args.again else "taken back"
-        print(f"There is no act of {who} that can be {what}.")
+        print(f"Nothing that {who} did can be {what}.")
     return 1
 
 
@@ -87,7 +87,7 @@ def _print_list(found: Sequence[Plan], *, as_json: bool) -> None:
     for plan in found:
         _print_plan(plan)
     if not found:
-        print("There is nothing.")
+        print("There is nothing to list.")
 
 
 def _print_plan(plan: Plan) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare --yes."""
-    parser.add_argument("--yes", action="store_true", help="without asking")
+    parser.add_argument("--yes", action="store_true", help="do not ask for confirmation")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -31,24 +31,24 @@ def run(args: argparse.Namespace) -> int:
     with opened(args, former=True) as vault:
         present = format_of(vault)
         if present == FORMAT:
-            print(f"The store has format {FORMAT} already: there is nothing to upgrade.")
+            print(f"The store already has format {FORMAT}. There is nothing to upgrade.")
             return 0
         try:
             if running := running_gateways(vault):
                 raise GatewaysRun(running)
             question = (
-                f"Upgrade the store from format {present} to format {FORMAT}? Former releases cannot open it then, and "
-                "this cannot be taken back: have a backup, and close every console. [y/N] "
+                f"Upgrade the store from format {present} to format {FORMAT}? Older releases cannot open it "
+                "afterwards, and this cannot be undone. Make a backup and close all consoles first. [y/N] "
             )
             if not args.yes and not (can_ask() and ask(question).lower() in ("y", "yes")):
-                raise UsageError("Nothing was upgraded: answer y, or give --yes.")
+                raise UsageError("Nothing was upgraded. Answer y, or add --yes to confirm.")
             upgrade(vault, operator=vault.opened_by)
         except GatewaysRun as error:
             raise StoreUnavailable(_running(error.running)) from None
-    print(f"The store has format {FORMAT} now. Start its gateways with this release; their credentials stay.")
+    print(f"The store now has format {FORMAT}. Start its gateways with this release; their credentials stay valid.")
     return 0
 
 
 def _running(running: list[RunningGateway]) -> str:
-    names = ", ".join(f"{safe(each.name)} (last heard of at {local_time(each.heard_at)})" for each in running)
-    return f"Nothing was upgraded, since gateways are running: {names}. Stop them, and try again a minute later."
+    names = ", ".join(f"{safe(each.name)} (last heard from at {local_time(each.heard_at)})" for each in running)
+    return f"Nothing was upgraded, because gateways are running: {names}. Stop them, and try again after a minute."

@@ -126,11 +126,11 @@ class Demo:
         """Return the closing message: where the delivered mail is, and what was deleted."""
         arrived = self._receiver.arrived
         if not arrived:
-            return "Nothing was delivered. The demo's store is gone again."
+            return "Nothing was delivered. The demo's store has been deleted."
         return (
             f"{arrived:,} delivered messages arrived, {arrived - self._before:,} of them while the console was open. "
-            f"As in any mailbox they lie in plain text:\n  {self._receiver.maildir / 'new'}\n"
-            "The demo's store and its key are gone again."
+            f"They are stored in plain text, as in any mailbox:\n  {self._receiver.maildir / 'new'}\nThe demo's store "
+            "and its key have been deleted."
         )
 
 

@@ -21,8 +21,8 @@ from store.helpers.secret_files import write_new
 HOST = "127.0.0.1"
 FULL, GONE = "support@example.org", "piotr.wrobel@example.org"
 _REFUSALS = {
-    FULL: f"452 4.2.2 <{FULL}>: the mailbox is full (in the demo it always is)",
-    GONE: f"550 5.1.1 <{GONE}>: does not work here any more (in the demo nobody finds him)",
+    FULL: f"452 4.2.2 <{FULL}>: the mailbox is full (in the demo always)",
+    GONE: f"550 5.1.1 <{GONE}>: no such user (in the demo always)",
 }
 _SIZE_LIMIT = 256 << 20
 

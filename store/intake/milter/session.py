@@ -298,7 +298,7 @@ class Session(asyncio.Protocol):
             self._answer(outcome)
             incoming.settled(answered=self._transport is not None and not is_temporary(outcome))
         except Exception:
-            log.exception("milter session: a message could not be judged; the client was told to try again")
+            log.exception("milter session: a message could not be judged; it was deferred")
             self._send(wire.TEMPFAIL)
             incoming.settled(answered=False)
         finally:

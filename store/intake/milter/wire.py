@@ -97,7 +97,7 @@ class Packets:
         (length,) = _LENGTH.unpack_from(buffer, start)
         command = bytes(buffer[start + 4 : start + 5])
         if not 1 <= length <= (LARGEST_PACKET if command in _WITH_CONTENT else LARGEST_COMMAND):
-            raise WireError(f"A milter packet of {length} bytes was announced; this is no milter client.")
+            raise WireError(f"A milter packet of {length} bytes was announced; this is not a milter client.")
         end = start + 4 + length
         if end > len(buffer):
             return None

@@ -72,9 +72,9 @@ def parse_mail(argument: bytes, *, max_size: int) -> Mail:
         elif option.upper() == b"SMTPUTF8":
             utf8 = True
         else:
-            raise BadArgument(555, "5.5.4", "A parameter of MAIL is not known here")
+            raise BadArgument(555, "5.5.4", "Unknown parameter of MAIL")
     if size > max_size:
-        raise BadArgument(552, "5.3.4", f"The message is larger than the {max_size} bytes that are taken here")
+        raise BadArgument(552, "5.3.4", f"The message is larger than {max_size} bytes, the limit here")
     return Mail(text(address), size, eight_bit, utf8, **asked)
 
 
@@ -84,10 +84,10 @@ def parse_recipient(argument: bytes) -> RecipientDsn:
     asked: dict[str, str] = {}
     for option in options:
         if option.partition(b"=")[0].upper() not in (b"NOTIFY", b"ORCPT"):
-            raise BadArgument(555, "5.5.4", "A parameter of RCPT is not known here")
+            raise BadArgument(555, "5.5.4", "Unknown parameter of RCPT")
         asked.update(_asked(option, asked))
     if not address:
-        raise BadArgument(501, "5.1.3", "A recipient cannot be empty")
+        raise BadArgument(501, "5.1.3", "The recipient is empty")
     return RecipientDsn(text(address), **asked)
 
 
@@ -99,7 +99,7 @@ def _asked(option: bytes, before: Mapping[str, str]) -> Mapping[str, str]:
     except BadDsn as error:
         raise BadArgument(501, "5.5.4", str(error)) from None
     if found.keys() & before.keys():
-        raise BadArgument(501, "5.5.4", f"{name.decode().upper()} is there twice")
+        raise BadArgument(501, "5.5.4", f"{name.decode().upper()} is given twice")
     return found
 
 
@@ -112,7 +112,7 @@ def parse_xforward(argument: bytes) -> dict[str, str]:
             raise BadArgument(501, "5.5.4", "Syntax: XFORWARD attribute=value...")
         key = text(name).upper()
         if key not in XFORWARD:
-            raise BadArgument(501, "5.5.4", "An attribute of XFORWARD is not known here")
+            raise BadArgument(501, "5.5.4", "Unknown attribute of XFORWARD")
         if value.upper() in _UNKNOWN:
             value = b""
         value = _XTEXT.sub(lambda match: bytes([int(match[1], 16)]), value)

@@ -107,7 +107,7 @@ class Session:
                 await self._next_command()
             await self._flush()
         except TimeoutError:
-            self._end(reply(421, "4.4.2", "Nothing was sent for too long"))
+            self._end(reply(421, "4.4.2", "Timeout: nothing was sent for too long"))
         except (EOFError, ConnectionError):
             pass
         except Exception:
@@ -166,7 +166,7 @@ class Session:
         verb, _, argument = line.partition(b" ")
         command = self._COMMANDS.get(verb.upper())
         if command is None:
-            self._refuse(reply(500, "5.5.2", "The command is not known here"))
+            self._refuse(reply(500, "5.5.2", "Command not recognized"))
             return
         try:
             await command(self, argument.strip(b" "))
@@ -184,7 +184,7 @@ class Session:
             self._refuse(reply(500, "5.5.1", f"Say {'LHLO' if self._options.lmtp else 'EHLO'} here"))
             return
         if not argument:
-            self._refuse(reply(501, "5.5.4", "The name of the client is missing"))
+            self._refuse(reply(501, "5.5.4", "The client's name is missing"))
             return
         await self._reset_transaction()
         self._greeted = text(argument)
@@ -207,7 +207,7 @@ class Session:
 
     async def _xforward(self, argument: bytes) -> None:
         if self._mail is not None:
-            self._refuse(reply(503, "5.5.1", "XFORWARD comes before MAIL"))
+            self._refuse(reply(503, "5.5.1", "XFORWARD must come before MAIL"))
             return
         self._client.update(parse_xforward(argument))
         self._say(OK)
@@ -217,7 +217,7 @@ class Session:
             self._refuse(reply(503, "5.5.1", f"Say {'LHLO' if self._options.lmtp else 'EHLO'} first"))
             return
         if self._mail is not None:
-            self._refuse(reply(503, "5.5.1", "There is a sender already"))
+            self._refuse(reply(503, "5.5.1", "A sender was already given"))
             return
         mail = parse_mail(argument, max_size=self._options.max_size)
         if self._next_hop is not None:
@@ -231,7 +231,7 @@ class Session:
 
     async def _take_recipient(self, argument: bytes) -> None:
         if self._mail is None:
-            self._refuse(reply(503, "5.5.1", "MAIL comes before RCPT"))
+            self._refuse(reply(503, "5.5.1", "Send MAIL before RCPT"))
             return
         recipient = parse_recipient(argument)
         if len(self._recipients) >= MAX_RECIPIENTS:
@@ -264,7 +264,7 @@ class Session:
         self._say(OK)
 
     async def _vrfy(self, _argument: bytes) -> None:
-        self._say(reply(252, "2.5.0", "Send some mail, and it will be seen"))
+        self._say(reply(252, "2.5.0", "Cannot verify; send mail to find out"))
 
     async def _quit(self, _argument: bytes) -> None:
         self._say(reply(221, "2.0.0", "Bye"))
@@ -277,9 +277,9 @@ class Session:
             raise BadArgument(501, "5.5.4", "Syntax: DATA")
         if self._mail is None or not self._recipients:
             # LMTP requires this too (RFC 2033, 4.2): without a recipient there is nothing to reply to.
-            self._refuse(reply(503, "5.5.1", "RCPT comes before DATA"))
+            self._refuse(reply(503, "5.5.1", "Send RCPT before DATA"))
             return
-        self._say(reply(354, "", "End with a dot on a line of its own"))
+        self._say(reply(354, "", "End data with <CR><LF>.<CR><LF>"))
         await self._flush()
         self.busy = True
         self._idle.clear()
@@ -307,7 +307,7 @@ class Session:
         raw = content.message()
         if content.too_large:
             await self._reset_transaction_at_next_hop()
-            told = f"The message is larger than the {self._options.max_size} bytes that are taken here"
+            told = f"The message is larger than {self._options.max_size} bytes, the limit here"
             return self._replies([reply(552, "5.3.4", told)] * len(self._recipients)), None
         incoming = self._incoming(mail, raw)
         try:
@@ -318,7 +318,7 @@ class Session:
             envelope = Envelope(mail, self._asked, self._client)
             replies = await carry_out(outcomes, raw, envelope, self._next_hop, self._client_is_gone)
         except Exception:
-            log.exception("sink session: a message could not be judged; the client was told to try again")
+            log.exception("sink session: a message could not be judged; it was deferred")
             await self._reset_transaction_at_next_hop()
             replies = [BUSY] * len(self._recipients)
         return self._replies(replies), incoming

@@ -62,7 +62,7 @@ def test_the_newest_epoch_with_its_copies(full_vault: Vault, sql: Sql) -> None:
         sql(full_vault, text)
     sql(full_vault, "UPDATE state SET messages = 0, used_bytes = 0")
     broken = dict(check(full_vault).broken)
-    assert broken["epoch number 1 of gateway 1"] == "it is missing, with all copies that it held"
+    assert broken["epoch number 1 of gateway 1"] == "it is missing, with all its copies"
     assert broken["ids of copies"].endswith("3-8")
 
 
@@ -129,4 +129,4 @@ def test_settings_put_back(full_vault: Vault, sql: Sql) -> None:
 
 def test_heads_that_were_taken_away(full_vault: Vault, sql: Sql) -> None:
     sql(full_vault, "DELETE FROM head")
-    assert dict(check(full_vault).broken)["the heads"] == "that of the authority is missing"
+    assert dict(check(full_vault).broken)["the heads"] == "the operators' head is missing"

@@ -179,7 +179,7 @@ def test_an_older_version_that_this_vault_has_seen_newer(any_vault: Vault) -> No
     old = row(any_vault)
     write(any_vault, "colours", Colours(["blue"]))
     put_back(any_vault, old)
-    with pytest.raises(TamperedError, match="version 1 is there, and version 2 had been written"):
+    with pytest.raises(TamperedError, match="it has version 1, but version 2 was written later"):
         read(any_vault, "colours", Colours)
     with pytest.raises(TamperedError):
         write(any_vault, "colours", Colours(["green"]))

@@ -159,7 +159,7 @@ def test_a_row_that_is_taken_away_is_missed_after_later_events_too(
     table.delete().where(table.name == "settings").execute()
     write_lists(changed, AddressLists(black=("spam.example",)))
     table.insert(**old).execute()
-    with pytest.raises(TamperedError, match="version 1 is there, and version 2 had been written"):
+    with pytest.raises(TamperedError, match="it has version 1, but version 2 was written later"):
         read_settings(open_again())
 
 

@@ -88,7 +88,7 @@ def test_without_a_key(vault: Vault, put_some: Any, sql: Any, tmp_path: Path) ->
     sql(vault, "CREATE INDEX other ON audit (at)")
     broken = dict(back_up(vault.location, tmp_path / "other").broken)
     assert broken == {
-        "the table of counters": "it does not count what is there",
+        "the table of counters": "its counts do not match the copies",
         "the tables": "there is a index other",
     }
 

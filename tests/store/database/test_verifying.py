@@ -74,10 +74,10 @@ POSTGRESQL = {
     "row security": (
         "ALTER TABLE audit ENABLE ROW LEVEL SECURITY",
         "ALTER TABLE audit DISABLE ROW LEVEL SECURITY",
-        "table audit is another one",
+        "table audit is different",
     ),
     "a policy": ("CREATE POLICY mine ON audit", "DROP POLICY mine ON audit", "there is a policy mine"),
-    "an unlogged table": ("ALTER TABLE hello SET UNLOGGED", "ALTER TABLE hello SET LOGGED", "hello is another one"),
+    "an unlogged table": ("ALTER TABLE hello SET UNLOGGED", "ALTER TABLE hello SET LOGGED", "hello is different"),
 }
 #: PostgreSQL checks these in every transaction, the rest once a minute. SQLite notices all at once.
 AT_ONCE = {"a trigger", "a child", "row security", "no table"}

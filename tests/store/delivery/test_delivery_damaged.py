@@ -167,7 +167,7 @@ def test_a_recipient_that_is_gone_or_moved(ready: Vault, sql: Sql) -> None:
     sql(ready, "DELETE FROM delivery_recipient WHERE delivery_id = 1")
     sql(ready, "UPDATE delivery_recipient SET delivery_id = 3 WHERE id = 4")
     found = by_id(ready)
-    assert found[1].damage == found[2].damage == "its recipients are not the ones it was made with"
+    assert found[1].damage == found[2].damage == "its recipients were changed"
     assert "it belongs to another delivery" in found[3].damage
     assert [each.address for each in found[3].recipients] == ["", *TO]
     cancelled_where_damaged(ready, found)

@@ -524,7 +524,7 @@ def test_a_thread_that_fails_says_why_and_lets_itself_be_stopped(vault: Vault, m
     monkeypatch.setattr(DeliveryWorker, "run", failing)
     handle = start_worker_thread(vault, "test")
     assert handle.stop(DEADLINE) is True and not handle.alive
-    assert handle.problem == "The delivery worker stopped: boom. What is queued waits for the next start."
+    assert handle.problem == "The delivery worker stopped: boom. Queued deliveries wait until it is started again."
 
 
 def test_the_thread_sends_and_stops(vault: Vault) -> None:

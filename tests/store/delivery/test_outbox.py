@@ -272,8 +272,8 @@ def test_an_act_comes_back_as_far_as_it_is_still_here(any_vault: Vault) -> None:
     assert found.called == [put_off, untouched, waits] and told == [(7, 7)]
     assert found.late == [
         (sent, "it was sent"),
-        (partly, "some of its recipients have it, or may have it; the others do not get it"),
-        (busy, "it is being sent at this moment"),
+        (partly, "some recipients have it or may have it; the others do not get it"),
+        (busy, "it is being sent right now"),
         (99, "there is no such delivery"),
     ]
     states = {each.id: each.state for each in deliveries(any_vault)}
@@ -282,7 +282,7 @@ def test_an_act_comes_back_as_far_as_it_is_still_here(any_vault: Vault) -> None:
     event = events(any_vault, 1)[0]
     copies = [delivery_of(any_vault, each).copy_id for each in (partly, put_off, untouched, waits)]
     assert (event.action, event.operator, sorted(event.copies)) == ("delivery cancelled", "ada", sorted(copies))
-    assert call_back(any_vault, [waits]) == CalledBack([], [(waits, "it was cancelled before")])
+    assert call_back(any_vault, [waits]) == CalledBack([], [(waits, "it was already cancelled")])
 
 
 async def test_a_great_act_comes_back_whole_and_nothing_of_it_is_sent(any_vault: Vault) -> None:

@@ -93,11 +93,11 @@ def test_it_is_named_at_once() -> None:
                 "address": "unix:/run/clamd.sock",
                 "engines": "anti-virus",
                 "why": "Connection refused",
-                "messages": "messages that it should scan are told to try again later",
+                "messages": "messages that it should scan are deferred",
             },
         )
     ]
-    meanwhile = "messages that it should scan are told to try again later"
+    meanwhile = "messages that it should scan are deferred"
     assert lab.events == [("engine down", f"clamd at unix:/run/clamd.sock: Connection refused; {meanwhile}")]
     assert lab.mails == []
 
@@ -130,8 +130,8 @@ async def test_one_that_stays_down_is_mailed_once_and_once_when_it_is_back() -> 
     assert "To: admin@corp.example" in down
     assert "(Anti-Virus) at unix:/run/clamd.sock" in down
     assert "    Connection refused\n" in down
-    assert "Meanwhile, messages that it should scan are told to try again later." in down
-    assert "    told to try again later                    12\n" in down
+    assert "Meanwhile, messages that it should scan are deferred." in down
+    assert f"    {'deferred':<36}       12\n" in down
     assert "    handed on                                   3\n" in down
     assert "    deleted                                     1\n" in down
     for _ in range(29):
@@ -221,18 +221,18 @@ async def test_a_scanner_that_is_not_asked_any_more_is_forgotten() -> None:
 @pytest.mark.parametrize(
     ("rules", "said"),
     [
-        ([Rule(id=1, if_down=WAIT)], "messages that it should scan are told to try again later"),
+        ([Rule(id=1, if_down=WAIT)], "messages that it should scan are deferred"),
         ([Rule(id=1, if_down=PASS)], "messages that it should scan are passed on unscanned"),
         ([Rule(id=1)], "messages that it should scan are passed on unscanned"),
         (
             [Rule(id=4, if_down=WAIT), Rule(id=7, if_down=PASS), Rule(id=9, if_down=PASS), Rule(id=1, if_down=WAIT)],
-            "messages that it should scan are told to try again later by rules 4, 1, passed on unscanned by rules 7, 9",
+            "messages that it should scan are deferred by rules 4, 1, passed on unscanned by rules 7, 9",
         ),
         (
             [Rule(id=4, if_down=WAIT, enabled=False), Rule(id=5, if_down=WAIT, scanners=("rspamd",)), Rule(id=1)],
             "messages that it should scan are passed on unscanned",
         ),
-        ([Rule(id=1, scanners=())], "no rule asks it"),
+        ([Rule(id=1, scanners=())], "no rule uses it"),
     ],
 )
 async def test_what_is_done_meanwhile_is_said_as_the_rules_have_it(rules: list[Rule], said: str) -> None:

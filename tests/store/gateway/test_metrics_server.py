@@ -186,7 +186,7 @@ async def test_a_port_that_is_taken_is_tried_again(monkeypatch: pytest.MonkeyPat
         (
             "raise ImportError('libfoo.so.1: cannot open shared object file')",
             "[metrics] of mailhold.toml needs prometheus-client, which is installed but does not load (ImportError: "
-            "libfoo.so.1: cannot open shared object file): install it again in the Python that runs Mailhold.",
+            "libfoo.so.1: cannot open shared object file). Reinstall it in the Python that runs Mailhold.",
         ),
         ("import no_such_library_of_it", "No module named 'no_such_library_of_it'"),
         ("raise RuntimeError('broken')", "(RuntimeError: broken)"),

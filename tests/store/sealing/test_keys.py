@@ -112,10 +112,10 @@ def test_key_files(tmp_path: Path) -> None:
         keys.read_key_file(tmp_path / "nothing")
     with pytest.raises(KeyFileError, match="is a folder"):
         keys.read_key_file(tmp_path)
-    with pytest.raises(KeyFileError, match="not a plain file"):
+    with pytest.raises(KeyFileError, match="not a regular file"):
         keys.read_key_file(Path("/dev/zero"))
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(KeyFileError, match="not a plain file"):
+    with pytest.raises(KeyFileError, match="not a regular file"):
         keys.read_key_file(tmp_path / "pipe")
     with pytest.raises(KeyFileError, match="cannot be made"):
         keys.make_key_file(tmp_path / "no" / "key")

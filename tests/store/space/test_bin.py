@@ -92,7 +92,7 @@ def test_a_row_that_somebody_moved_there_is_not_removed(any_vault: Vault) -> Non
     with any_vault.write():
         put_right(any_vault.db, counted(any_vault.db))
     broken = dict(check(any_vault).broken)
-    assert broken == {f"copy {n}": "it lies in the bin, and no act put it there" for n in (2, 3)}
+    assert broken == {f"copy {n}": "it is in the bin, but no act moved it there" for n in (2, 3)}
     force(any_vault, 9 * one, share=0)
     assert any_vault.bin.ids() == [2, 3], "the one that an operator deleted went, and no other"
     assert rotate(any_vault).over_bytes == 0

@@ -127,7 +127,8 @@ def test_what_cannot_be_sent_again_is_told_before(any_vault: Vault) -> None:
     assert plan is not None
     assert plan.told.does == (f"delivery {ids[2]} is sent now after all",)
     assert plan.told.does_not == (
-        f"delivery {ids[1]}: Delivery {ids[1]} has nobody left to send to: a@x.example waits in delivery {other}.",
+        f"delivery {ids[1]}: Delivery {ids[1]} has no recipients left to send to: a@x.example waits in delivery "
+        f"{other}.",
         f"delivery {ids[0]}: its message copy is no longer in Backup",
     )
     assert carry_out(any_vault, plan, operator=ME) == plan.told

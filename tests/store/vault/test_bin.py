@@ -190,20 +190,20 @@ def test_rows_that_were_moved_are_named(any_vault: Vault) -> None:
     )
     assert broken.pop("the table of counters")
     assert broken.pop("epoch 1").startswith("copies are missing without a tombstone")
-    assert broken.pop("body 3") == "there is no copy that it belongs to"
+    assert broken.pop("body 3") == "its copy does not exist"
     assert broken == {
-        "copy 4": "it lies in the bin, and no act put it there",
-        "copy 7": "it lies in the bin, and no act put it there",
-        "copy 5": "it lies in the bin, and no act put it there",
-        "copy 2": "it was deleted into the bin, and somebody put it back",
-        "copy 3": "it was in the bin, and is gone without a tombstone",
+        "copy 4": "it is in the bin, but no act moved it there",
+        "copy 7": "it is in the bin, but no act moved it there",
+        "copy 5": "it is in the bin, but no act moved it there",
+        "copy 2": "it was deleted into the bin, but its row is in Backup again",
+        "copy 3": "it was in the bin, and is missing without a tombstone",
     }
 
 
 def test_a_copy_in_both_tables_is_named_and_not_moved(any_vault: Vault) -> None:
     in_bin(any_vault)
     broken = changed(any_vault, f"INSERT INTO message ({COLUMNS}) SELECT {COLUMNS} FROM binned WHERE id = 3")
-    assert broken["copy 3"] == "its row is in Backup and in the bin"
+    assert broken["copy 3"] == "its row is both in Backup and in the bin"
     assert bring_back(any_vault, [3], operator="anna").refused == [(3, TWICE)]
     assert delete_copies(any_vault, [3], operator="anna").refused == [(3, TWICE)]
 

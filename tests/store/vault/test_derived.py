@@ -103,5 +103,5 @@ def test_a_copy_that_is_gone_gets_none(any_vault: Vault, ids: list[int]) -> None
 
 def test_a_gateway_opens_none(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vault, "keys", dataclasses.replace(vault.keys, private_key=None))
-    with pytest.raises(UnlockError, match="unlock the store as an operator"):
+    with pytest.raises(UnlockError, match="with an operator key"):
         Derived(vault, "traits", 1)

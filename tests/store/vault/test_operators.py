@@ -105,7 +105,7 @@ def test_one_signature_is_not_enough_since_the_setting_says_so(any_vault: Vault)
     second(any_vault, (Right.DELETE | Right.KEYS, 8))
     assert not believed(any_vault, one, at=7), "what was signed before stays valid"
     for at in (8, 9):
-        assert believed(any_vault, one, at=at) == "it takes the signatures of two operators"
+        assert believed(any_vault, one, at=at) == "it needs the signatures of two operators"
         assert not believed(any_vault, both, at=at)
         assert not believed(any_vault, any_vault.sig("bin", b"data"), at=at)
         assert not believed(any_vault, one, Right.RELEASE, at=at)
@@ -130,7 +130,7 @@ def test_a_deletion_that_one_signed_is_not_believed(any_vault: Vault, put_some: 
         row.save()
     second(any_vault, (Right.DELETE, 8))
     broken = dict(check(any_vault).broken)
-    assert broken["tombstone 2"] == "it takes the signatures of two operators"
+    assert broken["tombstone 2"] == "it needs the signatures of two operators"
     assert not {"tombstone 1", "tombstone 3"} & set(broken)
 
 

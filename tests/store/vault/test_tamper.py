@@ -178,7 +178,7 @@ def test_a_copy_that_is_put_back(full_vault: Vault, sql: Callable[..., Any]) -> 
     marks = ", ".join("?" for _ in row)
     sql(full_vault, f"INSERT INTO message VALUES ({marks})", *row)
     sql(full_vault, "INSERT INTO body VALUES (?, ?)", *body)
-    assert ("copy 5", "it was deleted, and somebody put it back") in check(full_vault).broken
+    assert ("copy 5", "it was deleted, but its row is there again") in check(full_vault).broken
 
 
 def test_two_copies_that_change_places(full_vault: Vault, sql: Callable[..., Any]) -> None:

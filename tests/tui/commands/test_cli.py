@@ -234,7 +234,7 @@ def test_save_by_range_and_by_query(filled: Run, tmp_path: Path) -> None:
     done = filled("save", "1-2", "--to", tmp_path / "one", "--json")
     assert done.code == 0
     assert sorted(Path(item["path"]).read_bytes() for item in done.json["saved"]) == sorted([EICAR_LIKE, NEWSLETTER])
-    assert "security threat" in done.err
+    assert "Warning: " in done.err
     done = filled(
         "save", "--query", "-from:acme -from:news", "--to", tmp_path / "two", "--json"
     )  # one copy: no question

@@ -63,7 +63,7 @@ def test_what_is_broken_is_named(store: str, tmp_path: Path, capsys: pytest.Capt
         db.execute("UPDATE state SET messages = 4")
     assert main(["backup", "--store", store, str(tmp_path / "copy")]) == 1
     said = capsys.readouterr()
-    assert "1 broken" in said.out and "mailhold: the table of counters: it does not count what is there" in said.err
+    assert "1 broken" in said.out and "mailhold: the table of counters: its counts do not match the copies" in said.err
     assert (tmp_path / "copy").exists()
 
 

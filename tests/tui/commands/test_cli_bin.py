@@ -55,10 +55,10 @@ def test_what_was_deleted_last_comes_back(cli: Cli) -> None:
     acts = cli.json("bin")
     assert [(act["copies"], act["left"], act["restored"], act["gone"]) for act in acts] == [(1, 1, 0, 0), (2, 2, 0, 0)]
     assert all(act["operator"] and act["at"] < act["until"] and act["size"] for act in acts)
-    assert cli("bin", "restore", "--last") == "1 copy brought back\n" and cli.ids() == [1, 4, 5, 6]
-    assert cli("bin", "restore", "--last") == "2 copies brought back\n" and cli.ids() == [1, 2, 3, 4, 5, 6]
+    assert cli("bin", "restore", "--last") == "1 copy restored from the bin\n" and cli.ids() == [1, 4, 5, 6]
+    assert cli("bin", "restore", "--last") == "2 copies restored from the bin\n" and cli.ids() == [1, 2, 3, 4, 5, 6]
     cli("bin", "restore", "--last")
-    assert cli.code == 2 and "Nothing that you deleted is in the bin" in cli.err
+    assert cli.code == 2 and "The bin holds nothing that you deleted" in cli.err
     assert cli("bin") == "The bin is empty.\n"
     assert (cli("check"), cli.code)[1] == 0
 
@@ -70,10 +70,10 @@ def test_an_act_comes_back_in_part(cli: Cli) -> None:
     assert "2 of 4 back" in cli("bin")
     cli("bin", "empty", "1", "--yes")
     assert cli.code == 0 and "2 of 4 back, 1 gone" in cli("bin")
-    assert cli("bin", "restore", "--act", str(act)) == "1 copy brought back\n"
+    assert cli("bin", "restore", "--act", str(act)) == "1 copy restored from the bin\n"
     assert cli.ids() == [2, 3, 4, 5, 6]
     cli("bin", "restore", "--act", str(act))
-    assert cli.code == 2 and f"Nothing of act {act} is in the bin" in cli.err
+    assert cli.code == 2 and f"The bin holds no copies of act {act}" in cli.err
 
 
 def test_emptying_asks_for_the_number(cli: Cli) -> None:

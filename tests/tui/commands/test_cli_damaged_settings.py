@@ -81,14 +81,14 @@ def test_settings_say_what_is_known_and_how_to_reset_them(damaged: Path, capfd: 
 def test_a_reset_is_confirmed_and_says_what_is_lost(damaged: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["settings", "reset"]) == 2
     out, err = capfd.readouterr()
-    assert not out and "All that they held is lost" in err and "Add --yes" in err and "7.32 GB -> 1 GB" in err
+    assert not out and "Everything in them is lost" in err and "Add --yes" in err and "7.32 GB -> 1 GB" in err
     assert main(["settings", "reset", "--yes"]) == 0
     out, err = capfd.readouterr()
-    assert out.startswith("The settings were reset: they are as in a new store.\nmax_size        7.32 GB") and not err
+    assert out.startswith("The settings were reset to those of a new store.\nmax_size        7.32 GB") and not err
     assert main(["list", "--json"]) == main(["status", "--json"]) == main(["check"]) == 0
     assert not capfd.readouterr().err
     assert main(["settings", "reset"]) == 0
-    assert "verify: nothing was reset" in capfd.readouterr().out
+    assert "verify. Nothing was reset" in capfd.readouterr().out
 
 
 def test_a_former_version_is_put_in_force(damaged: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -130,7 +130,7 @@ def test_the_command(own: str, tmp_path: Path, capsys: pytest.CaptureFixture[str
     capsys.readouterr()
     known = ["--known", str(tmp_path / "list.txt")]
     assert main(["import", *known, "--known", str(tmp_path / "one.eml")]) == 0
-    assert "3 addresses and domains counted as known, of 1 message and 1 line" in capsys.readouterr().out
+    assert "3 addresses and domains counted as known, from 1 message and 1 line" in capsys.readouterr().out
     assert main(["import", *known, "--json"]) == 0
     assert '"counters": 2' in capsys.readouterr().out
     for wrong in ([], [*known, "x.eml"], [*known, "--rule", "1"]):

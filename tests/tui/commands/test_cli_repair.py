@@ -57,7 +57,7 @@ def test_the_stores_own_row(folder: Path, capfd: pytest.CaptureFixture[str], cha
         open_with_credentials(str(folder / "backup.db"), folder / "mx1").close()
     assert main(["check", "--repair"]) == 0
     out, err = capfd.readouterr()
-    assert "all whole" in out and "written anew: the store's row" in err
+    assert "no problems found" in out and "rebuilt: the store's row" in err
     assert main(["check"]) == main(["delete", "1", "--yes"]) == 0
     open_with_credentials(str(folder / "backup.db"), folder / "mx1").close()
     with closing(open_store(str(folder / "backup.db"), Unlock.key_file(folder / "key"))) as vault:
@@ -78,7 +78,7 @@ def test_the_stores_own_row(folder: Path, capfd: pytest.CaptureFixture[str], cha
 def test_the_counters(folder: Path, capfd: pytest.CaptureFixture[str], change: str) -> None:
     sql(folder, change)
     assert main(["check", "--repair"]) == 0
-    assert "written anew: the table of counters: 2 copies" in capfd.readouterr().err
+    assert "rebuilt: the table of counters: 2 copies" in capfd.readouterr().err
     assert main(["import", str(folder / "0.eml")]) == main(["check"]) == 0
     capfd.readouterr()
     assert main(["list", "--json"]) == 0
@@ -87,6 +87,6 @@ def test_the_counters(folder: Path, capfd: pytest.CaptureFixture[str], change: s
 
 def test_nothing_is_written_where_all_is_whole(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["check", "--repair"]) == 0
-    assert "nothing that could be written anew" in capfd.readouterr().err
+    assert "nothing to rebuild" in capfd.readouterr().err
     with closing(open_store(str(folder / "backup.db"), Unlock.key_file(folder / "key"))) as vault:
         assert "store repaired" not in [event.action for event in events(vault)]

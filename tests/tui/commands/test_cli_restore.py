@@ -45,13 +45,13 @@ def test_restore(
     assert "older than what was seen" in capsys.readouterr().err
     assert main(["restore"]) == 2
     said = capsys.readouterr()
-    assert "It lacks: 3 events.\n1 release waits, and may have been sent since: called off.\n" in said.out
-    assert "  delivery 1, ordered " in said.out and "give --yes" in said.err
+    assert "It lacks: 3 events.\n1 delivery waits and may have been sent since the backup: cancelled.\n" in said.out
+    assert "  delivery 1, ordered " in said.out and "add --yes" in said.err
     asked: list[str] = []
     monkeypatch.setattr("tui.commands.restore.can_ask", lambda: True)
     monkeypatch.setattr("tui.commands.restore.ask", lambda question: asked.append(question) or "n")
     assert main(["restore"]) == 2
-    assert "What is lost then stays lost" in asked[0]
+    assert "What it lacks stays lost" in asked[0]
     assert Path(older).read_bytes() == before
     monkeypatch.setattr("tui.commands.restore.ask", lambda _: "y")
     assert main(["restore"]) == 0
@@ -64,7 +64,7 @@ def test_restore(
     assert main(["check"]) == 0
     capsys.readouterr()
     assert main(["restore", "--yes"]) == 0
-    assert "The store holds all that was seen here, last at " in capsys.readouterr().out
+    assert "The store holds everything that was seen of it on this machine, last at " in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("older")

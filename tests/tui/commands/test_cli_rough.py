@@ -191,7 +191,7 @@ def test_a_damaged_delivery_is_listed_and_can_be_cancelled(shell: Shell, capfd: 
     assert main(["queue"]) == 1
     out, err = capfd.readouterr()
     assert (
-        "     1  copy 1  damaged  0 attempts\n" in out and "tampered with or damaged: its order was not signed" in out
+        "     1  copy 1  damaged  0 attempts\n" in out and "damaged or tampered with: its order was not signed" in out
     )
     assert "(does not verify)  queued" in out and "     2  copy 1  queued  0 attempts\n" in out
     assert err.count("\n") == 1 and "delivery 1: " in err
@@ -202,7 +202,7 @@ def test_a_damaged_delivery_is_listed_and_can_be_cancelled(shell: Shell, capfd: 
     assert "its order was not signed" in one["damage"]
     assert [each["address"] for each in one["recipients"]] == [""]
     assert main(["queue", "retry", "1", "--yes"]) == 1
-    assert "deliver its copy anew" in capfd.readouterr().err
+    assert "deliver its copy again" in capfd.readouterr().err
     assert main(["queue", "cancel", "1", "--json"]) == 0
     assert json.loads(capfd.readouterr().out)[0]["live"] is False
     assert main(["queue"]) == 0
@@ -255,7 +255,7 @@ def test_a_relays_password_in_a_wrong_place_is_not_repeated(shell: Shell, words:
 def test_an_empty_store_option_does_not_mean_another_store(shell: Shell) -> None:
     done = shell("mailhold --store '' delete 1 --yes")
     assert done.returncode == 2
-    assert "No store is named" in done.stderr
+    assert "No store given" in done.stderr
 
 
 def test_a_fifo_is_no_store_and_no_command_waits_for_it(shell: Shell) -> None:
@@ -297,7 +297,7 @@ def test_a_second_ctrl_c_does_not_break_the_end(shell: Shell, tmp_path: Path) ->
         "sys.exit(tui.commands.cli.main())\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
-    assert (done.returncode, done.stderr) == (130, "interrupted; what was done up to here is kept.\n")
+    assert (done.returncode, done.stderr) == (130, "interrupted; what was done so far is kept.\n")
     assert signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
 
 
@@ -328,8 +328,8 @@ def test_a_library_that_does_not_load_is_named_by_its_own_words(
     assert main((), run) == 1
     err = capfd.readouterr().err
     assert err == (
-        "mailhold: a library does not load (ImportError: libfoo.so.1: cannot open shared object file). "
-        "Install it again in the Python that runs this.\n"
+        "mailhold: a library does not load (ImportError: libfoo.so.1: cannot open shared object file). Reinstall it "
+        "in the Python that runs Mailhold.\n"
     )
 
 
@@ -353,4 +353,4 @@ def test_status_says_what_gateways_said_is_wrong(
     database.commit()
     database.close()
     assert main(["status"]) == 0
-    assert "gateways: what they reported cannot be read" in capfd.readouterr().out
+    assert "gateways: their reports cannot be read" in capfd.readouterr().out

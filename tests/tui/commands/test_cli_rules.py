@@ -88,7 +88,7 @@ def test_rules_go_out_and_in_as_toml(run: Run, tmp_path: Path, monkeypatch: pyte
     assert file.read_text() == run("rules", "export").out
     again = run("rules", "export", file)
     assert (again.code, "File exists" in again.err) == (1, True)
-    assert run("rules", "import", file).out == "Nothing changes.\n"
+    assert run("rules", "import", file).out == "No change.\n"
     text = file.read_text().replace('"Partners"', '"Our partners"') + '\n[[rule]]\nname = "New"\n'
     text = text.replace("[[rule]]\nid = 1\n", "[[rule]]\nid = 9\n").replace('"Default"', '"Nine"')
     file.write_text(text)
@@ -122,25 +122,25 @@ def test_a_rule_is_shown_as_it_would_be_written(run: Run) -> None:
         (("disable", 1), "cannot be disabled"),
         (("remove", 1), "cannot be removed"),
         (("move", 1, 1), "cannot be moved"),
-        (("show", 7), "Rule 7 does not exist"),
-        (("remove", "x"), "no rule's number"),
+        (("show", 7), "no rule 7"),
+        (("remove", "x"), "not a rule's ID"),
         (("move", 2), "rules move RULE POSITION"),
         (("add",), "rules add NAME"),
         (("add", "Default"), "Two rules are named"),
         (("add", " "), "needs a name"),
-        (("set", 1), "changes what its options say"),
+        (("set", 1), "needs an option that says what to change"),
         (("set", 1, "--sender", "a.b"), "no conditions"),
-        (("set", 1, "--action", "anti-spam.spam"), "write ENGINE.STATUS=ACTION"),
+        (("set", 1, "--action", "anti-spam.spam"), "Use ENGINE.STATUS=ACTION"),
         (("set", 1, "--action", "anti-spam.spam=disinfect"), "not possible"),
         (("set", 1, "--action", "anti-spam.infected=skip"), "no status of anti-spam `infected`"),
         (("set", 1, "--action", "x.spam=skip"), "no engine `x`"),
         (("set", 1, "--if-down", "content=go-on"), "no engine `content`"),
-        (("set", 1, "--if-down", "anti-virus"), "write ENGINE=CHOICE"),
+        (("set", 1, "--if-down", "anti-virus"), "is not ENGINE=CHOICE"),
         (("set", 1, "--max-size", "big"), "not a size"),
-        (("add", "x", "--sender", "a b"), "not a pattern"),
-        (("add", "x", "--network", "10"), "not a network"),
-        (("list", "--sender", "a.b"), "takes no --sender"),
-        (("list", "--dry-run"), "--dry-run is for"),
+        (("add", "x", "--sender", "a b"), "no pattern"),
+        (("add", "x", "--network", "10"), "no network"),
+        (("list", "--sender", "a.b"), "--sender is only for"),
+        (("list", "--dry-run"), "--dry-run is only for"),
         (("import", "/nowhere/r.toml"), "No such file"),
     ],
 )
@@ -157,7 +157,7 @@ def test_addresses_are_listed_and_taken_off(run: Run, monkeypatch: pytest.Monkey
     assert run("lists", "add", "black", "bad.example", "*.worse.example").code == 0
     done = run("lists", "add", "white", "@good.example", "--user", "Ann@corp.example")
     assert done.out == "White list of Ann@corp.example: added good.example\n"
-    assert run("lists", "add", "black", "BAD.example").out.startswith("Nothing was changed")
+    assert run("lists", "add", "black", "BAD.example").out.startswith("No change")
     assert run("lists", "--json").json == {
         "black": ["*.worse.example", "bad.example"],
         "white": [],
@@ -192,10 +192,10 @@ def test_addresses_are_listed_and_taken_off(run: Run, monkeypatch: pytest.Monkey
         (("add", "black", "*"), "every sender"),
         (("add", "black", "a.b", "--user", "x"), "not an email address"),
         (("remove", "black", "a.b"), "not in the black list"),
-        (("list", "grey"), "takes black or white"),
+        (("list", "grey"), "takes only black or white"),
         (("import", "black", "a", "b"), "takes one file"),
-        (("export", "--user", "a@b.c"), "--user goes with one list"),
-        (("add", "black", "a.b", "--replace"), "--replace is for"),
+        (("export", "--user", "a@b.c"), "--user needs one list"),
+        (("add", "black", "a.b", "--replace"), "--replace is only for"),
     ],
 )
 def test_what_is_wrong_with_a_list_is_said(run: Run, words: tuple[str, ...], says: str) -> None:

@@ -17,7 +17,7 @@ def black(run: Run) -> list[str]:
 def test_taking_back_and_doing_again(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run("lists", "add", "black", "spammer.example").code == 0
     done = run("undo")
-    assert done.code == 2 and "give --yes" in done.err
+    assert done.code == 2 and "add --yes" in done.err
     assert "is taken back: black list of the organisation: removed spammer.example" in done.out
     asked: list[str] = []
     monkeypatch.setattr("tui.commands.undo.can_ask", lambda: True)
@@ -28,13 +28,13 @@ def test_taking_back_and_doing_again(run: Run, monkeypatch: pytest.MonkeyPatch) 
     assert run("undo").code == 0
     assert black(run) == []
     done = run("undo", "--yes")
-    assert done.code == 1 and "There is no act of" in done.out
+    assert done.code == 1 and "Nothing that root did" in done.out
     assert run("undo", "--again", "--yes").code == 0
     assert black(run) == ["spammer.example"]
 
 
 def test_the_list_and_its_json(run: Run) -> None:
-    assert run("undo", "--list").out == "There is nothing.\n"
+    assert run("undo", "--list").out == "There is nothing to list.\n"
     assert run("undo", "--json").json is None
     assert run("lists", "add", "black", "one.example").code == 0
     assert run("settings", "set", "administrator=a@corp.example").code == 0

@@ -25,20 +25,20 @@ def test_upgrading(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypat
     assert main(["list", *here]) == 1
     assert "run `mailhold upgrade`" in capsys.readouterr().err
     assert main(["upgrade", *here]) == 2
-    assert "give --yes" in capsys.readouterr().err
+    assert "add --yes" in capsys.readouterr().err
     asked: list[str] = []
     monkeypatch.setattr("tui.commands.upgrade.can_ask", lambda: True)
     monkeypatch.setattr("tui.commands.upgrade.ask", lambda question: asked.append(question) or "n")
     assert main(["upgrade", *here]) == 2
-    assert "from format 1 to format 2" in asked[0] and "have a backup" in asked[0]
+    assert "from format 1 to format 2" in asked[0] and "Make a backup" in asked[0]
     assert rows_of(location) == before
     capsys.readouterr()
     alive(location, now_ms() - 1000)
     assert main(["upgrade", "--yes", *here]) == 1
-    assert "mx1.example.org (last heard of at " in capsys.readouterr().err and len(asked) == 1
+    assert "mx1.example.org (last heard from at " in capsys.readouterr().err and len(asked) == 1
     alive(location, 0)
     assert main(["upgrade", "--yes", *here]) == 0
-    assert "The store has format 2 now." in capsys.readouterr().out
+    assert "The store now has format 2." in capsys.readouterr().out
     assert main(["upgrade", *here]) == 0
     assert "nothing to upgrade" in capsys.readouterr().out
     assert main(["check", *here]) == 0

@@ -150,7 +150,10 @@ def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Vault]:
 def test_deliver_names_whom_it_left_out_and_again_sends_to_him(shell: Vault, capfd: pytest.CaptureFixture[str]) -> None:
     copy_id = put(shell, "a@corp.example", "b@corp.example")
     code, out, _ = run(capfd, "deliver", copy_id, "--original")
-    assert code == 0 and "to 2 recipients. An open console sends it, or `mailhold queue send`." in out
+    assert (
+        code == 0
+        and "to 2 recipients. No gateway can send it now: an open console sends it, or `mailhold queue send`." in out
+    )
     code, out, err = run(capfd, "deliver", copy_id, "--original", "--also", "A@corp.example")
     assert code == 1 and out == "0 placed in queue for delivery.\n"
     assert f"copy {copy_id}: a@corp.example was left out: waits in delivery 1" in err and "--again" in err
@@ -185,7 +188,7 @@ def test_deliver_says_that_a_gateway_sends_where_one_does(
     assert code == 0 and "to 1 recipient. The gateway mx1 sends it." in out
     beat(gateway, alive=False)
     gateway.close()
-    assert "An open console" in run(capfd, "deliver", copy_id, "--original", "--again")[1]
+    assert "an open console" in run(capfd, "deliver", copy_id, "--original", "--again")[1]
 
 
 def test_a_gateways_name_is_safe_to_show() -> None:
@@ -222,9 +225,12 @@ def test_import_and_settings_propose_the_local_domains_that_they_saw(
 ) -> None:
     message = tmp_path / "one.eml"
     message.write_bytes(b"X-Envelope-To: <a@corp.example>\nDelivered-To: a@corp.example\n" + RAW)
-    proposal = "Local domains seen: corp.example (1 copy). Set them: mailhold settings set local_domains=corp.example\n"
+    proposal = (
+        "Domains of recipients seen: corp.example (1 copy). To set them as local domains: mailhold settings set "
+        "local_domains=corp.example\n"
+    )
     assert proposal in run(capfd, "import", message)[1]
     assert proposal in run(capfd, "settings", "get")[1]
     assert run(capfd, "settings", "set", "local_domains=corp.example")[0] == 0
-    assert "Local domains seen" not in run(capfd, "settings", "get")[1]
-    assert "Local domains seen" not in run(capfd, "import", message)[1]
+    assert "Domains of recipients seen" not in run(capfd, "settings", "get")[1]
+    assert "Domains of recipients seen" not in run(capfd, "import", message)[1]

@@ -24,7 +24,7 @@ def test_it_is_left_out_unless_it_is_asked_for(run: Run, tmp_path: Path) -> None
     assert done.code == 1 and f"▲ Copy 1 is left out: {why}." in done.out
     assert "Left out: 1 copy (1 of look-alike senders)." in done.out
     done = run(*order)
-    assert done.code == 1 and f"{why}: give --lookalikes to deliver it all the same" in done.err
+    assert done.code == 1 and f"{why}: add --lookalikes to deliver it anyway" in done.err
     assert run("queue", "--json").json == []
     done = run(*order, "--dry-run", "--lookalikes")
     assert done.code == 1 and f"▲ Copy 1 is delivered anyway: {why}." in done.out

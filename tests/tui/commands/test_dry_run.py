@@ -65,8 +65,8 @@ def test_the_relay_is_asked_anew_where_that_is_wanted(filled: Run, unused_tcp_po
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
-        (("--ask-relay",), "--ask-relay goes with --dry-run"),
-        (("--dry-run", "--wait"), "--wait sends, and --dry-run does not"),
+        (("--ask-relay",), "--ask-relay needs --dry-run"),
+        (("--dry-run", "--wait"), "--wait and --dry-run cannot be combined"),
     ],
 )
 def test_what_does_not_go_together(filled: Run, arguments: tuple[str, ...], why: str) -> None:

@@ -41,7 +41,7 @@ from tui.console.widgets.cycle import Cycle
 
 RULES = [(number, f"Rule number {number}") for number in range(1, 9)]
 EVERYTHING = "period:custom since:2026-11-01 until:2026-11-20T12:00 -from:example.org status:spam invoice"
-FAILURES = [(number, "it has a delivery that is not finished: cancel that delivery first") for number in range(60)]
+FAILURES = [(number, "its delivery is not finished: cancel that delivery first") for number in range(60)]
 
 
 def marking(kind: type[MarkDialog] = MarkDialog) -> MarkDialog:
