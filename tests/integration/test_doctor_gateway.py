@@ -89,7 +89,7 @@ def test_a_gateway_that_is_down_is_found(lab: Lab) -> None:
     try:
         traces = lab.doctor()
         assert [failed_step(trace) for trace in traces] == ["hand over"] * len(PROBES)
-        assert "is the gateway running" in traces[0].steps[-1].check
+        assert "Is the gateway running" in traces[0].steps[-1].check
         assert traces[0].steps[-1].found.startswith("451 ")
     finally:
         lab.gateway.start()

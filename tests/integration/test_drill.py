@@ -76,7 +76,7 @@ def test_a_new_machine(folder: Path, run: Callable[..., str], monkeypatch: pytes
     monkeypatch.setattr("tui.commands.opened.ask_secret", lambda _: recovery)
     shutil.copyfile(folder / "backup", new / "mail.store")
     said = run("--recovery", "restore", "--yes")
-    assert "Nothing was seen of this store here before" in said and "1 release waits" in said
+    assert "This store was not seen on this machine before" in said and "1 delivery waits" in said
     run("--recovery", "check")
     monkeypatch.setattr("tui.commands.keys.ask_new_passphrase", lambda: "new words")
     run("--recovery", "keys", "add")

@@ -272,6 +272,6 @@ def test_the_socket_is_not_taken_from_a_running_gateway(gateway: GatewayProcess)
         text=True,
         timeout=60,
     )
-    assert done.returncode == 1 and "served by another process" in done.stderr
+    assert done.returncode == 1 and "Another process is listening on" in done.stderr
     assert '"event":"gateway failed"' in done.stderr
     assert "Traceback" not in done.stderr

@@ -273,7 +273,7 @@ def test_what_is_there_stays_and_what_differs_is_named(machine: Machine) -> None
     (folder / "gateway.credentials").chmod(0o644)
     said = machine.setup("--yes")
     assert said.returncode == 1
-    assert "differs    " in said.stdout and "it has another text" in said.stdout
+    assert "differs    " in said.stdout and "its content differs" in said.stdout
     assert machine.config.read_text().endswith("# mine\n")
     # The check reports problems from the point of view of the gateway's user, and their remedies.
     os.chown(folder / "gateway.credentials", 0, 0)

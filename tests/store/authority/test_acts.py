@@ -117,14 +117,14 @@ def test_check_holds_deletions_against_the_trail(any_vault: Vault) -> None:
     delete_copies(any_vault, ids[:2], operator="ada", for_good=True)
     assert problems(any_vault) == []
     any_vault.delete(ids[2:4], operator="ada")
-    assert problems(any_vault) == [f"copies were deleted, and no event says so: {ids[2]}-{ids[3]}"]
+    assert problems(any_vault) == [f"copies were deleted, but no event records it: {ids[2]}-{ids[3]}"]
 
 
 def test_check_finds_a_copy_that_the_trail_says_was_deleted(any_vault: Vault) -> None:
     [first, *_] = filled(any_vault, 3)
     with any_vault.write():
         record_event(any_vault, "delete", operator="ada", copies=[first])
-    assert problems(any_vault) == [f"they say that copies were deleted that are there: {first}"]
+    assert problems(any_vault) == [f"they record the deletion of copies that still exist: {first}"]
 
 
 def folds(vault: Vault, later: int = 0) -> list[Event]:

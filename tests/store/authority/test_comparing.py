@@ -84,7 +84,7 @@ def test_the_end_of_an_open_epoch_that_no_head_names(
     for text in ("DELETE FROM message WHERE id = ?", "DELETE FROM body WHERE id = ?"):
         sql(full_vault, text, last[0])
     sql(full_vault, "UPDATE state SET messages = messages - 1, used_bytes = (SELECT SUM(stored_size) FROM message)")
-    assert check(full_vault).broken == [("ids of copies", f"no copy has them and none was buried with them: {last[0]}")]
+    assert check(full_vault).broken == [("ids of copies", f"no copy and no tombstone has them: {last[0]}")]
 
 
 def test_the_newest_copies_of_an_open_epoch(full_vault: Vault, sql: Sql) -> None:

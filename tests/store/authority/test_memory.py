@@ -81,13 +81,13 @@ def test_a_store_put_back_is_told_and_not_changed(
     vault.close()
     back = rewind()
     vault = open_store(any_store, UNLOCK)
-    assert check(vault).broken == [] and "what was seen here" in check(vault).evidence
+    assert check(vault).broken == [] and "what was seen on this machine" in check(vault).evidence
     for _ in range(3):
         record_event(vault, "saved", operator="anna")
     vault.put(b"later", record)
     vault.close()
     back()
-    with pytest.raises(StoreUnavailable, match=r"older than what was seen here at .*: 3 events, 1 copy"):
+    with pytest.raises(StoreUnavailable, match=r"older than what was seen of it on this machine at .*: 3 events, 1 copy"):
         open_store(any_store, UNLOCK)
     vault = open_store(any_store, UNLOCK, Use.EITHER)
     assert vault.read_only is not None and len(vault.ids()) == 3
@@ -99,7 +99,7 @@ def test_a_store_put_back_is_told_and_not_changed(
 
 def test_the_first_time_nothing_was_seen(any_store: str) -> None:
     vault = open_store(any_store, UNLOCK, Use.READ)
-    assert check(vault).evidence.endswith("nothing was seen here before")
+    assert check(vault).evidence.endswith("this store was not seen on this machine before")
     vault.close()
 
 

@@ -103,7 +103,7 @@ def test_what_is_broken_in_the_store_is_copied_but_over_no_other(
     sql(vault, "UPDATE body SET sealed = zeroblob(length(sealed)) WHERE id = ?", first)
     made = back_up(vault.location, tmp_path / "other", KEY)
     assert [what for what, _ in made.broken] == [f"copy {first}"] and made.path.exists()
-    with pytest.raises(BackupError, match=f"good was left as it was.*copy {first}"):
+    with pytest.raises(BackupError, match=f"good was not replaced.*copy {first}"):
         back_up(vault.location, good, KEY, force=True)
     assert good.read_bytes() == before
     assert not list(tmp_path.glob("*.tmp"))
@@ -181,7 +181,7 @@ def test_where_it_is_written(store: str, tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_not_there(store: str, tmp_path: Path) -> None:
-    with pytest.raises(BackupError, match=r"No such file or directory\. Name another place"):
+    with pytest.raises(BackupError, match=r"No such file or directory\. Give another place"):
         back_up(store, tmp_path / "none" / "copy")
 
 
@@ -241,14 +241,14 @@ def test_programs_of_postgresql_that_fail(postgres_store: str, tmp_path: Path, m
 
     location = postgres_store.replace("postgres@", "postgres:hush@")
     monkeypatch.setenv("PATH", str(programs))
-    fails("needs pg_dump, which is not there: install")
+    fails("needs pg_dump, which is not installed. Install")
     make("pg_restore", "")
     make("pg_dump", f'echo "$PGPASSWORD $*" > {tmp_path}/said; echo "pg_dump: error: no luck" >&2; exit 1')
     fails("pg_dump failed, and no backup was kept: pg_dump: error: no luck")
     password, _, command = (tmp_path / "said").read_text().partition(" ")
     assert password == "hush" and "hush" not in command
     make("pg_dump", "")
-    fails("does not hold all rows of the table")
+    fails("lacks rows of the table")
     make("pg_dump", "exec /bin/sleep 60")
     fails("", stop=True)
 

@@ -472,7 +472,7 @@ def test_why_it_cannot_be_read_is_said_and_it_is_tried_again(
         raise MemoryError("no room")
 
     monkeypatch.setattr(column_reader, "read_ids", failing)
-    with pytest.raises(Exception, match="What the filter asks cannot be read"):
+    with pytest.raises(Exception, match="The data for this filter cannot be read"):
         catalogue.wait_for(client("192.0.2"))
     assert catalogue.problem is not None and catalogue.select(client("192.0.2")).partial
     monkeypatch.setattr(column_reader, "read_ids", real)

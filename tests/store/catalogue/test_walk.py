@@ -77,7 +77,7 @@ def test_it_says_so_where_it_is_slow(
     monkeypatch.setattr(selection, "MANY_COPIES", 4)
     selection.select_rows(vault, "pills", damaged=set())
     said = capsys.readouterr().err
-    assert "5 copies are looked at one by one" in said and "pip install 'mailhold[console]'" in said
+    assert "5 copies are searched one by one" in said and "pip install 'mailhold[console]'" in said
     selection.select_rows(vault, "", limit=3, damaged=set())
     assert capsys.readouterr().err == ""
 

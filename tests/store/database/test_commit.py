@@ -63,7 +63,7 @@ def test_a_commit_whose_last_write_fails_stays_undone_or_is_said_to_be_doubtful(
 
     with system_calls.writes(answer), pytest.raises(StoreUnavailable, match="disk I/O error") as caught:
         vault.put_many(_group(record))
-    assert ("What was being written may be there" in str(caught.value)) is not once
+    assert ("The change that was being written may or may not be" in str(caught.value)) is not once
     assert "rollback" not in str(caught.value)
     assert len(vault.ids()) == 20
     assert _found_after_a_crash(vault, tmp_path / "crashed") == (20 if once else 30)

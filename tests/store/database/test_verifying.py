@@ -102,10 +102,10 @@ def alter(location: str, text: str) -> None:
 
 def only_read(vault: Vault, why: str) -> None:
     """Assert that the open vault writes nothing and a newly opened one says why it is read-only."""
-    with pytest.raises(StoreUnavailable, match="not those that Mailhold makes") as caught:
+    with pytest.raises(StoreUnavailable, match="not as Mailhold created them") as caught:
         record_event(vault, "noted", operator="")
     assert why in str(caught.value)
-    with pytest.raises(StoreUnavailable, match="not those that Mailhold makes"):
+    with pytest.raises(StoreUnavailable, match="not as Mailhold created them"):
         open_store(vault.location, UNLOCK)
     reading = open_store(vault.location, UNLOCK, Use.READ)
     assert reading.read_only is not None and why in reading.read_only.says("It")
@@ -156,7 +156,7 @@ def test_an_altered_schema_is_read_and_never_written(made: str, name: str, monke
 def test_a_gateway_does_not_open_it(any_vault: Vault, tmp_path: Path) -> None:
     enroll(any_vault, "mx1", tmp_path / "mx1")
     alter(any_vault.location, "CREATE INDEX mine ON audit (at)")
-    with pytest.raises(StoreUnavailable, match="not those that Mailhold makes"):
+    with pytest.raises(StoreUnavailable, match="not as Mailhold created them"):
         open_with_credentials(any_vault.location, tmp_path / "mx1")
 
 
@@ -188,16 +188,16 @@ def test_commands_read_with_a_warning_and_change_nothing(
     here = ["--store", any_vault.location]
     assert main(["list", *here]) == 0
     said = capsys.readouterr()
-    assert "Zoë" in said.out and "open for reading only: its tables are not those that Mailhold makes" in said.err
+    assert "Zoë" in said.out and "open for reading only: its tables are not as Mailhold created them" in said.err
     assert main(["settings", "set", "lock_after=5", *here]) == 1
-    assert "cannot be changed: its tables are not those" in capsys.readouterr().err
+    assert "cannot be changed: its tables are not as" in capsys.readouterr().err
     assert main(["check", *here]) == 1
     assert "there is a trigger forget" in capsys.readouterr().err
 
 
 def test_a_store_that_is_open_reads_no_view(endless: str, any_vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("store.database.verifying.time.monotonic", lambda: 1e9)
-    with pytest.raises(StoreFormat, match=r"not those that Mailhold makes|message is no table"):
+    with pytest.raises(StoreFormat, match=r"not as Mailhold created them|message is no table"):
         any_vault.ids()
 
 

@@ -219,7 +219,7 @@ def test_what_changed_since_it_was_asked_about_is_not_sent_again(ready: Vault) -
     with ready.write():
         [claim] = leases.claim(ready, 1, "w", 1, now_ms(), LEASE)
         leases.settle(ready, claim, dict.fromkeys(claim.live, Outcome(State.UNKNOWN, "lost")), now_ms())
-    with pytest.raises(DeliveryError, match="changed meanwhile"):
+    with pytest.raises(DeliveryError, match="changed in the meantime"):
         retry(ready, first, plan=plan)
     assert [state for _, state in outcome(ready, first)] == [State.UNKNOWN]
 

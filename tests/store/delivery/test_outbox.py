@@ -215,7 +215,7 @@ def test_what_does_not_wait_is_not_sent_at_once(any_vault: Vault) -> None:
     settle(any_vault, [first], SENT)
     with pytest.raises(DeliveryError, match=r"is finished \(sent\).*queue retry"):
         send_now(any_vault, sent)
-    with pytest.raises(DeliveryError, match="is being sent already"):
+    with pytest.raises(DeliveryError, match="is already being sent"):
         send_now(any_vault, busy)
     with pytest.raises(DeliveryError, match="no delivery 99"):
         send_now(any_vault, 99)

@@ -94,14 +94,14 @@ async def test_a_copy_that_comes_late_is_waited_for(vault: Vault) -> None:
     ("point", "answer", "step", "said", "check"),
     [
         ("connect", "554 5.7.1 go away", "connect", "554 5.7.1 go away", "--smtp"),
-        ("connect", "die", "connect", "No MTA at", "--smtp"),
+        ("connect", "die", "connect", "No MTA accepts mail at", "--smtp"),
         ("mail", "553 5.1.8 no such sender", "hand over", "553 5.1.8 no such sender", "--from"),
         (
             "mail",
             "451 4.7.1 Service unavailable",
             "hand over",
             "451 4.7.1 Service unavailable",
-            "is the gateway running",
+            "Is the gateway running",
         ),
         ("rcpt", "554 5.7.1 Relay access denied", "hand over", "554 5.7.1 Relay access denied", "--to"),
         (
@@ -109,7 +109,7 @@ async def test_a_copy_that_comes_late_is_waited_for(vault: Vault) -> None:
             "451 4.7.1 Service unavailable",
             "hand over",
             "451 4.7.1 Service unavailable",
-            "is the gateway running",
+            "Is the gateway running",
         ),
         ("content", "die", "hand over", "The connection was lost", "log"),
         ("dot", "554 5.7.1 spam", "keep", "rejected, but there is no copy", "smtpd_milters"),

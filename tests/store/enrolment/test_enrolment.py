@@ -187,7 +187,7 @@ def test_credentials_are_kept_close(any_vault: Vault, tmp_path: Path) -> None:
         with pytest.raises(KeyFileError):
             open_with_credentials(any_vault.location, tmp_path / "bad")
     (tmp_path / "bad").chmod(0o644)
-    with pytest.raises(KeyFileError, match="holds no gateway's credentials"):
+    with pytest.raises(KeyFileError, match="is not a credentials file"):
         open_with_credentials(any_vault.location, tmp_path / "bad")
     with pytest.raises(KeyFileError):
         open_with_credentials(any_vault.location, tmp_path / "none")

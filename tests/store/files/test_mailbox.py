@@ -104,7 +104,7 @@ def test_what_is_no_message_is_reported_and_never_waited_for(vault: Vault, tmp_p
     reasons = {path.name: why for path, why in result.failed}
     assert set(reasons) == {"fifo", "circle", "link.eml", "nowhere", "socket", "absent", "zero", "bad\0name"}
     assert "FIFO" in reasons["fifo"] and "link" in reasons["circle"] and "device" in reasons["zero"]
-    assert "no such file" in reasons["absent"]
+    assert "does not exist" in reasons["absent"]
 
 
 def test_a_file_that_becomes_a_fifo_before_it_is_opened(

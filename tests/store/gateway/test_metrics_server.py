@@ -192,7 +192,7 @@ async def test_a_port_that_is_taken_is_tried_again(monkeypatch: pytest.MonkeyPat
         ("raise RuntimeError('broken')", "(RuntimeError: broken)"),
         ("x = ", "SyntaxError"),
         ("", "AttributeError"),
-        (None, "which is not installed: run `pip install 'mailhold[gateway]'`"),
+        (None, "which is not installed. Run `pip install 'mailhold[gateway]'`"),
     ],
 )
 async def test_a_library_that_does_not_load_is_told_by_its_own_words(

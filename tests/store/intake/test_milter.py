@@ -309,7 +309,7 @@ def test_only_content_may_be_large() -> None:
     for letter in (b"M", b"R", b"H", b"C", b"D", b"O", b"?"):
         packets = Packets()
         packets.add(packet(letter, bytes(LARGEST_COMMAND))[:5])
-        with pytest.raises(WireError, match="no milter client"):
+        with pytest.raises(WireError, match="not a milter client"):
             packets.next()
     for letter in (b"L", b"B", b"E"):
         packets = Packets()
@@ -327,7 +327,7 @@ async def test_what_is_no_milter_client_is_closed(tmp_path: Path, caplog: pytest
         with caplog.at_level(logging.WARNING, "mailhold.milter"):
             judge.go_on.set()
             assert await answers(client, 2) == ["y554 5.7.1 x", ""]
-        assert "this is no milter client" in caplog.text
+        assert "this is not a milter client" in caplog.text
 
 
 async def test_what_the_sender_asked_to_be_told_comes_with_its_message_and_with_no_other(tmp_path: Path) -> None:

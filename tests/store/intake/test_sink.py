@@ -333,7 +333,7 @@ async def test_a_unix_socket_for_one_group(tmp_path: Path) -> None:
     assert (await client.ask("LHLO x")).code == 250
     assert (await client.message(RAW)).code == 250
     other = SinkServer(handled, protocol="lmtp", max_size=1000)
-    with pytest.raises(StoreError, match="is served by another process"):
+    with pytest.raises(StoreError, match="Another process is listening on"):
         await other.listen_unix(path)
     with pytest.raises(UsageError, match="no group `nosuchgroup`"):
         await other.listen_unix(tmp_path / "t", group="nosuchgroup")

@@ -192,7 +192,7 @@ def test_a_store_that_changes_under_a_reader_without_locks_is_noticed(
         assert reader.change_token() == token
     writer = _open(location, Use.WRITE)
     put_some(writer, 1)
-    with pytest.raises(StoreUnavailable, match="was changed while it was read: open it again"):
+    with pytest.raises(StoreUnavailable, match=r"was changed while it was being read. Open it again"):
         reader.change_token()
     reader.close()
     writer.close()
@@ -216,7 +216,7 @@ def test_reading_on_a_full_disk_takes_no_room_and_gives_none_up(
     small_disk.fill(disk)
     vault = _open(location, Use.EITHER)
     assert len(vault.ids()) == 3
-    with pytest.raises(StoreUnavailable, match=r"its disk is full\. Free space on that disk, then open it again"):
+    with pytest.raises(StoreUnavailable, match=r"its disk is full\. Free space on the disk, then open it again"):
         vault.delete([1])
     vault.close()
     code, out, err = command(location, "delete", "1", "--yes")

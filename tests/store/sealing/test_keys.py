@@ -229,7 +229,7 @@ def test_init_never_touches_what_is_there(tmp_path: Path, store: str) -> None:
     with pytest.raises(StoreExists):
         create_store(store, passphrase="x")
     assert Path(store).read_bytes() == before
-    with pytest.raises(StoreUnavailable, match="make its folder"):
+    with pytest.raises(StoreUnavailable, match="create its folder"):
         create_store(str(tmp_path / "no" / "store"), passphrase="x")
     with pytest.raises(UsageError):
         create_store(str(tmp_path / "new"))
@@ -255,7 +255,7 @@ def test_init_and_opening_on_postgresql(empty_postgres: str) -> None:
 
 def test_a_later_format_is_refused(store: str, vault: Vault, sql: Callable[..., Any]) -> None:
     sql(vault, "UPDATE store SET format = 3")
-    with pytest.raises(StoreFormat, match=r"made by a newer Mailhold \(format 3, and this release knows format 2\)"):
+    with pytest.raises(StoreFormat, match=r"made by a newer Mailhold \(format 3, this release knows format 2\)"):
         open_store(store, Unlock.passphrase(PASSPHRASE))
 
 

@@ -263,7 +263,7 @@ def test_a_gateway_buries_nothing_before_its_time(any_vault: Vault, monkeypatch:
         any_vault.bin.rotate([2])
     assert check(any_vault).broken == [], "the settings are younger than the clocks are apart"
     monkeypatch.setattr(checking_bin, "_APART", 0)
-    assert dict(check(any_vault).broken) == {"tombstone 1": "a gateway buried copies of the bin before their time: 2"}
+    assert dict(check(any_vault).broken) == {"tombstone 1": "a gateway deleted copies from the bin too early: 2"}
     change_settings(any_vault, Settings(bin_share=0))
     with any_vault.write():
         any_vault.bin.rotate([3])

@@ -88,8 +88,8 @@ def test_where_the_disk_is_full_the_bin_is_emptied_and_both_say_so(
     result = delete_copies(vault, ids[20:30], operator="anna")
     assert (result.binned, result.deleted, result.emptied) == ([], ids[20:30], 10) and len(calls) == 2
     assert result.notes == [
-        "The disk is full: 10 copies were deleted from the bin for good, the oldest first.",
-        "The disk is full: 10 copies were deleted for good, for the bin had no room for them.",
+        "The disk is full: 10 copies were deleted permanently from the bin, the oldest first.",
+        "The disk is full: 10 copies were deleted permanently, because the bin had no room.",
     ]
     monkeypatch.setattr(vault.bin, "_put_batch", put)
     assert delete_copies(vault, ids[40:], operator="anna").binned == ids[40:]

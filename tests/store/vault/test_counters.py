@@ -175,7 +175,7 @@ def test_a_false_number_of_them_is_found_and_put_right(held: Vault, sql: Callabl
     made(held, 100, [1, 2])
     before = now(held)
     sql(held, "UPDATE state SET used_bytes = used_bytes + 1 WHERE id = 3")
-    with pytest.raises(TamperedError, match="does not count what is there"), held.reading():
+    with pytest.raises(TamperedError, match="counts do not match the copies"), held.reading():
         require_right(held.db)
     assert len(right(held, 6)) == 1 and now(held) == before and right(held, 6) == []
     sql(held, "UPDATE state SET used_bytes = 1000000 WHERE id = 3")

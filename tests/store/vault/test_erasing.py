@@ -85,7 +85,9 @@ def test_a_reader_puts_the_erasure_off_and_nobody_waits_for_it(
     monkeypatch.setattr(connection, "BUSY_SECONDS", 0.0)
     with _snapshot(vault.location):
         result = vault.delete(ids[:5])
-        assert result.deleted == ids[:5] and result.left.startswith("Not erased from the disk yet: another program")
+        assert result.deleted == ids[:5] and result.left.startswith(
+            "Not yet erased from the disk, because another program"
+        )
         assert any(_found(vault, sealed[copy_id]) for copy_id in ids[:5])
         assert put(1, 100)
         assert not vault.erasing.finish(1)
@@ -119,7 +121,7 @@ def test_the_command_says_what_is_not_erased(
     with _snapshot(vault.location):
         assert main(["delete", "1", "--yes", "--json", "--for-good"]) == 0
         out, err = capsys.readouterr()
-        assert json.loads(out)["erased"] is False and "mailhold: Not erased from the disk yet" in err
+        assert json.loads(out)["erased"] is False and "mailhold: Not yet erased from the disk" in err
     assert main(["delete", "2", "--yes", "--json", "--for-good"]) == 0
     out, err = capsys.readouterr()
     assert json.loads(out)["erased"] is True and not err

@@ -102,7 +102,7 @@ def test_what_is_deleted_from_a_full_disk_is_given_back_to_it(record: CopyRecord
         ids = _fill(vault, record, (48_000,))
         small_disk.fill(disk)
         size = (disk / "mail.store").stat().st_size
-        assert vault.delete(ids).left.startswith("Not erased from the disk: it was full")
+        assert vault.delete(ids).left.startswith("Not erased from the disk: the disk is full")
         assert (disk / "mail.store").stat().st_size < size // 4
         assert shutil.disk_usage(disk).free > 8 * 1024 * 1024
         vault.close()

@@ -345,7 +345,7 @@ def test_a_released_key_of_somebody_else(full_vault: Vault, sql: Callable[..., A
     forged = hpke_seal(full_vault.keys.gateway.delivery.public_key(), info, bytes(64))
     for signature in (own[:64], bytes(64)):
         first.sealed_body_key = signature + forged
-        with pytest.raises(TamperedError, match="not released by the authority"):
+        with pytest.raises(TamperedError, match="not released by an operator"):
             full_vault.released_raw(first)
 
 
@@ -390,11 +390,11 @@ def test_a_gateway_that_seals_another_body_than_it_describes(
 
     Delivery.copy_id = copy_id
     for read in (lambda: any_vault.raw(copy_id), lambda: any_vault.released_raw(Delivery)):
-        with pytest.raises(TamperedError, match=f"Copy {copy_id} .* not the one that its record describes"):
+        with pytest.raises(TamperedError, match=f"Copy {copy_id} .* does not match its record"):
             read()
     [(what, why)] = check(any_vault).broken
     assert what == f"copy {copy_id}"
-    assert "not the one that its record describes" in why
+    assert "does not match its record" in why
 
 
 def test_the_settings_and_the_trail(full_vault: Vault, sql: Callable[..., Any]) -> None:
@@ -410,7 +410,7 @@ def test_the_settings_and_the_trail(full_vault: Vault, sql: Callable[..., Any]) 
 
 def test_counters_that_give_out_a_taken_id(full_vault: Vault, sql: Callable[..., Any], record: CopyRecord) -> None:
     sql(full_vault, "UPDATE state SET next_copy_id = 4")
-    assert any("ids that are taken" in why for _what, why in check(full_vault).broken)
+    assert any("IDs that are already used" in why for _what, why in check(full_vault).broken)
     # If a head was signed meanwhile, the store lacks what the memory has seen.
     with pytest.raises((TamperedError, StoreOlder), match=r"counters|older than what was seen"):
         full_vault.put(b"x", record)

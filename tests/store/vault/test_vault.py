@@ -189,7 +189,7 @@ def test_a_step_that_there_is_not_hides_no_other_copy(
     refused: dict[int, str] = {}
     found = any_vault.get_many(ids, on_error=lambda copy_id, error: refused.update({copy_id: str(error)}))
     assert [copy.id for copy in found] == [ids[0], ids[1], ids[3]] and refused.keys() == {ids[2]}
-    with pytest.raises(TamperedError, match="a step or an epoch that there is not"):
+    with pytest.raises(TamperedError, match="a step or epoch that does not exist"):
         any_vault.get_many(ids)
 
 

@@ -30,7 +30,7 @@ def test_backup(store: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     said = capsys.readouterr().out
     assert said.startswith(f"{copy}: 0 copies, ") and said.endswith("Verified: every copy, signature and chain.\n")
     assert main(command) == 2
-    assert "give --force to replace it" in capsys.readouterr().err
+    assert "add --force to replace it" in capsys.readouterr().err
     assert main([*command, "--force", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told.pop("bytes") == copy.stat().st_size

@@ -87,7 +87,7 @@ def test_list_and_revoke(
     assert enroll(store, key, "mx2", "--credentials", str(tmp_path / "other")) == 0
     assert main(["settings", "set", "relay=smtps://user:pass@127.0.0.1:1", *here]) == 0
     assert main(["gateway", "revoke", "mx2", "--yes", *here]) == 0
-    assert "knew the relay's password: change that at the relay" in capsys.readouterr().out
+    assert "knew the relay's password. Change the password at the relay" in capsys.readouterr().out
     assert main(["check", *here]) == 0
 
 

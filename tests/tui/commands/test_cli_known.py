@@ -88,7 +88,7 @@ def test_a_list_of_addresses(local: Vault, tmp_path: Path) -> None:
         ("anna@example.net 12 12", "how many messages"),
         ("anna 12", "neither an address nor a domain"),
         ("@ 12", "neither an address nor a domain"),
-        ("@example.net 1 written", "takes an address"),
+        ("@example.net 1 written", "needs an address"),
     ],
 )
 def test_a_line_that_is_not_valid_is_named_and_nothing_counted(

@@ -55,7 +55,7 @@ def test_restore(
     assert Path(older).read_bytes() == before
     monkeypatch.setattr("tui.commands.restore.ask", lambda _: "y")
     assert main(["restore"]) == 0
-    assert "The store holds from now on." in capsys.readouterr().out
+    assert "The store is accepted." in capsys.readouterr().out
     with closing(open_store(older, Unlock.key_file(tmp_path / "key"))) as opened:
         newest = events(opened)[0]
     assert (newest.operator, newest.action) == ("ann", "store restored")

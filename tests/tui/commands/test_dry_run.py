@@ -40,7 +40,7 @@ def test_nothing_is_queued_and_the_same_is_said_as_is_done(filled: Run) -> None:
     done = filled("deliver", "--all", "--original", "--dry-run")
     assert done.code == 1 and "▲ Nothing will be sent." in done.out and "without" not in done.out
     assert "Left out: 3 copies (3 with addresses in its header only)." in done.out
-    assert done.err.count("the addresses of its header were not asked for") == 3
+    assert done.err.count("its header addresses were not selected") == 3
     done = filled("deliver", 1, "--also", "it@corp.example", "--dry-run", "--json")
     found = done.json
     assert done.code == 0 and found["copies"] == [{"copy_id": 1, "to": ["it@corp.example"]}]

@@ -130,7 +130,7 @@ async def test_the_threshold_is_judged_beside_the_maximum_as_it_is_entered():
         app.screen.query_one("#max_size", Field).value = "400 MB"
         await pilot.pause()
         assert says(app, "max_size") == ""
-        assert "not below the maximum" in says(app, "notify_below").replace("\n", " ")
+        assert "smaller than the maximum" in says(app, "notify_below").replace("\n", " ")
         app.screen.query_one("#notify_below", Field).value = "40 MB"
         await pilot.pause()
         assert says(app, "notify_below") == ""

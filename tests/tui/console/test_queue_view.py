@@ -174,7 +174,9 @@ async def test_sending_again_names_whom_another_delivery_serves_and_does_nothing
         await settle(pilot)
         assert states(vault)[queue[0]] is State.FAILED
         assert (
-            len(app.notices) == 1 and "nobody left" in app.notices[0] and f"waits in delivery {other}" in app.notices[0]
+            len(app.notices) == 1
+            and "no recipients left" in app.notices[0]
+            and f"waits in delivery {other}" in app.notices[0]
         )
 
 
