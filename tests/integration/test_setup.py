@@ -235,7 +235,7 @@ def test_an_operator_works_with_a_key_that_root_gave(machine: Machine) -> None:
     assert f"MAILHOLD_KEY_FILE={key_file}" in said and f"usermod -aG {USER} {OPERATOR}" in said
     assert access(key_file) == f"{OPERATOR}:{OPERATOR} 600"
     again = mailhold("keys", "add", "--for", OPERATOR, **root)
-    assert again.returncode == 2 and "is there already" in again.stderr
+    assert again.returncode == 2 and "already exists" in again.stderr
     assert not as_root("usermod", "-aG", USER, OPERATOR).returncode
     second = done(mailhold("keys", "add", "--for", OPERATOR, "--new-key-file", machine.home / "second", **root))
     assert "usermod" not in second and second.count(OPERATOR) >= 3

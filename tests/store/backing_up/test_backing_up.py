@@ -167,7 +167,7 @@ def test_where_it_is_written(store: str, tmp_path: Path) -> None:
     assert destination(store, folder).parent == folder
     assert destination(store, folder).name.startswith("mail-2") and destination(store, folder).suffix == ".store"
     for target in (there, tmp_path / "link"):
-        with pytest.raises(UsageError, match="is there already"):
+        with pytest.raises(UsageError, match="already exists"):
             destination(store, target)
     with pytest.raises(UsageError, match="is the store itself"):
         destination(store, Path(store), force=True)

@@ -158,7 +158,7 @@ def test_a_gateway_cannot(vault: Vault, tmp_path: Path) -> None:
     enroll(vault, "mx1", tmp_path / "credentials")
     with (
         closing(open_with_credentials(vault.location, tmp_path / "credentials")) as gateway,
-        pytest.raises(UnlockError, match="as an operator"),
+        pytest.raises(UnlockError, match="with an operator key"),
     ):
         restore(gateway)
 

@@ -500,7 +500,7 @@ def test_a_state_or_reply_that_was_changed_is_named(ready: Vault) -> None:
     table.update(sealed_reply=two.sealed_reply).where(table.id == one.id).execute()
     assert "a reply does not verify" in delivery_of(ready, delivery_id).damage
     table.update(sealed_reply=None, state="nonsense").where(table.id == one.id).execute()
-    assert "in a state that there is not" in delivery_of(ready, delivery_id).damage
+    assert "its state is unknown" in delivery_of(ready, delivery_id).damage
     ready.models.Delivery.update(finished_at=None, state="queued").execute()
     assert nothing_due(ready)
 

@@ -82,10 +82,10 @@ def test_a_list_of_addresses(local: Vault, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "why"),
     [
-        ("anna@example.net 0", "how many messages"),
-        ("anna@example.net 1000001", "how many messages"),
-        ("anna@example.net twelve", "how many messages"),
-        ("anna@example.net 12 12", "how many messages"),
+        ("anna@example.net 0", "a number of messages"),
+        ("anna@example.net 1000001", "a number of messages"),
+        ("anna@example.net twelve", "a number of messages"),
+        ("anna@example.net 12 12", "a number of messages"),
         ("anna 12", "neither an address nor a domain"),
         ("@ 12", "neither an address nor a domain"),
         ("@example.net 1 written", "needs an address"),
