@@ -196,7 +196,7 @@ def _as_one(parts: list[Event], now: int) -> Event:
     if end is None:
         meant = sum(len(part.copies) for part in parts if part.phase == Phase.INTENT)
         so_far = f"{len(copies):,} of {meant:,}" if meant else f"{len(copies):,}"
-        told.append(f"in progress: {so_far}" if now - newest.at < _UNDER_WAY else f"interrupted after {so_far}")
+        told.append(f"under way: {so_far}" if now - newest.at < _UNDER_WAY else f"interrupted after {so_far}")
     elif not is_whole(end):
         told.append(end)
     return oldest._replace(id=newest.id, at=newest.at, copies=copies, detail="; ".join(told))

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from store.terms.records import Copy
     from store.vault.vault import Vault
 
-NO_RELAY = "No relay is set, so nothing can be delivered. Set it in Settings, for example smtp://host:port."
+NO_RELAY = "No relay is set, so nothing can be delivered. Set the relay in Settings, for example smtp://host:port."
 
 _WAITS = "UPDATE delivery_recipient SET state = ?, changed_at = ? WHERE id = ?"
 _REOPEN = (

@@ -41,7 +41,7 @@ def text_file(
     def look() -> Look:
         if not os.path.lexists(path):
             if packaged is not None and packaged.is_file():
-                return Look(State.THERE, f"the package provides it at {packaged}")
+                return Look(State.THERE, f"the package has it at {packaged}")
             return MISSING
         try:
             descriptor = open_plain(path)

@@ -169,7 +169,7 @@ def below(root: Path) -> dict[str, tuple[float, int]]:
 
 def test_from_nothing_to_mail_from_postfix_that_an_operator_reads(machine: Machine) -> None:
     shown = done(machine.setup("--dry-run", "--operator", OPERATOR))
-    assert "to make    system user and group mailhold" in shown and "dry run" in shown
+    assert "missing    system user and group mailhold" in shown and "Dry run" in shown
     assert not (machine.root / "etc").exists() and USER not in {entry.pw_name for entry in pwd.getpwall()}
     # Nobody can answer questions here, so nothing is made without --yes.
     assert machine.setup().returncode == 2
@@ -189,7 +189,7 @@ def test_from_nothing_to_mail_from_postfix_that_an_operator_reads(machine: Machi
     # Run it again: nothing is missing, and nothing is changed.
     before = below(folder)
     again = done(machine.setup("--yes", "--operator", OPERATOR, "--administrator", f"admin@{DOMAIN}"))
-    assert "to make" not in again and "differs" not in again and "Nothing is missing" in again
+    assert "missing " not in again and "differs" not in again and "Nothing is missing" in again
     assert below(folder) == before
 
     machine.start()

@@ -78,4 +78,4 @@ def test_a_missing_step_says_where(
     for copy_id in (ids[2], ids[3], ids[7]):
         sql(any_vault, "DELETE FROM message WHERE id = ?", copy_id)
         sql(any_vault, "DELETE FROM body WHERE id = ?", copy_id)
-    assert ("epoch 1", "copies are missing without a tombstone, at 2-3, 7") in check(any_vault).broken
+    assert ("epoch 1", "copies are missing without a tombstone, at steps 2-3, 7") in check(any_vault).broken

@@ -90,18 +90,18 @@ def test_the_end_of_an_open_epoch_that_no_head_names(
 def test_the_newest_copies_of_an_open_epoch(full_vault: Vault, sql: Sql) -> None:
     for text in ("DELETE FROM message WHERE id > 6", "DELETE FROM body WHERE id > 6"):
         sql(full_vault, text)
-    assert ("epoch 1", "copies are missing without a tombstone, at 6-7") in check(full_vault).broken
+    assert ("epoch 1", "copies are missing without a tombstone, at steps 6-7") in check(full_vault).broken
 
 
 def test_delivery_rows(full_vault: Vault, sql: Sql) -> None:
     sql(full_vault, "DELETE FROM delivery WHERE id = (SELECT MIN(id) FROM delivery)")
-    assert "1 are there, and 2 had been made" in dict(check(full_vault).broken)["deliveries"]
+    assert "there are 1 instead of 2" in dict(check(full_vault).broken)["deliveries"]
 
 
 def test_tombstones(full_vault: Vault, sql: Sql) -> None:
     sql(full_vault, "DELETE FROM tombstone")
     broken = dict(check(full_vault).broken)
-    assert "2 had been buried" in broken["tombstones"] and "1 deletion" in broken["the store"]
+    assert "deleted copies instead of 2" in broken["tombstones"] and "1 deletion" in broken["the store"]
 
 
 def test_the_next_id_at_its_end(full_vault: Vault, sql: Sql) -> None:

@@ -203,7 +203,7 @@ def test_an_older_version_that_the_audit_trail_knows_newer(any_vault: Vault, ope
     old = row(any_vault)
     write(any_vault, "colours", Colours(["blue"]), action="painted")
     put_back(any_vault, old)
-    with pytest.raises(TamperedError, match="had been written"):
+    with pytest.raises(TamperedError, match="was written later"):
         read(open_again(), "colours", Colours)
 
 

@@ -121,7 +121,7 @@ def test_a_version_that_cannot_be_does_not_stay(changed: Vault, version: int, op
     with again.write():
         table.delete().where(table.name == "settings").execute()
         table.insert(**old).execute()
-    with pytest.raises(TamperedError, match="had been written"):
+    with pytest.raises(TamperedError, match="was written later"):
         read_settings(open_again())
 
 
@@ -146,7 +146,7 @@ def test_what_a_damaged_name_hides_is_found_and_cleared(changed: Vault, open_aga
         table.update(name="sfttings").where(table.id == row["id"]).execute()
     again = open_again()
     found = look(again, PART)
-    assert found is not None and "version 2 had been written" in found.salvage.problem and found.salvage.held == NEW
+    assert found is not None and "version 2 was written later" in found.salvage.problem and found.salvage.held == NEW
     write_anew(again, PART, found)
     assert read_settings(again) == FIRST and not problems(again)
 

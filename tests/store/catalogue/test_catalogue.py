@@ -495,7 +495,7 @@ def test_what_keeps_loading_from_going_on_is_said_and_tried_again(
     del failures[0]
     while "none left" not in str(catalogue.problem):
         time.sleep(0.01)
-    with pytest.raises(StoreError, match="cannot be made"):
+    with pytest.raises(StoreError, match="cannot be loaded"):
         catalogue.wait_complete(30)
     failures.clear()
     while not catalogue.complete:

@@ -61,9 +61,9 @@ def test_a_store_that_is_held_by_another_program(
         (peewee.OperationalError("could not extend file: No space left on device"), DiskFull, "free space"),
         (sqlite3.OperationalError("database is locked"), StoreUnavailable, "try again"),
         (sqlite3.OperationalError("attempt to write a readonly database"), StoreUnavailable, "permissions"),
-        (sqlite3.DatabaseError("file is not a database"), StoreFormat, "another one"),
+        (sqlite3.DatabaseError("file is not a database"), StoreFormat, "Give another"),
         (sqlite3.DatabaseError("database disk image is malformed"), StoreFormat, "damaged"),
-        (sqlite3.DatabaseError("database disk image is malformed"), StoreUnavailable, "errors of its disk"),
+        (sqlite3.DatabaseError("database disk image is malformed"), StoreUnavailable, "disk errors"),
         (peewee.InterfaceError(""), StoreUnavailable, "no reason given"),
     ],
 )

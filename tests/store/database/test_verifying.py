@@ -197,7 +197,7 @@ def test_commands_read_with_a_warning_and_change_nothing(
 
 def test_a_store_that_is_open_reads_no_view(endless: str, any_vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("store.database.verifying.time.monotonic", lambda: 1e9)
-    with pytest.raises(StoreFormat, match=r"not as Mailhold created them|message is no table"):
+    with pytest.raises(StoreFormat, match=r"not as Mailhold created them|message is not a table"):
         any_vault.ids()
 
 

@@ -184,7 +184,7 @@ def test_what_stands_above_is_limited() -> None:
     long = b"Received: " + b"x" * (MOST_ADDED_BYTES - 12) + b"\r\n"
     assert find_marker(long + FIELD).token == TOKEN
     for above in (RECEIVED * (MOST_ADDED + 1), long + b"Received: y\r\n", RECEIVED * 5_000):
-        with pytest.raises(TamperedError, match="relay"):
+        with pytest.raises(TamperedError, match="too many fields"):
             find_marker(above + FIELD)
 
 
@@ -228,9 +228,9 @@ def test_what_a_relay_may_add_is_limited_below_too() -> None:
         (b"A: b\rc\r\n\r\nx\r\n", "CR"),
         (b"A : b\r\n\r\nx\r\n", "colon"),
         (b": b\r\n\r\nx\r\n", "colon"),
-        (b"A: b\r\nno field\r\n\r\nx\r\n", "no field"),
-        (b"no field\r\n\r\nx\r\n", "no field"),
-        (b"\r\nx\r\n", "no field"),
+        (b"A: b\r\nno field\r\n\r\nx\r\n", "not a field"),
+        (b"no field\r\n\r\nx\r\n", "not a field"),
+        (b"\r\nx\r\n", "not a field"),
         (b"A: b\r\n \t\r\nB: c\r\n\r\nx\r\n", "blank"),
         (b"A: b\r\n \r\n", "blank"),
         (b"A: b\0\r\n\r\nx\r\n", "NUL"),
@@ -343,7 +343,7 @@ def test_the_limits_are_those_of_mail_servers() -> None:
     assert find_marker(b"Received: a\r\n" * 60 + FIELD).token == TOKEN
     assert find_marker(b"Received: " + b"x" * (65_536 - 12) + b"\r\n" + FIELD).token == TOKEN
     for above in (b"Received: a\r\n" * 61, b"Received: " + b"x" * (65_537 - 12) + b"\r\n"):
-        with pytest.raises(TamperedError, match="than relays add"):
+        with pytest.raises(TamperedError, match="too many fields were added"):
             find_marker(above + FIELD)
     assert markable(b"A: b\r\n" * 1000 + b"\r\n")[1] == ""
     assert markable(b"A: b\r\n" * 1001 + b"\r\n")[1] == "its header has too many fields"

@@ -94,7 +94,7 @@ def test_key_files(tmp_path: Path) -> None:
     secret = keys.make_key_file(path)
     assert keys.read_key_file(path) == secret and len(secret) == 32
     assert path.stat().st_mode & 0o777 == 0o600
-    with pytest.raises(KeyFileError, match="there already"):
+    with pytest.raises(KeyFileError, match="already exists"):
         keys.make_key_file(path)
     for mode in (0o640, 0o604, 0o660):
         path.chmod(mode)
@@ -117,7 +117,7 @@ def test_key_files(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(KeyFileError, match="not a regular file"):
         keys.read_key_file(tmp_path / "pipe")
-    with pytest.raises(KeyFileError, match="cannot be made"):
+    with pytest.raises(KeyFileError, match="cannot be created"):
         keys.make_key_file(tmp_path / "no" / "key")
 
 

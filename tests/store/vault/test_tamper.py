@@ -266,7 +266,7 @@ def test_an_epoch_of_a_forger(full_vault: Vault, open_again: Callable[[], Vault]
 def test_the_tail_of_a_closed_epoch(full_vault: Vault, sql: Callable[..., Any]) -> None:
     sql(full_vault, "DELETE FROM message WHERE id = 10")
     sql(full_vault, "DELETE FROM body WHERE id = 10")
-    assert ("epoch 2", "copies are missing without a tombstone, at 3") in check(full_vault).broken
+    assert ("epoch 2", "copies are missing without a tombstone, at steps 3") in check(full_vault).broken
 
 
 def test_a_forged_tombstone_hides_nothing(full_vault: Vault, sql: Callable[..., Any]) -> None:

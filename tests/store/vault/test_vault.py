@@ -209,9 +209,9 @@ def test_closing_ends_the_epoch(any_vault: Vault, open_again: Callable[[], Vault
     other.close()
     epoch = any_vault.models.Epoch.get()
     assert (epoch.count, len(epoch.closing_signature)) == (1, 64)
-    with pytest.raises(StoreError, match="open it again"):
+    with pytest.raises(StoreError, match="Open it again"):
         other.put(b"two", record)
-    with pytest.raises(StoreError, match="open it again"):
+    with pytest.raises(StoreError, match="Open it again"):
         other.ids()
 
 
