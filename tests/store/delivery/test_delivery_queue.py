@@ -599,7 +599,7 @@ def test_the_last_release_is_told_where_its_recipients_are_damaged_or_gone(
 
 def test_an_id_that_no_database_holds_is_no_delivery(ready: Vault) -> None:
     for delivery_id in (0, -1, (1 << 63) - 1, 1 << 63, -(1 << 63), 1 << 70):
-        with pytest.raises(DeliveryError, match=f"There is no delivery {delivery_id}:"):
+        with pytest.raises(DeliveryError, match=f"There is no delivery {delivery_id}[.]"):
             delivery_of(ready, delivery_id)
 
 
