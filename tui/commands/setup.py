@@ -84,9 +84,7 @@ def run(args: argparse.Namespace) -> int:
     confirm(f"This makes {missing} of the {len(wanted)} things above on this machine.", yes=args.yes)
     failed = sum([not _make(step) for step in wanted])
     if failed:
-        print(
-            f"{failed} could not be made. Run the commands marked `By hand` above, then `mailhold setup` again."
-        )
+        print(f"{failed} could not be made. Run the commands marked `By hand` above, then `mailhold setup` again.")
         return 1
     proved = _prove(places)
     _say_next(places, args.operator)
