@@ -86,8 +86,8 @@ class Places:
         location = self.present.store.location
         if asked and not _same(asked, location):
             raise UsageError(
-                f"The gateway's store is {shown_location(location)}, as {self.config} says, and --store names another: "
-                "leave --store out, or change the file first."
+                f"--store differs from the gateway's store {shown_location(location)} in {self.config}. Leave --store "
+                "out, or change the file first."
             )
         return location
 

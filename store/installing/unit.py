@@ -25,7 +25,7 @@ def unit_file(places: Places) -> Step:
 
     def look() -> Look:
         if places.unit.is_symlink() and not places.unit.is_file():
-            return Look(State.DIFFERS, f"it is masked, or a link to nothing. By hand: systemctl unmask {UNIT}")
+            return Look(State.DIFFERS, f"it is masked, or a dangling link. By hand: systemctl unmask {UNIT}")
         path = present(places)
         if path is None:
             return MISSING
@@ -64,7 +64,7 @@ def drop_in(places: Places) -> Step | None:
     def make() -> list[str]:
         write_text(path, text)
         if left():
-            raise NotMade(f"another drop-in of {UNIT} takes back what {path} says")
+            raise NotMade(f"another drop-in of {UNIT} overrides {path}")
         return []
 
     return Step(f"file {path} (root:root, 0644)", look, make, f"systemctl edit {UNIT}, with {' and '.join(lines)}")
@@ -110,18 +110,18 @@ def _wrong(places: Places, present: Service) -> list[str]:
     for key, value in (("User", USER), ("Group", GROUP)):
         has = (present.get(key) or [""])[-1]
         if has != value and (has or key == "User"):
-            wrong.append(f"its {key} is {has or 'root'} and not {value}")
+            wrong.append(f"its {key} is {has or 'root'} instead of {value}")
     starts = present.get("ExecStart", [])
     words = _words(starts[-1]) if starts else []
     program = words[0].lstrip("@-:+!|") if words else ""
     if not program:
         wrong.append("it starts nothing")
     elif not os.access(program, os.X_OK):
-        wrong.append(f"it starts {program}, which is not there")
+        wrong.append(f"it starts {program}, which does not exist")
     elif "gateway" not in words:
-        wrong.append("it starts no `mailhold gateway`")
+        wrong.append("it does not start `mailhold gateway`")
     elif (config := _config(words)) != str(places.config):
-        wrong.append(f"its gateway reads {config} and not {places.config}")
+        wrong.append(f"its gateway reads {config} instead of {places.config}")
     return wrong
 
 

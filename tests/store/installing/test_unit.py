@@ -51,11 +51,11 @@ def test_a_packaged_unit_that_does_is_there(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "why"),
     [
-        ("User=mailhold", "User=vmail", "its User is vmail and not mailhold"),
-        ("User=mailhold\n", "", "its User is root and not mailhold"),
-        ("Group=mailhold", "Group=mail", "its Group is mail and not mailhold"),
+        ("User=mailhold", "User=vmail", "its User is vmail instead of mailhold"),
+        ("User=mailhold\n", "", "its User is root instead of mailhold"),
+        ("Group=mailhold", "Group=mail", "its Group is mail instead of mailhold"),
         ("--config ", "--config /srv", "its gateway reads /srv"),
-        (" gateway --config", " status --config", "it starts no `mailhold gateway`"),
+        (" gateway --config", " status --config", "it does not start `mailhold gateway`"),
         ("ExecStart=", "ExecStart=/gone/", "it starts /gone/"),
         ("ExecStart=", "# ExecStart=", "it starts nothing"),
     ],
@@ -145,9 +145,9 @@ def test_another_store_than_the_gateways_is_refused(tmp_path: Path) -> None:
     (tmp_path / "etc/mailhold/mailhold.toml").write_text(
         f'[store]\nlocation = "{tmp_path}/real/s"\ncredentials = "/c"\n[milter]\nlisten = ["unix:/x"]\n'
     )
-    with pytest.raises(UsageError, match="--store names another"):
+    with pytest.raises(UsageError, match="--store differs"):
         Places(Wanted(root=tmp_path, store="/srv/other.store"))
-    with pytest.raises(UsageError, match="--store names another"):
+    with pytest.raises(UsageError, match="--store differs"):
         Places(Wanted(root=tmp_path, store="postgresql://h/db"))
     # Two names of one file are one store; it keeps the name that the gateway uses.
     assert Places(Wanted(root=tmp_path, store=f"{tmp_path}/link/s")).store == f"{tmp_path}/real/s"
