@@ -78,7 +78,7 @@ def test_the_next_id_is_above_every_copy_and_the_floor(
 ) -> None:
     sql(held, "UPDATE state SET next_copy_id = ?, messages = 7", next_copy)
     used = held.count().used_bytes
-    assert right(held, floor) == [f"the table of counters: 3 copies, {used:,} bytes, the next copy is {written}"]
+    assert right(held, floor) == [f"the table of counters: 3 copies, {used:,} bytes, next copy ID {written}"]
     assert now(held)[:3] == (3, used, written)
     assert right(held, floor) == []
 
@@ -97,7 +97,7 @@ def test_of_an_empty_store_they_begin_anew(any_vault: Vault, sql: Callable[..., 
         now(any_vault)
     with pytest.raises(TamperedError, match="it is empty"), any_vault.write():
         count_in(any_vault.db, 1, 1)
-    assert right(any_vault, 0) == ["the table of counters: 0 copies, 0 bytes, the next copy is 1"]
+    assert right(any_vault, 0) == ["the table of counters: 0 copies, 0 bytes, next copy ID 1"]
     assert now(any_vault)[:3] == (0, 0, 1)
 
 

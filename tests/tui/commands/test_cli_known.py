@@ -99,7 +99,7 @@ def test_a_line_that_is_not_valid_is_named_and_nothing_counted(
         import_known(vault, [tmp_path / "list.txt"])
     assert counts(vault, (SENDER, "carl@example.org")) == [(0, 0)]
     (tmp_path / "list.txt").write_bytes(b"\xff\xfe")
-    with pytest.raises(UsageError, match="no UTF-8"):
+    with pytest.raises(UsageError, match="not UTF-8"):
         import_known(vault, [tmp_path / "list.txt"])
 
 
