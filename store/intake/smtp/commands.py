@@ -35,7 +35,7 @@ class BadArgument(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """The MAIL FROM command: the sender ("" = the null sender), the declared size in bytes, and other declared options.
+    """A MAIL command: the sender ("" = the null sender), the declared size in bytes, and other declared options.
 
     `ret` and `envid` are as in `store.terms.dsn.Dsn`.
     """

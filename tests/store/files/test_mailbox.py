@@ -116,7 +116,7 @@ def test_a_file_that_becomes_a_fifo_before_it_is_opened(
     os.mkfifo(path)
     monkeypatch.setattr(mailbox, "find_files", lambda _: iter(found))
     result = import_paths(vault, [path])
-    assert result.imported == 0 and "not a regular file" in result.failed[0][1]
+    assert result.imported == 0 and "no longer a regular file" in result.failed[0][1]
 
 
 def test_a_file_that_may_not_be_read(vault: Vault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -132,7 +132,7 @@ async def test_one_that_stays_down_is_mailed_once_and_once_when_it_is_back() -> 
     assert "    Connection refused\n" in down
     assert "Meanwhile, messages that it should scan are deferred." in down
     assert f"    {'deferred':<36}       12\n" in down
-    assert "    handed on                                   3\n" in down
+    assert "    passed on                                   3\n" in down
     assert "    deleted                                     1\n" in down
     for _ in range(29):
         lab.metrics.count("without_copy", "deleted")
@@ -244,4 +244,4 @@ async def test_what_is_done_meanwhile_is_said_as_the_rules_have_it(rules: list[R
 async def test_an_engine_that_another_scanner_speaks_for_is_not_down() -> None:
     lab = Lab(Scanner("spamd", (Engine.ANTI_SPAM,)), Scanner("rspamd", (Engine.ANTI_SPAM, Engine.ANTI_PHISHING)))
     await lab.after(1, broken=True)
-    assert lab.said[0][1]["messages"] == "another scanner answers for Anti-Spam"
+    assert lab.said[0][1]["messages"] == "another scanner does the work of Anti-Spam"

@@ -285,7 +285,7 @@ def test_who_writes_the_database_vouches_for_nothing(lab: Lab, sql: Callable[...
         ("delivery_id", 99, sent.raw, "does not exist"),
         ("gateway_id", 3, sent.raw, "another gateway"),
         ("expires_at", NOW + 2 * LIFE, sent.raw, "signature"),
-        ("signature", theirs, sent.raw, "gateway 2 alone"),
+        ("signature", theirs, sent.raw, "only gateway 2"),
         ("signature", b"", sent.raw, "signature"),
         ("signature", _plain(signature)[:-1] + bytes([_plain(signature)[-1] ^ 1]), sent.raw, "signature"),
     ):
