@@ -385,7 +385,7 @@ class _Check:
             ("events", check_events(self._vault, note)),
             ("the relay's answers to gateways", hello_problems(self._vault)),
             ("known senders", known_problems(self._vault)),
-            ("the index of traits", derived_problems(self._vault)),
+            ("data derived from copies", derived_problems(self._vault)),
         ):
             with self._reporting(what), self._vault.reading():
                 for name, why in problems:

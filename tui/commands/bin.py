@@ -130,7 +130,7 @@ def _restore(vault: Vault, args: argparse.Namespace) -> int:
         print_json({"restored": len(done.restored), "there": done.there, "gone": done.gone, "refused": refused})
     else:
         print(f"{copies(len(done.restored))} restored from the bin")
-    there = [(copy_id, "it is in Backup, not in the bin") for copy_id in done.there]
+    there = [(copy_id, "it is in Backup already") for copy_id in done.there]
     failures = say_copies([*done.refused, *there], done.gone)
     failures += say_cancelled(interrupt, "bin restore", f"cancelled; {len(done.left):,} are still in the bin")
     return 1 if failures else 0

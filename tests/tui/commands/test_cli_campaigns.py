@@ -94,7 +94,7 @@ def test_a_campaign_is_shown_with_its_copies_and_the_odd_ones(
     ]
     assert (shown["copies"], shown["odd"]) == (26, 3)
     words = run("campaigns", "show", 1, "--no-find", "--limit", 26).out
-    assert "peeled off, or like one" in words and "more (--limit" not in words
+    assert "peeled off, or similar" in words and "more (--limit" not in words
     assert "\x1b" not in words and "\x07" not in words and "red@x.example" in words
     assert "and 16 copies more (--limit N" in run("campaigns", "show", 1, "--no-find", "--limit", 10).out
     missing = run("campaigns", "show", 9)

@@ -286,7 +286,7 @@ async def test_what_somebody_else_took_while_the_window_was_open_is_named(consol
         bring_back(vault, [70], operator="eve")
         empty_bin(vault, [72], operator="eve")
         await press(pilot, "enter")
-        await until(pilot, "1 copy brought back, 2 were not", "it is not in the bin but in Backup", "gone for good")
+        await until(pilot, "1 copy brought back, 2 were not", "it is in Backup already", "gone for good")
         assert vault.present([70, 72, 80]) == {70, 80}
 
 
