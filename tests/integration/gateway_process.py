@@ -71,7 +71,7 @@ class GatewayProcess:
         self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._notify.bind(str(path))
         self._notify.settimeout(0.1)
-        # Start plainly if the environment loads other libraries: a prepared process has already loaded some.
+        # Start plainly if PYTHONPATH names other libraries: a prepared process has already loaded its own.
         popen = subprocess.Popen if "PYTHONPATH" in (environment or {}) else prepared.Popen
         with self._log.open("ab") as log:
             self.process = popen(

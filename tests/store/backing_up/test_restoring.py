@@ -166,7 +166,7 @@ def test_a_gateway_cannot(vault: Vault, tmp_path: Path) -> None:
 async def test_a_release_that_was_not_kept_is_not_sent_whatever_its_row_says(
     any_vault: Vault, put_some: Any, tmp_path: Path
 ) -> None:
-    """Both rows are put back as they were before the store was restored."""
+    """The rows of both deliveries are put back as they were before the store was restored."""
     async with ScriptedServer() as server:
         use(any_vault, server.port)
         called_off, kept = fill(any_vault, 2)

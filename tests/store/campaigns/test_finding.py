@@ -86,7 +86,7 @@ def test_what_operators_say_holds_at_once(any_vault: Vault) -> None:
     assert [each.copy for each in standing.campaigns[0].odd] == first[:2]
     marks.join(any_vault, 1, 0)
     assert sets(reader.read()) == {1: first[2:], 2: second}
-    # The mark stays when campaigns are found anew.
+    # The separation stays when campaigns are found anew.
     assert find(any_vault).grouped
     assert sets(reader.read()) == {1: first[2:], 2: second}
 

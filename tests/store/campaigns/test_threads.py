@@ -77,7 +77,7 @@ def test_look_alike_senders_are_odd_in_it_and_known_ones_where_one_account_was_s
     assert [(one.copy, one.reasons) for one in handle.odd] == [(101, (Reason.ALIKE,))]
     assert 100 in handle.copies
     entries = [answer(number, campaign, 1) for number in range(90)]
-    # If all copies quote one firm, more of its text counts as the campaign's words.
+    # If all copies quote a single firm, a larger share of the text must be the campaign's: drop the disclaimer.
     entries = [one._replace(content=one.content[:-20]) for one in entries]
     entries += [entries[5]._replace(copy=100, flags=Flags.REPLY | Flags.KNOWN)]
     handle = grouped([*entries, *(single(number) for number in range(3000, 3200))]).handles[0]

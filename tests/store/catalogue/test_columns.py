@@ -75,7 +75,7 @@ def test_however_tables_came_about_they_answer_what_the_copies_answer(
                 pieces = _sent(pieces[0]), _sent(pieces[1])
             record, body = record.merge(pieces[0]), body.merge(pieces[1])
             if data.draw(st.booleans()):
-                record = record.merge(pieces[0])  # adding existing rows changes nothing
+                record = record.merge(pieces[0])  # merging the same rows again changes nothing
         kept = [copy for copy in some if data.draw(st.booleans())]
         frame = Frame.of(kept)
         if data.draw(st.booleans()):

@@ -48,7 +48,7 @@ def main(location: str, name: str, acts: int) -> None:
                 try:
                     peel(vault, one.id, rng.sample(there, min(len(there) - 1, 12)), there[0], operator=name)
                 except UsageError:
-                    continue  # the one that stays alone
+                    continue  # only the copy that stays was drawn
         elif (plan := next_plan(vault, name)) is not None:
             carry_out(vault, plan, operator=name)
     vault.close()

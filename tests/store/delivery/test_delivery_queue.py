@@ -400,7 +400,7 @@ def test_cancel_calls_off_what_has_not_begun_and_erases_the_key(ready: Vault) ->
 
 
 def test_only_what_is_being_sent_keeps_from_cancelling(ready: Vault, sql: Callable[..., object]) -> None:
-    """Values in the row do not prevent cancelling."""
+    """A lease and a start of DATA in the row of a queued delivery do not prevent it."""
     delivery_id = queued(ready)
     later = now_ms() + LEASE
     sql(ready, "UPDATE delivery SET data_started_at = ?, lease_until = ?", later, later)

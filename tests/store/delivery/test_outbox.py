@@ -219,7 +219,7 @@ def test_what_does_not_wait_is_not_sent_at_once(any_vault: Vault) -> None:
         send_now(any_vault, busy)
     with pytest.raises(DeliveryError, match="no delivery 99"):
         send_now(any_vault, 99)
-    # A resend after the end has a new order, which is not held.
+    # A retry of a finished delivery has a new order, which is not held.
     use(any_vault, 1, hold=600)
     [again] = fill(any_vault, 1)
     cancel(any_vault, again)

@@ -218,7 +218,7 @@ async def test_what_cannot_be_written_is_counted_later(sides: list[Side], monkey
     assert (await side.keeps()).known == KnownSender(0, 2, 0, 2, 0)
     monkeypatch.setattr(Known, "add", before)
     side.opened = None
-    side.knowing.flush()  # The store is not writable.
+    side.knowing.flush()  # There is no open store to write to.
     side.knowing.flush(side.vault)
     [count] = Known(side.vault).counts([(SENDER, ANNA)], module._today())
     assert count.other == 2

@@ -47,7 +47,7 @@ _NOT_ALIKE = [
     ("mail.riosol.example", "riosol.example"),
     ("a.riosol.example", "b.riosol.example"),
     ("m\u00fcller.example", "xn--mller-kva.example"),
-    ("house.example", "mouse.example"),  # Readers see the first letter.
+    ("house.example", "mouse.example"),  # Readers notice a different first letter.
     ("node1.example", "node2.example"),
     ("abc.com", "abd.com"),
     ("dhl.com", "dhl.net"),

@@ -111,7 +111,7 @@ def test_the_promise_at_todays_rate(any_vault: Vault) -> None:
     assert promise(any_vault, 2 * one, until, now=now).is_certain, "within its share"
     delete_copies(any_vault, range(3, 9), operator="anna")
     found = promise(any_vault, 6 * one, until, now=now)
-    # Room for 10 copies is free, and 2 were deleted before: at 10 copies a day that is 1.2 days.
+    # Free room for 10 copies, and 2 deleted earlier go first: at 10 copies a day that is 1.2 days.
     assert found.lasts == pytest.approx(1.2 * DAY_MS, rel=0.01) and not found.is_certain
     assert promise(any_vault, 6 * one, now + DAY_MS, now=now).is_certain, "its time is over before"
 
@@ -142,7 +142,7 @@ def test_what_was_deleted_first_goes_first_so_its_promise_is_worth_less(any_vaul
     acts = any_vault.bin.acts()
     found = promises(any_vault, acts, now=now)
     lasts = [found[act.act].lasts for act in acts]
-    # Room for 10 copies is free; 2 copies go before the second act, none before the first: at 10 copies a day.
+    # Free room for 10 copies at 10 a day; the first act's 2 copies go before the second's, nothing before the first's.
     assert lasts[0] is None, "one copy is within the share"
     assert lasts[1:] == pytest.approx([1.2 * DAY_MS, 1.0 * DAY_MS], rel=0.01)
     assert [found[act.act].until for act in acts] == [act.until for act in acts]

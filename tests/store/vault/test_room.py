@@ -29,7 +29,7 @@ SPARE = SLICE + 4 * MB
 
 
 class Disk(NamedTuple):
-    """The system's report of a disk with blocks of one byte."""
+    """What `os.statvfs` reports of a disk with blocks of one byte."""
 
     f_blocks: int
     f_bavail: int
@@ -39,7 +39,7 @@ class Disk(NamedTuple):
 
 @pytest.fixture
 def disk(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Set the size of the disk and its free space, to the byte."""
+    """Return a function that sets the disk's free space and size, to the byte."""
 
     def be(free: int, total: int = 1 << 40) -> None:
         monkeypatch.setattr(os, "statvfs", lambda _path: Disk(total, free, free))

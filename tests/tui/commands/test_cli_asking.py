@@ -173,7 +173,7 @@ def half(home: Path) -> tuple[str, int]:
     vault = open_store(str(home / "backup.db"), Unlock.key_file(home / "key"))
     try:
         count = vault.count()
-        # The size of derived rows is not known before they are deleted.
+        # Deleting copies frees their derived rows too, but the forecast does not count these.
         size = (count.used_bytes - count.derived_bytes) // 2 + count.derived_bytes + 1
     finally:
         vault.close()

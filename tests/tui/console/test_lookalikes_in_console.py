@@ -85,7 +85,7 @@ async def test_an_enter_before_the_senders_were_compared_leaves_it_out_as_well(
 async def test_what_else_waits_of_the_sender_is_offered_and_listed(
     console: MailholdApp, vault: Vault, ids: list[int]
 ) -> None:
-    """Copies of one address with the same result: without failed ones, fits of a campaign, or delivered ones."""
+    """Only copies of the same address and authentication result that fit no campaign and were not delivered."""
     passed, failed = Authentication("dkim", "pass", "news.example"), Authentication("dkim", "fail", "news.example")
     results = ((passed,), (passed,), (passed,), (failed,), (), (passed,), (passed,))
     mails = [letter("Zoe <zoe@news.example>", f"Weekly {number}") for number in range(len(results))]

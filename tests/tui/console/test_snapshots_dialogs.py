@@ -84,7 +84,7 @@ ALIKE = Knows(
 
 CHOSEN = Summary(ZONE, "offers@news.example", "Invoice [/foo] \x1b[31m", NOW, NOW)
 
-#: Many copies of campaigns: some without evidence against deleting, some with much.
+#: Many copies of campaigns: without anything that speaks against deleting them, and with much.
 CLEAR = Checked(
     NOW,
     list(range(1, 39_844)),
