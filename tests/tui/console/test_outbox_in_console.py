@@ -143,7 +143,7 @@ async def test_the_queue_says_until_when_and_sends_now_where_that_is_confirmed(
     app.console_context.clock = now_ms
     async with app.run_test(size=(width, 30)) as pilot:
         await settle_view(pilot)
-        row, text = screen_text(app).splitlines()[2], " ".join(screen_text(app).split())
+        row, text = screen_text(app).splitlines()[3], " ".join(screen_text(app).split())
         assert "◷ held" in row and "waits until " in text and "`r` sends it now, `c` cancels it" in text
         assert (" until " in row) == (width == 120)
         await pilot.press("r")
@@ -177,7 +177,7 @@ async def test_the_queue_draws_what_is_left_anew(vault: Vault, ids: list[int]) -
         times[0] += 580_000
         view._tick()
         await settle_view(pilot)
-        assert " s)" in screen_text(app).splitlines()[2]
+        assert " s)" in screen_text(app).splitlines()[3]
         times[0] += 60_000
         view._tick()
         await settle_view(pilot)
