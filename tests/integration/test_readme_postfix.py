@@ -36,7 +36,7 @@ STORE = '[store]\nlocation = "/x"\ncredentials = "/y"\n'
 
 def blocks(file: str) -> list[str]:
     """Find the chapter's blocks for a file, in order, without their indentation and their first line."""
-    section = (ROOT / "docs/gateway.md").read_text().partition("## Where mail is taken in\n")[2].partition("\n## ")[0]
+    section = (ROOT / "docs/gateway.md").read_text().partition("## Connecting the MTA\n")[2].partition("\n## ")[0]
     found = re.findall(rf"^    # {re.escape(file)}\n((?:    .*\n|\n(?=    ))+)", section, re.MULTILINE)
     return [
         re.sub(r"^    ", "", re.split(r"\n\n    # ", block)[0], flags=re.MULTILINE).rstrip() + "\n" for block in found

@@ -177,7 +177,7 @@ def test_from_nothing_to_mail_from_postfix_that_an_operator_reads(machine: Machi
 
     said = done(machine.setup("--yes", "--operator", OPERATOR, "--administrator", f"admin@{DOMAIN}"))
     assert said.count("recovery key:") == 1
-    assert "✗" not in said and "as the user mailhold:" in said and "✓ store: opened as gateway mx1" in said
+    assert "✗" not in said and "Checked as user mailhold:" in said and "✓ store: opened as gateway mx1" in said
     folder = machine.root / "etc/mailhold"
     assert access(folder / "key") == "root:root 600"
     assert access(folder / "gateway.credentials") == f"{USER}:{USER} 600"
@@ -282,7 +282,7 @@ def test_what_is_there_stays_and_what_differs_is_named(machine: Machine) -> None
     machine.store.parent.chmod(0o755)
     checked = machine.setup("--yes")
     assert checked.returncode == 1
-    assert f"✗ {folder}/gateway.credentials can be read by {USER} alone: permission denied: chown" in checked.stdout
+    assert f"✗ only {USER} can read {folder}/gateway.credentials: permission denied: chown" in checked.stdout
     assert f"✗ {machine.store.parent} takes the store's log: permission denied: chown" in checked.stdout
 
 
