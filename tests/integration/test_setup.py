@@ -283,7 +283,7 @@ def test_what_is_there_stays_and_what_differs_is_named(machine: Machine) -> None
     checked = machine.setup("--yes")
     assert checked.returncode == 1
     assert f"✗ only {USER} can read {folder}/gateway.credentials: permission denied: chown" in checked.stdout
-    assert f"✗ {machine.store.parent} takes the store's log: permission denied: chown" in checked.stdout
+    assert f"✗ the store's log can be written in {machine.store.parent}: permission denied: chown" in checked.stdout
 
 
 def test_a_store_in_postgresql(machine: Machine, empty_postgres: str) -> None:
