@@ -383,7 +383,7 @@ class _Check:
         for what, problems in (
             ("configuration", check_configuration(self._vault)),
             ("events", check_events(self._vault, note)),
-            ("the relay's answers to gateways", hello_problems(self._vault)),
+            ("the relay's EHLO answers", hello_problems(self._vault)),
             ("known senders", known_problems(self._vault)),
             ("data derived from copies", derived_problems(self._vault)),
         ):

@@ -189,7 +189,7 @@ def _epochs(vault: Vault, heads: Sequence[Head]) -> Iterator[Finding]:
         if not number:
             continue
         if last.get(gateway_id, 0) < number:
-            yield what, "it is missing, with all its copies"
+            yield what, "it is missing, and so are all message copies in it"
         elif opening_digest(vault, gateway_id, number) not in (None, head.vector.opening):
             yield (
                 what,

@@ -127,7 +127,7 @@ def shown_settings(settings: Settings) -> str:
 
 
 def rebased(settings: Settings, base: Settings, present: Settings) -> Settings:
-    """Apply the changes from `base` to `settings` to `present`: what someone else changed in between stays."""
+    """Copy the fields in which `settings` differs from `base` into `present`; all other fields stay as in `present`."""
     names = Settings.__struct_fields__
     own = {name: getattr(settings, name) for name in names if getattr(settings, name) != getattr(base, name)}
     return msgspec.structs.replace(present, **own)

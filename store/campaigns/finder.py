@@ -50,7 +50,7 @@ class Task(msgspec.Struct, array_like=True):
 
 
 class Finder:
-    """Keeps a finder process running while there is work. `look` is for one thread."""
+    """Keeps a finder process running while there is work. Call `look` from one thread only."""
 
     def __init__(self, vault: Vault) -> None:
         self._vault = vault

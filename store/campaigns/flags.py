@@ -1,20 +1,22 @@
 """Flags that keep a copy out of acts and that its traits cannot tell: KNOWN and ALIKE.
 
 KNOWN: mail from the address in From was let through before, or somebody here wrote to it, and this copy is probably
-really from that sender. Since anybody can write any address in From:
+really from that address. Anybody can write any address in From, so the first of these rules that applies decides:
 
-- if an authentication result confirms its domain, or the sender logged in, the copy is from the sender;
-- if one contradicts it (DMARC, DKIM or SPF failed, and none passed for the domain), it is not, whoever the sender is;
-- if there are results but they are inconclusive, it is only if the sender's mail was never authenticated before;
-- if there are no results at all (for example after an import), it is: missing data must not put good mail into an
-  act. This does not apply to own domains, whose mail should always be authenticated.
+1. An authentication result confirms the address's domain, or the sender logged in (counts for own domains, or for all
+   domains if no own ones are set): KNOWN.
+2. The domain is an own one, whose mail should always be authenticated: not KNOWN.
+3. DMARC, DKIM or SPF failed: not KNOWN.
+4. There are no results (for example after an import): KNOWN, as missing data must not put good mail into an act.
+5. The results are inconclusive: KNOWN only if no mail from the address was authenticated before.
 
-A known domain is not enough: on waves where 80 % of the good senders were known, it kept 894 to 5,436 of 12,000
-campaign copies out of acts (mailing services, free mail, own domains), and saved no good copy that the address did not.
+It is not enough that the domain is known. On waves where 80 % of the good senders were known, that kept 894 to 5,436 of
+12,000 campaign copies out of acts (mailing services, free mail, own domains), and protected no further good copy.
 
 ALIKE: the sender's domain looks like an own domain, or like a better-known one (`store.mail.lookalikes`). Known domains
-cannot be listed (only counters under keyed hashes are stored), so the names that a domain could be mistaken for are
-looked up. An address in the display name is ignored: much plain spam puts the recipient's own address there.
+cannot be listed (only counters under keyed hashes are stored), so the domains that it could be mistaken for are spelled
+out and looked up one by one. An address in the display name is ignored: much plain spam puts the recipient's own
+address there.
 """
 
 from __future__ import annotations

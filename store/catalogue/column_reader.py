@@ -70,7 +70,10 @@ def lie_in(frame: Frame, table: ColumnTable) -> Seen:
 
 
 class ColumnReader:
-    """Holds the table of one source. `take`, `seen` and `stop` are thread-safe; `catch_up` is for one thread."""
+    """Reads the filter fields of one source (the records, or the traits) into a table in memory.
+
+    `take`, `seen` and `stop` are thread-safe; call `catch_up` from one thread only.
+    """
 
     def __init__(self, vault: Vault, source: Source) -> None:
         self._vault = vault

@@ -117,7 +117,7 @@ def _each(vault: Vault, spans: Iterable[Span], read: Callable[[Span, OnError], T
 
 
 class Children(Generic[T]):
-    """Child processes that share the spans. `frames` is for one thread; `stop` is thread-safe."""
+    """Child processes that share the spans. Call `frames` from one thread only; `stop` is thread-safe."""
 
     def __init__(self, vault: Vault, spans: Sequence[Span], source: Source | None = None) -> None:
         """Start the children, to read frames or, with a `source`, column tables. Raises LoaderError."""

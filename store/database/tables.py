@@ -98,7 +98,7 @@ ADDED = (
     # The relay's EHLO answer to each gateway.
     'CREATE TABLE "hello" ("gateway_id" INTEGER NOT NULL PRIMARY KEY, "at" INTEGER NOT NULL, "sealed" BLOB NOT NULL, '
     '"signature" BLOB NOT NULL) STRICT',
-    # Copies of messages to which the MTA has not got the gateway's answer yet.
+    # Copies of messages that the gateway has not answered to the MTA yet.
     'CREATE TABLE "pending" ("gateway_id" INTEGER NOT NULL, "tag" BLOB NOT NULL, "copy_id" INTEGER NOT NULL, '
     '"at" INTEGER NOT NULL, PRIMARY KEY ("tag", "copy_id")) STRICT, WITHOUT ROWID',
 )

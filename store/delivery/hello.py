@@ -142,7 +142,7 @@ def _verified_wish(vault: Vault, gateway_id: int, row: Any) -> int:
 
 
 def _opened(vault: Vault, gateway_id: int, row: Any) -> Heard:
-    what = f"the relay's answer to gateway {gateway_id}"
+    what = f"the relay's EHLO answer to gateway {gateway_id}"
     with sound(what), vault.reading():
         at, sealed, signature = int(row[0]), as_bytes(row[1]), as_bytes(row[2])
         vault.signers.verify(signature, what, ROLE, gateway_id, at, sealed, gateway=gateway_id)

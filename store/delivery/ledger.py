@@ -41,7 +41,7 @@ class Ledger:
         return await asyncio.get_running_loop().run_in_executor(self._reader, function)
 
     async def write(self, function: Callable[[], T]) -> T:
-        """Run `function` in the writing thread, inside a write transaction that commits when it returns."""
+        """Run `function` in the writing thread, in one transaction with other writes. Returns after the commit."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         with self._lock:

@@ -59,7 +59,7 @@ def field_of(token: bytes) -> bytes:
 
 
 def tag_of(token: bytes, address: str) -> bytes:
-    """Compute a recipient's tag under a token. `address` is normalised by `same` or `spellings`."""
+    """Compute a recipient's tag under a token. `address`: from `same` to send, from `spellings` to recognise."""
     return hashlib.sha256(statement("release tag", token, address)).digest()[:TAG_SIZE]
 
 

@@ -20,7 +20,9 @@ from store.terms.errors import CopyMissing, TamperedError
 MAX_RECIPIENTS = 100
 
 _NOT_ORDERED = "Not sent: the order does not name this recipient."
-_JUDGED_AGAIN = "without a marker, because {}: if the relay leads back through intake, the message is judged again"
+_JUDGED_AGAIN = (
+    "without a delivery marker, because {}: if the relay leads back through intake, the message is judged again"
+)
 _SPENT = (
     "Not sent: the store is older than this machine's record, which says that it was sent, may have been sent, or "
     "was cancelled."

@@ -341,7 +341,7 @@ class _Shift:
             self._worker.say("delivery refused", level=40, delivery=each.id, why=" ".join(whys))
             return session, parcel.refused
         if parcel.unmarked:
-            self._worker.say("released without a marker", level=30, delivery=each.id, why=parcel.unmarked)
+            self._worker.say("released without a delivery marker", level=30, delivery=each.id, why=parcel.unmarked)
         try:
             session, outcomes = await self._attempt(each, parcel, session)
         except LeaseLost:

@@ -14,7 +14,7 @@ from store.filters.folding import fold, searched
 from store.terms.findings import Authentication
 from store.terms.records import CopyRecord
 
-#: Scores are compared in whole hundredths; larger ones than this are cut to it.
+#: Scores are compared in whole hundredths, and limited to MAX_SCORE.
 HUNDREDTHS = 100
 MAX_SCORE = 1_000_000.0
 NO_RESULT = "none"

@@ -56,7 +56,7 @@ def call(*command: str) -> None:
     except FileNotFoundError:
         raise NotMade(f"the program {command[0]} is not installed") from None
     except (OSError, subprocess.SubprocessError) as error:
-        raise NotMade(f"{command[0]} did not run: {error}") from None
+        raise NotMade(f"running {command[0]} failed: {error}") from None
     if done.returncode:
         said = " ".join((done.stderr or done.stdout).split())
         raise NotMade(f"{command[0]} ended with {done.returncode}: {said or 'without a message'}")

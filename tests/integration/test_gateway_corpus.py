@@ -134,7 +134,7 @@ def test_real_messages_kept_and_released_byte_for_byte(
         assert address not in received, "delivered twice"
         received[address] = content
     # A message that servers repair gets no marker: it is judged and kept again when it comes in.
-    unmarked = lab.gateway.log().count('"event":"released without a marker"')
+    unmarked = lab.gateway.log().count('"event":"released without a delivery marker"')
     assert unmarked < 0.02 * len(sent)
     assert len(received) + 2 * (len(refused) + unmarked) == 2 * len(sent), states
     same = differs = 0

@@ -274,7 +274,7 @@ def test_real_messages_come_back_as_they_were_sent(
     lab.use(way)
     raws = [raw for path in corpus_files[:: 1 if WHOLE else 10] if (raw := path.read_bytes()) and len(raw) < 4_000_000]
     gateway = lab.gateways[way]
-    names = ("message", "delivery marker refused", "released without a marker")
+    names = ("message", "delivery marker refused", "released without a delivery marker")
     before = {name: len((gateway if name != names[2] else lab.first).log(name)) for name in names}
     record = CopyRecord(envelope_sender=SPAMMER, envelope_recipients=(TO[0],))
     ids = lab.vault.put_many((raw, record, None) for raw in raws)

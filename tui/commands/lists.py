@@ -26,7 +26,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         choices=["list", "add", "remove", "import", "export", "reset"],
         default="list",
-        help="default: list; reset restores lists that do not verify",
+        help="default: list; reset empties lists that do not verify, unless --former is given",
     )
     parser.add_argument(
         "words",

@@ -31,7 +31,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         choices=["get", "set", "reset"],
         default="get",
-        help="default: get; reset restores settings that do not verify",
+        help="default: get; reset replaces settings that do not verify with the defaults, unless --former is given",
     )
     parser.add_argument(
         "values",

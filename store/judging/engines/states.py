@@ -93,7 +93,7 @@ class RemoteScanner(ABC):
         try:
             result = await self._scan(incoming)
         except Exception as error:
-            log.exception("%s: a scan failed unexpectedly", self.name)
+            log.exception("scanner %s: scanning a message failed with an unexpected error", self.name)
             result = self.not_scanned(f"{self.name} failed: {type(error).__name__}")
         if incoming.truncated and result.scanned and not result.condemned:
             result = self.not_scanned(
@@ -115,7 +115,7 @@ class RemoteScanner(ABC):
         except (OSError, EOFError, ScannerFailure) as error:
             why = f"{described(error, PING_LIMIT)} ({self.where})"
         except Exception as error:
-            log.exception("%s: a ping failed unexpectedly", self.name)
+            log.exception("scanner %s: pinging it failed with an unexpected error", self.name)
             why = type(error).__name__
         self._became(why)
         return why

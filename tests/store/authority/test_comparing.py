@@ -62,7 +62,7 @@ def test_the_newest_epoch_with_its_copies(full_vault: Vault, sql: Sql) -> None:
         sql(full_vault, text)
     sql(full_vault, "UPDATE state SET messages = 0, used_bytes = 0")
     broken = dict(check(full_vault).broken)
-    assert broken["epoch number 1 of gateway 1"] == "it is missing, with all its copies"
+    assert broken["epoch number 1 of gateway 1"] == "it is missing, and so are all message copies in it"
     assert broken["ids of copies"].endswith("3-8")
 
 

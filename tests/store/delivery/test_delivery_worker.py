@@ -178,7 +178,7 @@ async def test_no_marker_goes_where_the_relay_leads_past_intake_or_a_server_woul
         await asyncio.wait_for(sender.run_until_idle(), DEADLINE)
         assert [b"X-Mailhold" in each.content for each in server.taken] == [False, False]
     [(event, fields)] = said
-    assert event == "released without a marker" and fields["delivery"] == queued and "colon" in fields["why"]
+    assert event == "released without a delivery marker" and fields["delivery"] == queued and "colon" in fields["why"]
     [reply] = [each.reply for each in delivery_of(vault, queued).recipients]
     assert reply.startswith("250 ") and "judged again" in reply and "colon" in reply
 

@@ -42,7 +42,7 @@ def setting_lines(settings: Settings, width: int, problem: str = "") -> list[Lin
     ]
     relay = masked(settings.relay) or "Not set: nothing can be delivered"
     administrator = settings.administrator or "Not set: nobody is notified"
-    domains = ", ".join(settings.local_domains) or "Not set: no header address counts as local"
+    domains = ", ".join(settings.local_domains) or "Not set: no header address is ticked for delivery"
     other: list[tuple[str, str, str]] = [
         ("Relay", relay, "text" if settings.relay else "risk"),
         ("Administrator", administrator, "text" if settings.administrator else "muted"),
