@@ -121,7 +121,7 @@ def record_event(
     `operator` is the name of the key slot that unlocked the store (`Vault.opened_by`); the login's user id is recorded
     too. `detail` may hold message content: it is sealed, and NOT safe for a terminal. `configured` is the name and
     version of configuration that this transaction wrote. `undoes` is the number of the act that is undone, negative if
-    it is done again. Returns the event's number. Raises UnlockError if the keys at hand can only read.
+    it is redone. Returns the event's number. Raises UnlockError if the keys at hand can only read.
     """
     runs = list(CopyIds.of(copies).runs)
     with vault.write():

@@ -46,7 +46,7 @@ class Order(msgspec.Struct, frozen=True, array_like=True):
     """A message to send, and its recipients. Times are Unix ms. `sender` is "" for the null sender.
 
     `dangerous`: the copy is infected or probably infected, and delivering such copies was allowed when it was ordered.
-    `nonce` makes every order unique, even for the same delivery. The order can be called back and is not sent before
+    `nonce` makes every order unique, even for the same delivery. The order can be cancelled and is not sent before
     `not_before`; 0 for at once. `dsn` is what the message's sender asked to be notified of.
     """
 

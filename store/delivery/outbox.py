@@ -1,4 +1,4 @@
-"""The outbox: a release waits for some time before it is sent, and can be called back until then.
+"""The outbox: a release waits for some time before it is sent, and can be cancelled until then.
 
 The time is in the signed order (`Order.not_before`), so no worker sends it earlier, whatever the row says. The deciding
 clock is used (`store.database.clock`).
@@ -44,7 +44,7 @@ _ENDED = {
 class CalledBack(NamedTuple):
     """Result of calling back an act's deliveries, by their ids.
 
-    `called`: no recipient got the message or will get it. `late`: what was not called back of the others, and why.
+    `called`: no recipient got the message or will get it. `late`: what was not cancelled of the others, and why.
     """
 
     called: list[int]

@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import accumulate
 from typing import Any
 
+from store.terms.verdicts import Engine
+
 #: Upper bounds of the time histograms' buckets, in seconds.
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
@@ -33,6 +35,15 @@ COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "markers": ("Delivery markers by result of the check", ("result",)),
 }
+_SCANNING = (Engine.ANTI_VIRUS.value, Engine.ANTI_SPAM.value, Engine.ANTI_PHISHING.value)
+_OUTCOMES = ("accepted", "attachment-deleted", "deleted", "rejected", "temporary-fail")
+#: Counters that are exported before their first event, as 0: Prometheus' increase() does not see the first event of a
+#: series that begins with it, so an alert on a lost copy would miss the first.
+_FROM_ZERO: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("kept", ()),
+    *(("without_copy", (outcome,)) for outcome in _OUTCOMES),
+    *(("unscanned", (engine, outcome)) for engine in _SCANNING for outcome in _OUTCOMES),
+)
 
 
 class Metrics:
@@ -74,7 +85,7 @@ class Metrics:
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 
         with self._lock:
-            counts = dict(self._counts)
+            counts = dict.fromkeys(_FROM_ZERO, 0) | self._counts
             times = {name: (list(bins), self._sums[name]) for name, bins in self._times.items()}
         for name, (text, labels) in COUNTERS.items():
             family = CounterMetricFamily(f"mailhold_{name}", text, labels=labels)

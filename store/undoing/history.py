@@ -1,4 +1,4 @@
-"""Find which acts of an operator can be undone, and which undone acts can be done again.
+"""Find which acts of an operator can be undone, and which undone acts can be redone.
 
 Both are computed from the audit trail, so all consoles and sessions of an operator agree. An event that undoes an act
 names it by number.
@@ -26,7 +26,7 @@ LOOKED_THROUGH = 2000
 
 
 class History(NamedTuple):
-    """Acts of one operator, newest first: those in force, and those undone and not done again since."""
+    """Acts of one operator, newest first: those in force, and those undone and not redone since."""
 
     done: list[PastAct]
     taken_back: list[PastAct]

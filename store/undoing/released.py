@@ -1,4 +1,4 @@
-"""Undo a release: call back its deliveries that are still in the queue. Messages that were sent stay sent."""
+"""Undo a release: cancel its deliveries that are still in the queue. Messages that were sent stay sent."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ class Released:
         return f"{count:,} message {'copy' if count == 1 else 'copies'} placed in queue for delivery"
 
     def plan(self, vault: Vault, act: PastAct, *, again: bool) -> Told:
-        """Plan which deliveries would be called back, or queued again. Raises StoreUnavailable."""
+        """Plan which deliveries would be cancelled, or queued again. Raises StoreUnavailable."""
         able, why = _able(vault, act, again=again)
         return Told((_does(able, again),) if able else (), _does_not(why))
 
     def do(
         self, vault: Vault, act: PastAct, *, again: bool, operator: str, progress: Progress, cancelled: Cancelled
     ) -> Told:
-        """Call back deliveries, or send those called back again. Raises StoreUnavailable, UnlockError."""
+        """Cancel deliveries, or send those cancelled again. Raises StoreUnavailable, UnlockError."""
         able, why = _able(vault, act, again=again)
         if again:
             done = _send_again(vault, able, why, operator, progress, cancelled)
@@ -76,7 +76,7 @@ class Released:
 
 
 def _able(vault: Vault, act: PastAct, *, again: bool) -> tuple[list[int], dict[str, list[int]]]:
-    """List the deliveries that can be called back, or with `again` be sent, and why the others cannot."""
+    """List the deliveries that can be cancelled, or with `again` be sent, and why the others cannot."""
     able, why = _sorted(vault, _placed(act), State.CANCELLED.value if again else "")
     if not again or not able:
         return able, why
@@ -139,8 +139,8 @@ def _sorted(vault: Vault, ids: Sequence[int], wanted: str) -> tuple[list[int], d
 
 def _does(ids: Sequence[int], again: bool) -> str:
     if len(ids) == 1:
-        return f"delivery {ids[0]} {'is sent now after all' if again else 'is called back: nobody has it yet'}"
-    return f"{len(ids):,} deliveries {'are sent now after all' if again else 'are called back: nobody has them yet'}"
+        return f"delivery {ids[0]} {'is sent now' if again else 'is cancelled: nobody has it yet'}"
+    return f"{len(ids):,} deliveries {'are sent now' if again else 'are cancelled: nobody has them yet'}"
 
 
 def _does_not(why: Mapping[str, Iterable[int]]) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ _LOOKED_AT = 20
 
 
 def acts_of(vault: Vault, operator: str) -> History:
-    """List the operator's acts that can be undone, and those that can be done again, newest first.
+    """List the operator's acts that can be undone, and those that can be redone, newest first.
 
     Raises UnlockError, StoreUnavailable.
     """
@@ -77,7 +77,7 @@ def carry_out(
 ) -> Told:
     """Carry out a plan as far as it still holds. Returns what was done, and what was not and why.
 
-    Does nothing if the act was undone (or done again) since the plan was made. If `cancelled`, the rest stays, and the
+    Does nothing if the act was undone (or redone) since the plan was made. If `cancelled`, the rest stays, and the
     act can be undone further. Raises TamperedError, StoreFormat, StoreUnavailable, UnlockError.
     """
     found = acts_of(vault, operator)

@@ -35,7 +35,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "delete": ("tui.commands.delete", "delete copies (they go to the bin, unless --for-good)"),
     "bin": ("tui.commands.bin", "list, restore or delete the copies in the bin"),
     "queue": ("tui.commands.queue", "show the delivery queue; send, retry or cancel deliveries"),
-    "undo": ("tui.commands.undo", "take back the last thing you did (undo), or do it again"),
+    "undo": ("tui.commands.undo", "undo the last thing you did, or redo it"),
     "rules": ("tui.commands.rules", "show or change the processing rules; export and import them as TOML"),
     "lists": ("tui.commands.lists", "show or change the custom black list and white list of addresses"),
     "settings": ("tui.commands.settings", "show or change the Backup settings"),

@@ -186,10 +186,10 @@ def _send(vault: Vault, result: ReleaseResult, interrupt: Interrupt) -> str:
 
 
 def _held(result: ReleaseResult) -> str:
-    """Return a sentence with the hold (s) of a release and the command that calls it back."""
+    """Return a sentence with the hold (s) of a release and the command that cancels it."""
     return (
-        f"Held for {result.hold // 1000:,} s; `mailhold queue cancel {ranges(result.queued).replace(',', '')}` calls "
-        f"{'it' if len(result.queued) == 1 else 'them'} back."
+        f"Held for {result.hold // 1000:,} s; `mailhold queue cancel {ranges(result.queued).replace(',', '')}` cancels "
+        f"{'it' if len(result.queued) == 1 else 'them'}."
     )
 
 

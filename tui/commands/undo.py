@@ -24,8 +24,8 @@ _LISTED = 20
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare --again, --list, --yes and --json."""
-    parser.add_argument("--again", action="store_true", help="do again what you took back last")
-    parser.add_argument("--list", action="store_true", help="only list what can be taken back, and what that would do")
+    parser.add_argument("--again", action="store_true", help="redo what you undid last")
+    parser.add_argument("--list", action="store_true", help="only list what can be undone, and what that would change")
     parser.add_argument("--yes", action="store_true", help="do not ask for confirmation")
     parser.add_argument(
         "--json", action="store_true", help='print {"act", "at", "what", "done": [text], "not_done": [text]}, or a list'
@@ -48,10 +48,10 @@ def run(args: argparse.Namespace) -> int:
             return _nothing(args, vault)
         if not args.json:
             _print_plan(plan)
-        question = "Do it again? [y/N] " if args.again else "Take it back? [y/N] "
+        question = "Redo it? [y/N] " if args.again else "Undo it? [y/N] "
         if not args.yes and not (can_ask() and ask(question).lower() in ("y", "yes")):
             raise UsageError("Nothing was changed. Answer y, or add --yes to confirm.")
-        with Progress("Doing it again" if plan.again else "Taking back") as progress, Interrupt() as interrupt:
+        with Progress("Redoing" if plan.again else "Undoing") as progress, Interrupt() as interrupt:
             told = carry_out(vault, plan, operator=vault.opened_by, progress=progress, cancelled=interrupt)
     if args.json:
         print_json(_record(plan, told))
@@ -65,7 +65,7 @@ def _nothing(args: argparse.Namespace, vault: Vault) -> int:
         print_json(None)
     else:
         who = safe(vault.opened_by) or "this operator"
-        what = "done again" if args.again else "taken back"
+        what = "redone" if args.again else "undone"
         print(f"Nothing that {who} did can be {what}.")
     return 1
 
@@ -93,7 +93,7 @@ def _print_list(found: Sequence[Plan], *, as_json: bool) -> None:
 def _print_plan(plan: Plan) -> None:
     print(f"{local_time(plan.act.event.at)}  {safe(plan.what)}")
     for text in plan.told.does:
-        print(f"  {'is done again' if plan.again else 'is taken back'}: {safe(text)}")
+        print(f"  {'is redone' if plan.again else 'is undone'}: {safe(text)}")
     for text in plan.told.does_not:
         print(f"  but: {safe(text)}")
 

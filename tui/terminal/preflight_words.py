@@ -112,8 +112,8 @@ def _who(found: Preflight, tally: Tally) -> Iterator[Said]:
 def _hold(found: Preflight) -> str:
     one, left = len(found.going) == 1, time_left(found.hold)
     if found.hold:
-        return f"Held for {left}: until then undo (z) can call {'it' if one else 'them'} back."
-    return f"{'It is' if one else 'They are'} sent at once and cannot be called back."
+        return f"Held for {left}: until then undo (z) can cancel {'it' if one else 'them'}."
+    return f"{'It is' if one else 'They are'} sent at once and cannot be cancelled."
 
 
 def _copy_reason(reason: str) -> str:

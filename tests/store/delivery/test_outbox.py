@@ -1,4 +1,4 @@
-"""The outbox: a release waits by its signed order and the deciding clock, and can be called back until then."""
+"""The outbox: a release waits by its signed order and the deciding clock, and can be cancelled until then."""
 
 from __future__ import annotations
 

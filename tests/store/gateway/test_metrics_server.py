@@ -74,6 +74,23 @@ async def test_prometheus_gets_what_was_counted() -> None:
         assert line in page.decode().splitlines()
 
 
+async def test_counters_with_an_alert_are_there_before_their_first_event() -> None:
+    """Prometheus' increase() does not see the first event of a series that begins with it."""
+    pytest.importorskip("prometheus_client", reason="prometheus-client is not installed")
+    metrics = Metrics()
+    metrics.count("without_copy", "deleted")
+    async with serving(page_of(metrics)) as port:
+        _, _, page = await ask(port)
+    for line in (
+        "mailhold_kept_total 0.0",
+        'mailhold_without_copy_total{outcome="accepted"} 0.0',
+        'mailhold_without_copy_total{outcome="deleted"} 1.0',
+        'mailhold_unscanned_total{engine="anti-virus",outcome="accepted"} 0.0',
+    ):
+        assert line in page.decode().splitlines()
+    assert metrics.values("without_copy") == {("deleted",): 1}
+
+
 @pytest.mark.parametrize(
     ("request_line", "code"),
     [

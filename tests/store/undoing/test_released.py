@@ -59,7 +59,7 @@ def test_a_release_is_called_back_and_done_again(any_vault: Vault, open_again: C
     vault = open_again()  # another session
     plan = next_plan(vault, ME)
     assert plan is not None and plan.what == "60 message copies placed in queue for delivery"
-    assert plan.told.does == ("60 deliveries are called back: nobody has them yet",)
+    assert plan.told.does == ("60 deliveries are cancelled: nobody has them yet",)
     assert carry_out(vault, plan, operator=ME) == plan.told
     assert set(states(any_vault, ids)) == {State.CANCELLED}
     assert next_plan(vault, ME) is None
@@ -78,7 +78,7 @@ def test_who_has_it_keeps_it_and_that_is_said(any_vault: Vault) -> None:
     assert plan.told.does_not == (f"delivery {ids[0]}: it was sent",)
     send(any_vault, 1)  # between the question and the answer
     told = carry_out(any_vault, plan, operator=ME)
-    assert told.does == ("2 deliveries are called back: nobody has them yet",)
+    assert told.does == ("2 deliveries are cancelled: nobody has them yet",)
     assert told.does_not == (f"delivery {ids[0]}-{ids[1]}: it was sent",)
     assert states(any_vault, ids) == [State.SENT, State.SENT, State.CANCELLED, State.CANCELLED]
     newest = events(any_vault, 1)[0]
@@ -125,7 +125,7 @@ def test_what_cannot_be_sent_again_is_told_before(any_vault: Vault) -> None:
     [other] = release(any_vault, copies[1:2], original=True, operator="a colleague").queued
     plan = next_plan(any_vault, ME, again=True)
     assert plan is not None
-    assert plan.told.does == (f"delivery {ids[2]} is sent now after all",)
+    assert plan.told.does == (f"delivery {ids[2]} is sent now",)
     assert plan.told.does_not == (
         f"delivery {ids[1]}: Delivery {ids[1]} has no recipients left to send to: a@x.example waits in delivery "
         f"{other}.",
@@ -156,8 +156,8 @@ def test_two_consoles_call_back_at_the_same_moment(any_vault: Vault, open_again:
 
     both.append(carry_out(any_vault, first, operator=ME, progress=meanwhile))
     assert [each.does for each in both] == [
-        ("35 deliveries are called back: nobody has them yet",),
-        ("25 deliveries are called back: nobody has them yet",),
+        ("35 deliveries are cancelled: nobody has them yet",),
+        ("25 deliveries are cancelled: nobody has them yet",),
     ]
     assert set(states(any_vault, ids)) == {State.CANCELLED}
     assert next_plan(any_vault, ME) is None and len(acts_of(other, ME).taken_back) == 1

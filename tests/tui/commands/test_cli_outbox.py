@@ -1,4 +1,4 @@
-"""`deliver` and `queue` with held releases: how long, how to call back, and how to send at once."""
+"""`deliver` and `queue` with held releases: how long, how to cancel, and how to send at once."""
 
 from __future__ import annotations
 
@@ -92,9 +92,9 @@ def test_a_new_store_holds_fifteen_seconds_and_three_hundred_for_many(tmp_path: 
     assert re.search(r"^hold +15 s\nhold_many +300 s$", mailhold("settings"), re.MULTILINE)
 
 
-def test_what_is_delivered_says_how_long_it_is_held_and_is_called_back(run: Run, server: ScriptedServer) -> None:
+def test_what_is_delivered_says_how_long_it_is_held_and_how_to_cancel_it(run: Run, server: ScriptedServer) -> None:
     done = run("deliver", "1-2", "3", "--original")
-    assert "Held for 600 s; `mailhold queue cancel 1-3` calls them back. No gateway can send it now" in done.out
+    assert "Held for 600 s; `mailhold queue cancel 1-3` cancels them. No gateway can send it now" in done.out
     held = listed(run)
     assert all(each["held_until"] == each["next_attempt_at"] for each in held) and len(held) == 3
     assert re.search(r"\n +waits until \d\d:\d\d:\d\d \(10 min\)\n", run("queue").out)
@@ -104,7 +104,7 @@ def test_what_is_delivered_says_how_long_it_is_held_and_is_called_back(run: Run,
     assert {each["state"] for each in listed(run)} == {"cancelled"}
     assert {each["held_until"] for each in listed(run)} == {None}
     one = run("deliver", 1, "--original")
-    assert "`mailhold queue cancel 4` calls it back." in one.out
+    assert "`mailhold queue cancel 4` cancels it." in one.out
 
 
 def test_with_nothing_to_hold_nothing_is_said_of_it(run: Run) -> None:
@@ -130,7 +130,7 @@ def test_wait_waits_the_hold_out(run: Run, server: ScriptedServer) -> None:
     run("settings", "set", "hold=1")
     done = run("deliver", 1, "--original", "--wait")
     assert (done.code, taken(server)) == (0, ["a@x.example"])
-    assert "Held for 1 s; `mailhold queue cancel 1` calls it back." in done.err and "1 of 1 recipients" in done.out
+    assert "Held for 1 s; `mailhold queue cancel 1` cancels it." in done.err and "1 of 1 recipients" in done.out
 
 
 def test_a_wait_that_is_stopped_leaves_it_held(

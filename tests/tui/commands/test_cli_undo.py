@@ -14,22 +14,24 @@ def black(run: Run) -> list[str]:
     return list(run("lists", "--json").json["black"])
 
 
-def test_taking_back_and_doing_again(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_undo_and_redo(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run("lists", "add", "black", "spammer.example").code == 0
     done = run("undo")
     assert done.code == 2 and "add --yes" in done.err
-    assert "is taken back: black list of the organisation: removed spammer.example" in done.out
+    assert "is undone: black list of the organisation: removed spammer.example" in done.out
     asked: list[str] = []
     monkeypatch.setattr("tui.commands.undo.can_ask", lambda: True)
     monkeypatch.setattr("tui.commands.undo.ask", lambda question: asked.append(question) or "n")
     assert run("undo").code == 2
-    assert black(run) == ["spammer.example"] and asked == ["Take it back? [y/N] "]
+    assert black(run) == ["spammer.example"] and asked == ["Undo it? [y/N] "]
     monkeypatch.setattr("tui.commands.undo.ask", lambda question: "y")
     assert run("undo").code == 0
     assert black(run) == []
     done = run("undo", "--yes")
-    assert done.code == 1 and "Nothing that root did" in done.out
-    assert run("undo", "--again", "--yes").code == 0
+    assert done.code == 1 and done.out == "Nothing that root did can be undone.\n"
+    done = run("undo", "--again", "--yes")
+    assert done.code == 0 and "is redone: " in done.out
+    assert run("undo", "--again", "--yes").out == "Nothing that root did can be redone.\n"
     assert black(run) == ["spammer.example"]
 
 

@@ -197,15 +197,15 @@ def test_lines_tell_problems_by_their_sign() -> None:
     assert lines([Said("bad", True), Said("good")]) == "▲ bad\ngood"
 
 
-def test_it_says_whether_the_release_can_be_called_back() -> None:
+def test_it_says_whether_the_release_can_be_cancelled() -> None:
     two = {number: Going(("a@x.example",), 2048, 0) for number in (1, 2)}
-    assert "Held for 15 s: until then undo (z) can call it back." in said(preflight(hold=15_000))
-    assert "Held for 5 min: until then undo (z) can call them back." in said(preflight(two, hold=300_000))
-    assert "It is sent at once and cannot be called back." in said(preflight())
-    assert "They are sent at once and cannot be called back." in said(preflight(two))
+    assert "Held for 15 s: until then undo (z) can cancel it." in said(preflight(hold=15_000))
+    assert "Held for 5 min: until then undo (z) can cancel them." in said(preflight(two, hold=300_000))
+    assert "It is sent at once and cannot be cancelled." in said(preflight())
+    assert "They are sent at once and cannot be cancelled." in said(preflight(two))
 
 
 def test_the_hold_is_that_of_the_release(filled: Run) -> None:
     filled("settings", "set", "relay=smtp://127.0.0.1:9", "allow_infected=yes", "hold=20")
     done = filled("deliver", 1, "--also", "it@corp.example", "--dry-run")
-    assert "Held for 20 s: until then undo (z) can call it back." in done.out
+    assert "Held for 20 s: until then undo (z) can cancel it." in done.out

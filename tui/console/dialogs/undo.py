@@ -31,7 +31,7 @@ def _listed(texts: Sequence[str], sign: str) -> str:
 class UndoDialog(Dialog[bool]):
     """Shows the operator's last act, its time, and what undoing (or redoing) it changes and cannot change.
 
-    Returns True only if the button was pressed. The button is focused: the act can be done again.
+    Returns True only if the button was pressed. The button is focused: the act can be redone.
     """
 
     DEFAULT_CSS = """

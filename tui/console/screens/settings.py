@@ -74,9 +74,9 @@ def setting_lines(settings: Settings, width: int, problem: str = "") -> list[Lin
 
 
 def _hold_words(settings: Settings) -> str:
-    """Say how long a release can be called back: ``15 s; 300 s for more than 50 copies``."""
+    """Say how long a release can be cancelled: ``15 s; 300 s for more than 50 copies``."""
     if not settings.hold and not settings.hold_many:
-        return "Off: it cannot be called back"
+        return "Off: releases cannot be cancelled"
     few, many = shown_hold(settings.hold), shown_hold(settings.hold_many)
     return f"{few}; {many} for more than 50 copies"
 
