@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from store.filters.line import FIELDS, parse
-from store.gateway.metrics import COUNTERS
+from store.gateway.metrics import COUNTERS, FROM_ZERO
 from tests.film import PICTURE
 from tests.readme import PAGES, README, ROOT, scripts, with_tables
 from tests.screenshots import SHOTS
@@ -117,3 +117,13 @@ def test_every_metric_is_explained() -> None:
     )
     gauges |= set(re.findall(r"""(?m)^\s+"([a-z_]+)": \("[^\n]*lambda""", daemon))
     assert explained == {f"{name}_total" for name in COUNTERS} | {"judge_seconds", "put_seconds"} | gauges
+
+
+def test_alert_rules_ask_for_metrics_that_exist() -> None:
+    asked = re.findall(r"(?m)^ +expr: (.*)$", OPERATIONS)
+    explained = set(re.findall(r"(?m)^\| `(mailhold_[a-z_]+)` \|", OPERATIONS))
+    names = {name.removesuffix("_bucket") for line in asked for name in re.findall(r"mailhold_[a-z_]+", line)}
+    assert names and names <= explained
+    # increase() does not see the first event of a counter that appears with it.
+    counted = set(re.findall(r"increase\(mailhold_([a-z_]+)_total", " ".join(asked)))
+    assert counted and counted <= {name for name, _labels in FROM_ZERO}

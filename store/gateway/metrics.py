@@ -39,7 +39,7 @@ _SCANNING = (Engine.ANTI_VIRUS.value, Engine.ANTI_SPAM.value, Engine.ANTI_PHISHI
 _OUTCOMES = ("accepted", "attachment-deleted", "deleted", "rejected", "temporary-fail")
 #: Counters that are exported before their first event, as 0: Prometheus' increase() does not see the first event of a
 #: series that begins with it, so an alert on a lost copy would miss the first.
-_FROM_ZERO: tuple[tuple[str, tuple[str, ...]], ...] = (
+FROM_ZERO: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("kept", ()),
     *(("without_copy", (outcome,)) for outcome in _OUTCOMES),
     *(("unscanned", (engine, outcome)) for engine in _SCANNING for outcome in _OUTCOMES),
@@ -85,7 +85,7 @@ class Metrics:
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 
         with self._lock:
-            counts = dict.fromkeys(_FROM_ZERO, 0) | self._counts
+            counts = dict.fromkeys(FROM_ZERO, 0) | self._counts
             times = {name: (list(bins), self._sums[name]) for name, bins in self._times.items()}
         for name, (text, labels) in COUNTERS.items():
             family = CounterMetricFamily(f"mailhold_{name}", text, labels=labels)
