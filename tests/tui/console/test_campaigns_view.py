@@ -120,7 +120,7 @@ def test_every_line_fills_the_width_and_no_more(width: int) -> None:
 
 
 def test_the_rate_is_that_of_the_last_hour() -> None:
-    assert [rate_words(copies) for copies in (0, 1, 30, 90, 720)] == ["–", "<.1/m", "0.5/m", "1.5/m", "12/m"]
+    assert [rate_words(copies) for copies in (0, 1, 30, 7200)] == ["–", "1", "30", "7,200"]
 
 
 def test_what_speaks_against_is_said() -> None:

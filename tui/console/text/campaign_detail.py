@@ -12,7 +12,7 @@ from datetime import tzinfo
 from typing import TYPE_CHECKING, NamedTuple
 
 from store.campaigns.order import Rank
-from tui.console.text.campaign_lines import STATES, held_by, known_note, rate_words
+from tui.console.text.campaign_lines import STATES, held_by, known_note
 from tui.console.text.campaign_rows import CampaignRow, DividerRow, SenderRow, name_of
 from tui.console.text.columns import status_label
 from tui.console.text.monitoring_lines import bar
@@ -121,7 +121,7 @@ def _head(row: CampaignRow, now: int, zone: tzinfo, width: int) -> list[Line]:
     if summary.first:
         parts.append(f"since {placed(summary.first, now, zone, 12).strip()}")
     if summary.last_hour:
-        parts.append(rate_words(summary.last_hour))
+        parts.append(f"{summary.last_hour:,} in the last hour")
     lines += [(Span(piece, "muted"),) for piece in wrap(" · ".join(parts), width)]
     if row.related:
         lines += field("Related", [(f"{row.related} as campaign {row.elder}", "text")], width, _LABELS)

@@ -23,7 +23,6 @@ _ROOMY, _WIDE, _FULL = 66, 92, 110
 #: State of the work: sign and kind of span.
 STATES = {State.NEW: ("○", "accent"), State.OPEN: ("◐", "accent"), State.DONE: ("✓", "muted")}
 NOTHING = "–"
-_HOUR_MINUTES = 60
 
 
 class _Columns(NamedTuple):
@@ -52,17 +51,14 @@ def heading(width: int) -> str:
     parts = ["     Copies   Odd"]
     parts += [f"{'To':>{cells.to}}"] if cells.to else []
     parts += [fit("Held by", cells.held), fit("Campaign", cells.name), fit("Since", cells.since)]
-    parts += [f"{'Now':>{cells.rate}}"] if cells.rate else []
+    parts += [f"{'Last h':>{cells.rate}}"] if cells.rate else []
     parts += ["Owner"] if cells.owner else []
     return "  ".join(parts)
 
 
 def rate_words(last_hour: int) -> str:
-    """Write the copies per minute in the last hour: ``12/m``, ``0.5/m``, or a dash for none."""
-    rate = last_hour / _HOUR_MINUTES
-    if not last_hour:
-        return NOTHING
-    return f"{rate:,.0f}/m" if rate >= 9.95 else f"{rate:.1f}/m" if rate >= 0.1 else "<.1/m"
+    """Write the copies that came in the last hour: ``1,720``, or a dash for none."""
+    return f"{last_hour:,}" if last_hour else NOTHING
 
 
 def held_by(verdicts: VerdictCounts, width: int) -> tuple[str, str]:
