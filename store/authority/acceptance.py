@@ -80,4 +80,4 @@ def _verified(vault: Reader, generation: int, data: object, signature: object) -
         try:
             return Acceptance(generation, msgpack_decoder(Accepted).decode(blob))
         except msgspec.MsgspecError:
-            raise TamperedError(what, "it is not in the format of this release") from None
+            raise TamperedError(what, "it is not in the format of this version of Mailhold") from None

@@ -133,7 +133,7 @@ def open_event(vault: Reader, blob: object, at: int, name: str) -> Opened:
     if form == _GATEWAY_1:
         return _open_gateway_1(vault, data, name)
     if form not in (_OPERATOR, _GATEWAY):
-        raise TamperedError(name, "this release does not know its format")
+        raise TamperedError(name, "this version of Mailhold does not know its format")
     parts = _parts(data)
     signed = _signed(vault, form, parts.signer, parts.number, parts.previous, at, parts.sealed)
     if form == _OPERATOR:

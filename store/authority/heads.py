@@ -136,7 +136,7 @@ def verified_head(vault: Reader, writer: Any, blob: Any, signature: Any) -> Head
         try:
             return Head(writer, msgpack_decoder(Vector).decode(blob), blob, signature)
         except msgspec.MsgspecError:
-            raise TamperedError(what, "its vector is not in the format of this release") from None
+            raise TamperedError(what, "its vector is not in the format of this version of Mailhold") from None
 
 
 def read_head(vault: Reader, writer: int) -> Vector | None:

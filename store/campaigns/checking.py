@@ -71,4 +71,7 @@ def problems(vault: Vault) -> Iterator[tuple[str, str]]:
             yield f"rows of kind {kind}", f"their copies {ranges(ids, _TOLD)} do not exist"
     for kind, count in counts.items():
         if kind not in _KINDS:
-            yield "data derived from copies", f"{count:,} rows are of a kind that this release does not know"
+            yield (
+                "data derived from copies",
+                f"{count:,} rows are of a kind that this version of Mailhold does not know",
+            )

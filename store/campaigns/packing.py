@@ -79,7 +79,7 @@ def unpacked(data: bytes, what: str) -> Made:
     try:
         return of_pack(_decoder.decode(data))
     except (msgspec.MsgspecError, ValueError):
-        raise TamperedError(what, "it is in a form that this release does not know") from None
+        raise TamperedError(what, "it is in a form that this version of Mailhold does not know") from None
 
 
 def texts_of(data: bytes, what: str) -> Texts:
@@ -87,7 +87,7 @@ def texts_of(data: bytes, what: str) -> Texts:
     try:
         found = _decoder.decode(data)
     except msgspec.MsgspecError:
-        raise TamperedError(what, "it is in a form that this release does not know") from None
+        raise TamperedError(what, "it is in a form that this version of Mailhold does not know") from None
     return Texts(found.links, tuple(FileShape(*each) for each in found.files), found.kit, found.list_id)
 
 

@@ -22,7 +22,7 @@ from store.terms.errors import TamperedError
 
 #: A difference of ids from this on does not fit one byte; it is stored separately in 8 bytes.
 _WIDE = 255
-_MALFORMED = "it is in a form that this release does not know"
+_MALFORMED = "it is in a form that this version of Mailhold does not know"
 _STRANDS = 3
 
 

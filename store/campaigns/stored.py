@@ -195,7 +195,7 @@ class Stored:
         try:
             return msgpack_decoder(State).decode(_opened(self._rows, 0, sealed))
         except msgspec.MsgspecError:
-            raise TamperedError(_named(0), "it is in a form that this release does not know") from None
+            raise TamperedError(_named(0), "it is in a form that this version of Mailhold does not know") from None
 
     def _campaigns(self, state: State, sealed: Mapping[int, bytes], problem: Problem) -> Iterable[Campaign]:
         for number in state.order:

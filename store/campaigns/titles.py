@@ -95,7 +95,7 @@ def _exemplars(handle: Handle) -> list[int]:
 
 
 def _kind(key: int) -> Kind | None:
-    """Return the kind of a key; None for a number unknown to this release."""
+    """Return the kind of a key; None for a number unknown to this version of Mailhold."""
     try:
         return kind_of(key)
     except ValueError:

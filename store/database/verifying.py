@@ -1,4 +1,4 @@
-"""Check that a store's tables, indexes and triggers are exactly this release's. A store that differs is read-only.
+"""Check that a store's tables, indexes and triggers are exactly this version's. A store that differs is read-only.
 
 For SQLite, the stored CREATE statements are compared with the release's; for PostgreSQL, one query reads the catalogue
 (`store.database.catalog`). This full comparison runs once per connection, once a minute, and whenever a cheap query at

@@ -159,7 +159,7 @@ def open_hello(
     try:
         return msgpack_decoder(Hello).decode(opened)
     except msgspec.DecodeError:
-        raise TamperedError(what, "it is not in the format of this release") from None
+        raise TamperedError(what, "it is not in the format of this version of Mailhold") from None
 
 
 def _info(store_id: bytes, gateway_id: int, at: int) -> bytes:

@@ -99,7 +99,7 @@ def find_marker(raw: bytes) -> Marked:
             line = _LINE.fullmatch(raw, field.start, field.end)
             token = urlsafe_b64decode(line[1] + b"==") if line else b""
             if line is None or field_of(token) != line[0]:
-                raise TamperedError(WHAT, "it is not in the format of this release")
+                raise TamperedError(WHAT, "it is not in the format of this version of Mailhold")
             _check_added(header, above)
             return Marked(token, field.end)
         if field.name != b"received":

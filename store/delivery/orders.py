@@ -124,7 +124,7 @@ def open_order(vault: Vault, row: Any, key: MLKEM768X25519PrivateKey) -> Order:
     try:
         order = msgpack_decoder(Order).decode(opened)
     except msgspec.DecodeError:
-        raise TamperedError(what, "its order is not in the format of this release") from None
+        raise TamperedError(what, "its order is not in the format of this version of Mailhold") from None
     if (order.delivery_id, order.copy_id) != (row.id, row.copy_id):
         raise TamperedError(what, "its order belongs to another delivery")
     if order.expires_at != row.expires_at:

@@ -327,12 +327,12 @@ def store_row(db: StoreDatabase, models: Models, location: str, *, former: bool 
     with sound("the store's row"):
         if row.format > FORMAT:
             raise StoreFormat(
-                f"{shown_location(location)} was made by a newer Mailhold (format {row.format}; this release knows "
-                f"format {FORMAT}). Install that release or a newer one."
+                f"{shown_location(location)} was made by a newer Mailhold (format {row.format}; this version knows "
+                f"format {FORMAT}). Install that version or a newer one."
             )
         if row.format < FORMAT and not former:
             raise StoreFormat(
-                f"{shown_location(location)} has format {row.format}, and this release needs format {FORMAT}. Stop "
+                f"{shown_location(location)} has format {row.format}, and this version needs format {FORMAT}. Stop "
                 "its gateways, then run `mailhold upgrade`."
             )
     return row

@@ -93,7 +93,7 @@ def unpack_body(plaintext: bytes, size: int, what: str) -> bytes:
         except zstd.ZstdError as error:
             raise TamperedError(what, f"its body does not decompress: {error}") from None
     elif kind != _RAW:
-        raise TamperedError(what, "this release does not know how its body is compressed")
+        raise TamperedError(what, "this version of Mailhold does not know how its body is compressed")
     if len(data) != size:
         raise TamperedError(what, "the length of its body differs from its record")
     return data

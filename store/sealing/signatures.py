@@ -60,10 +60,10 @@ def sign(store_id: bytes, data: bytes, *signers: Signer) -> bytes:
 def signers_of(signature: bytes, what: str) -> tuple[int, ...]:
     """Return the ids of the claimed signers, without verifying. Raises TamperedError, naming `what`, if malformed."""
     if signature[:1] != _FORM or len(signature) not in (_ONE, _TWO):
-        raise TamperedError(what, "this release does not know the format of its signature")
+        raise TamperedError(what, "this version of Mailhold does not know the format of its signature")
     ids = tuple(signer for signer, _ in _parts(signature))
     if max(ids) >= 1 << 63 or (len(ids) == 2 and ids[0] >= ids[1]):
-        raise TamperedError(what, "this release does not know the format of its signature")
+        raise TamperedError(what, "this version of Mailhold does not know the format of its signature")
     return ids
 
 

@@ -11,7 +11,7 @@
      ├─ StoreError                    the store cannot carry out the request
      │   ├─ StoreMissing              nothing exists at that path or URL
      │   ├─ StoreExists               `init` found a store already there
-     │   ├─ StoreFormat               not a store, or a format version that this release does not know
+     │   ├─ StoreFormat               not a store, or a format version that this version of Mailhold does not know
      │   ├─ StoreUnavailable          the database is locked, gone, read-only or its disk is full
      │   │   ├─ StoreOlder            the store holds less than was seen of it: an older state was restored
      │   │   └─ StoreDamaged          a page of the database cannot be read, or was changed (a StoreFormat too)
@@ -112,7 +112,7 @@ class StoreExists(StoreError):
 
 
 class StoreFormat(StoreError):
-    """Not a store, or a format version that this release does not know."""
+    """Not a store, or a format version that this version of Mailhold does not know."""
 
 
 class StoreUnavailable(StoreError):

@@ -1,1 +1,1 @@
-"""Upgrade a store from an earlier format to this release's."""
+"""Upgrade a store from an earlier format to this version's."""

@@ -1,4 +1,4 @@
-"""Upgrade a store to this release's format: one step per format, each in one transaction.
+"""Upgrade a store to this version's format: one step per format, each in one transaction.
 
 If the upgrade is killed, the store is in one format or the other, and another run continues from there. It refuses
 while a gateway of the former format runs, which would keep writing in that format.
@@ -59,7 +59,7 @@ def running_gateways(vault: Vault) -> list[RunningGateway]:
 
 
 def upgrade(vault: Vault, *, operator: str = "") -> list[int]:
-    """Upgrade an operator's open store to this release's format. Returns the formats that it had before, oldest first.
+    """Upgrade an operator's open store to this version's format. Returns the formats that it had before, oldest first.
 
     Raises GatewaysRun, UnlockError where the vault is not an operator's, and StoreUnavailable.
     """

@@ -105,7 +105,7 @@ def verified_row(vault: Reader, row: Sequence[Any]) -> JournalRow:
         fields = (kind, act, at, until, blob, operator or b"")
         vault.signers.verify(as_bytes(signature), what, _ROLE, *fields, right=Right.DELETE, at=at)
         if kind not in (BINNED, RESTORED) or (kind == BINNED and not 0 < act <= row_id):
-            raise TamperedError(what, "this release does not know this kind of act")
+            raise TamperedError(what, "this version of Mailhold does not know this kind of act")
         return JournalRow(row_id, kind, act, at, until, _runs_in(blob, what), operator, as_bytes(signature))
 
 

@@ -296,7 +296,9 @@ class Reader(Session):
         try:
             record = self._decoder.decode(open_part(key, place, RECORD, sealed))
         except msgspec.MsgspecError:
-            raise TamperedError(f"copy {copy_id}", "this release does not know the format of its record") from None
+            raise TamperedError(
+                f"copy {copy_id}", "this version of Mailhold does not know the format of its record"
+            ) from None
         except ABSURD:
             raise TamperedError(f"copy {copy_id}", "a field of its row holds an impossible value") from None
         return Copy(copy_id, stored_at, stored_size, record), place

@@ -1,4 +1,4 @@
-"""`mailhold upgrade`: upgrade a store from an older release to this release's format."""
+"""`mailhold upgrade`: upgrade a store from an older version to this version's format."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
             upgrade(vault, operator=vault.opened_by)
         except GatewaysRun as error:
             raise StoreUnavailable(_running(error.running)) from None
-    print(f"The store now has format {FORMAT}. Start its gateways with this release; their credentials stay valid.")
+    print(f"The store now has format {FORMAT}. Start its gateways with this version; their credentials stay valid.")
     return 0
 
 

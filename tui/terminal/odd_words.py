@@ -53,7 +53,7 @@ def reasons_words(reasons: Sequence[Reason]) -> str:
 
 
 def kind_words(key: int) -> str:
-    """Name the kind of thing that a key stands for: ``link domain``; ``key`` for a number unknown to this release."""
+    """Name the kind of thing that a key stands for: ``link domain``; ``key`` for a number unknown to this version."""
     try:
         return KINDS[kind_of(key)]
     except ValueError:

@@ -74,7 +74,7 @@ def test_campaigns_that_do_not_verify_are_named_and_found_again(found: Vault, sq
 def test_rows_of_a_kind_that_nobody_knows_are_named(found: Vault, sql: Sql) -> None:
     sql(found, "INSERT INTO derived (id, kind, version, sealed) VALUES (0, 'other', 1, ?)", b"x")
     named = told(found)
-    assert named == [("data derived from copies", "1 rows are of a kind that this release does not know")]
+    assert named == [("data derived from copies", "1 rows are of a kind that this version of Mailhold does not know")]
 
 
 def test_a_lease_that_does_not_verify_is_named(found: Vault, sql: Sql) -> None:

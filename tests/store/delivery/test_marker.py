@@ -320,9 +320,9 @@ def test_an_address_that_is_not_utf8_was_never_sent_to(char: str) -> None:
         (RECEIVED * (MOST_ADDED + 1) + MESSAGE, "too many fields were added to the message"),
         (RECEIVED * (MOST_ADDED + 1) + FIELD, "too many fields were added to the message"),
         (RECEIVED * MOST_ADDED + MESSAGE, "there are other fields than Received above it"),
-        (FIELD[:-2] + b" \r\n", "it is not in the format of this release"),
-        (FIELD[:-3] + b"B\r\n", "it is not in the format of this release"),
-        (FIELD.replace(b"2;", b"1;"), "it is not in the format of this release"),
+        (FIELD[:-2] + b" \r\n", "it is not in the format of this version of Mailhold"),
+        (FIELD[:-3] + b"B\r\n", "it is not in the format of this version of Mailhold"),
+        (FIELD.replace(b"2;", b"1;"), "it is not in the format of this version of Mailhold"),
         (b"From x\r\n" + FIELD, "the message has none"),
     ],
 )

@@ -255,7 +255,7 @@ def test_init_and_opening_on_postgresql(empty_postgres: str) -> None:
 
 def test_a_later_format_is_refused(store: str, vault: Vault, sql: Callable[..., Any]) -> None:
     sql(vault, "UPDATE store SET format = 3")
-    with pytest.raises(StoreFormat, match=r"made by a newer Mailhold \(format 3; this release knows format 2\)"):
+    with pytest.raises(StoreFormat, match=r"made by a newer Mailhold \(format 3; this version knows format 2\)"):
         open_store(store, Unlock.passphrase(PASSPHRASE))
 
 
