@@ -110,7 +110,7 @@ def test_what_counts_no_more_is_left_out(tmp_path: Path) -> None:
 
 def test_where_nothing_can_be_kept_nothing_is_sent(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(StoreUnavailable, match="nothing is sent"):
+    with pytest.raises(StoreUnavailable, match="Nothing is sent"):
         Spent(tmp_path / "file" / "spent").spend(NONCE, ["a"], LATER)
 
 

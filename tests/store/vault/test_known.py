@@ -183,7 +183,7 @@ def test_a_row_that_does_not_open_counts_for_nothing(
     assert one(any_vault, ANNA) == (0, 0)
     bad = "2" if fault == "swapped" else "1"
     [(what, why)] = check(any_vault).broken
-    assert what == "known senders" and why.startswith(f"{bad} of 2 counters do not open")
+    assert what == "known senders" and why.startswith(f"{bad} of 2 counters cannot be read")
     known.add({ANNA: (1, 0)}, 100)
     assert one(any_vault, ANNA) == (1, 0), "the next message writes it anew"
     monkeypatch.setattr(module, "GROUP", 1)

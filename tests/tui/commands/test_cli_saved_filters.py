@@ -44,7 +44,7 @@ def test_the_list_takes_names(saved: Run) -> None:
 )
 def test_a_name_that_nobody_saved_is_told_with_those_near_it(saved: Run, words: list[str]) -> None:
     done = saved(*words)
-    assert done.code in (1, 2) and "There is no saved filter @biling. Near it: @billing." in done.err
+    assert done.code in (1, 2) and "There is no saved filter @biling. Similar: @billing." in done.err
     assert len(saved("list", "--json").json) == 3
 
 

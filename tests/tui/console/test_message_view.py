@@ -186,7 +186,7 @@ async def test_a_released_copy_says_who_got_it_when_and_who_released_it(vault, c
         said = "◒ Delivered to ap@corp.example 24 Nov 09:41; failed for x@away.example (550 no such user)"
         assert said in text
         assert re.search(r"Released  .* by root", text)
-        assert re.search(r"Released to +sent +ap@corp.example  24 Nov 2026 09:41:05 UTC\+2  250 ok", text)
+        assert re.search(r"Released to +sent +ap@corp.example  24 Nov 2026 09:41:05 UTC\+2\s+250 ok", text)
         assert "failed    x@away.example" in text
 
 

@@ -77,7 +77,7 @@ class BackupSettingsDialog(Dialog["Settings"]):
         yield Horizontal(Static("  ", classes="label"), choice, classes="row")
         yield Static(id="unavailable-explained", classes="note", markup=False)
         yield Static("Delivery and notification", classes="quiet", markup=False)
-        yield from self._field("relay", masked(settings.relay), "none; for example smtp://127.0.0.1:10025")
+        yield from self._field("relay", masked(settings.relay), "none; smtp://host:port")
         yield from self._field("administrator", settings.administrator, "none; or an address")
         yield from self._field("local_domains", ", ".join(settings.local_domains), "none; or domains, with commas")
         yield Static("Bin", classes="quiet", markup=False)

@@ -46,7 +46,7 @@ class AddEntriesDialog(Dialog[NewEntries]):
         self.user = user
 
     def body(self) -> Iterable[Widget]:
-        yield self._row("Senders", Field(placeholder="for example ann@example.com, *.example.com", id="entries"))
+        yield self._row("Senders", Field(placeholder="addresses or *.domains", id="entries"))
         yield self._row("List", Choice(("Black", "White"), COLORS.index(self.color), id="color"))
         yield Static(_EXPLAINED[self.color], id="explained", classes="note", markup=False)
         owner = Choice(("The organisation", "A user"), 1 if self.user else 0, id="owner")
