@@ -393,15 +393,17 @@ async def test_a_long_transaction_keeps_its_lease(vault: Vault, open_again: Call
 
         async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             asked.set()
-            await asyncio.sleep(1.5)
+            await asyncio.sleep(3)
             await original(reader, writer)
 
         server._talk = slow
-        first = DeliveryWorker(vault, owner="one", timeouts=QUICK, lease=300, poll=0.05)
+        first = DeliveryWorker(vault, owner="one", timeouts=QUICK, lease=1000, poll=0.05)
         task = asyncio.create_task(first.run_until_idle())
         await until(asked.is_set)
         stop = asyncio.Event()
-        second = asyncio.create_task(DeliveryWorker(other, owner="two", timeouts=QUICK, lease=300, poll=0.05).run(stop))
+        second = asyncio.create_task(
+            DeliveryWorker(other, owner="two", timeouts=QUICK, lease=1000, poll=0.05).run(stop)
+        )
         await asyncio.wait_for(task, DEADLINE)
         stop.set()
         await asyncio.wait_for(second, DEADLINE)
