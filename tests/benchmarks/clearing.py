@@ -154,7 +154,9 @@ class Operator:
             account.acts += 1
             account.decisions += 1
             await self.press("enter")
-            account.deleted.update(account.truth[each] for each in ids if not self._is_there(each))
+            # The store says what was deleted: the catalogue may not have heard of it yet.
+            left = self.app.context.vault.present(ids)
+            account.deleted.update(account.truth[each] for each in ids if each not in left)
         if isinstance(self.app.main.places.page, CampaignView):
             await self.press("escape")
         if self._show:
