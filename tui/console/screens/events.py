@@ -74,11 +74,15 @@ def _detail(event: Event, room: int) -> str:
     if not event.copies:
         return detail
 
-    def said(runs: int) -> str:
-        what = f"{copies(len(event.copies))}: {ranges(event.copies, runs)}"
+    most = ranges(event.copies, _MOST_RUNS)
+    runs, ellipsis = most.removesuffix(" …").split(", "), most.endswith("…")
+
+    def said(number: int) -> str:
+        more = " …" if ellipsis or number < len(runs) else ""
+        what = f"{copies(len(event.copies))}: {', '.join(runs[:number])}{more}"
         return f"{what}  {detail}" if detail else what
 
-    return next((text for text in map(said, range(_MOST_RUNS, _RUNS, -1)) if cell_len(text) <= room), said(_RUNS))
+    return next((text for text in map(said, range(len(runs), _RUNS, -1)) if cell_len(text) <= room), said(_RUNS))
 
 
 def _who(event: Event) -> str:

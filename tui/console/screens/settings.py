@@ -18,6 +18,7 @@ from tui.console.text.relay_text import masked
 from tui.console.widgets.controls import PushButton
 from tui.console.widgets.line_view import LineView
 from tui.terminal.lines import EMPTY, Line, Span, field, wrap
+from tui.terminal.setting_words import LABELS
 
 if TYPE_CHECKING:
     from store.authority.settings import Settings
@@ -35,24 +36,24 @@ def setting_lines(settings: Settings, width: int, problem: str = "") -> list[Lin
     threshold = format_size(settings.notify_below) if settings.notify_below else "No notification"
     allowed = ("Yes", "risk") if settings.allow_infected else ("No", "text")
     spec: list[tuple[str, str, str]] = [
-        ("Backup maximum size", format_size(settings.max_size), "text"),
-        ("Free space threshold to notify about", threshold, "text"),
-        ("Allow delivery of infected messages", *allowed),
-        ("Actions to take on messages if Backup is unavailable", settings.if_unavailable.label, "text"),
+        (LABELS["max_size"], format_size(settings.max_size), "text"),
+        (LABELS["notify_below"], threshold, "text"),
+        (LABELS["allow_infected"], *allowed),
+        (LABELS["if_unavailable"], settings.if_unavailable.label, "text"),
     ]
     relay = masked(settings.relay) or "Not set: nothing can be delivered"
     administrator = settings.administrator or "Not set: nobody is notified"
     domains = ", ".join(settings.local_domains) or "Not set: no header address is ticked for delivery"
     other: list[tuple[str, str, str]] = [
-        ("Relay", relay, "text" if settings.relay else "risk"),
-        ("Administrator", administrator, "text" if settings.administrator else "muted"),
-        ("Local domains", domains, "text" if settings.local_domains else "muted"),
-        ("A release waits", _hold_words(settings), "text"),
+        (LABELS["relay"], relay, "text" if settings.relay else "risk"),
+        (LABELS["administrator"], administrator, "text" if settings.administrator else "muted"),
+        (LABELS["local_domains"], domains, "text" if settings.local_domains else "muted"),
+        (LABELS["hold"], _hold_words(settings), "text"),
     ]
     for_good = ("Off: deleted copies are gone for good", "risk")
     days = (f"{shown_bin_days(settings.bin_days)}, or until Backup needs the space", "text")
     binned: list[tuple[str, str, str]] = [
-        ("The bin keeps deleted copies", *(days if settings.bin_days else for_good)),
+        (LABELS["bin_days"], *(days if settings.bin_days else for_good)),
         ("Its share of the maximum size", f"{shown_bin_share(settings.bin_share)}, protected from rotation", "text"),
     ]
     lines: list[Line] = []
