@@ -13,7 +13,6 @@ import argparse
 import json
 import os
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -104,25 +103,23 @@ def main() -> int:
     for name in arguments.names:
         if name not in BENCHMARKS:
             parser.error(f"there is no benchmark {name!r}; there are: {', '.join(BENCHMARKS)}")
-    # The stores have the same id: give each run its own memory of stores, so that one is not taken for another put
-    # back.
-    with tempfile.TemporaryDirectory() as state:
-        os.environ["XDG_STATE_HOME"] = state
-        return _run(arguments.names, size)
+    return _run(arguments.names, size)
 
 
 def _run(names: list[str], size: str) -> int:
     """Measure and print; return 1 if something could not be measured, else 0."""
     began = time.monotonic()
     store_maker.FOLDER.mkdir(exist_ok=True)
-    store_maker.store(store_maker.SIZES[size])
+    with store_maker.own_memory():
+        store_maker.store(store_maker.SIZES[size])
     store_maker.plain_sqlite(store_maker.SIZES[size])
     figures: list[Figure] = []
     failed = False
     for name in names or BENCHMARKS:
         print(f"[{time.monotonic() - began:6.0f} s] {name}", file=sys.stderr, flush=True)
         try:
-            figures += BENCHMARKS[name](size)
+            with store_maker.own_memory():
+                figures += BENCHMARKS[name](size)
             keep(figures, size, everything=False)
         except Exception as error:
             failed = True

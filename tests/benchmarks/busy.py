@@ -44,7 +44,7 @@ def busy(size: str) -> Iterator[Figure]:
         terminal.type(b"*")
         terminal.quiet(0.5)
         terminal.type(b"d")
-        terminal.wait(lambda frame: "cannot be brought back" in frame.text)
+        terminal.wait(lambda frame: "copies from Backup?" in frame.text)
         terminal.quiet(0.5)  # The window counts nothing in its first 0.3 s.
         terminal.type(str(store_maker.SIZES[size]).encode())
         terminal.quiet(0.2)

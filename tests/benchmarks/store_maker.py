@@ -14,7 +14,9 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from store.opening.opening import Unlock, create_store, open_store
@@ -128,10 +130,29 @@ def make_snapshot(location: Path) -> None:
     subprocess.run([sys.executable, "-c", code, str(location)], check=True)
 
 
+#: How the names of `own_memory`'s folders begin.
+_MEMORY = "mailhold-bench-"
+
+
+@contextmanager
+def own_memory() -> Iterator[None]:
+    """Have programs remember the stores they open in a folder of this run's own, not in the user's."""
+    with tempfile.TemporaryDirectory(prefix=_MEMORY) as state:
+        os.environ["XDG_STATE_HOME"] = state
+        yield
+
+
 def copy_of(location: Path, name: str) -> Path:
-    """Copy a store, its key and its snapshot for changing; the bytes are shared if the file system can."""
+    """Copy a store, its key and its snapshot for changing; the bytes are shared if the file system can.
+
+    The copy has the store's id. Inside `own_memory`, what was remembered of others with this id is forgotten, so that
+    the copy does not pass for an older state put back.
+    """
     target = FOLDER / name
     remove_store(target)
+    state = Path(os.environ.get("XDG_STATE_HOME", ""))
+    if state.name.startswith(_MEMORY):
+        shutil.rmtree(state / "mailhold", ignore_errors=True)
     for suffix in ("", ".key", ".snapshot"):
         source = Path(f"{location}{suffix}")
         if source.exists():

@@ -82,10 +82,12 @@ def home(tmp_path: Path) -> Path:
     return home
 
 
-def run(command: list[str], home: Path, *, programs: Path = Path(sys.executable).parent) -> tuple[int, str]:
+def run(
+    command: list[str], home: Path, *, programs: Path = Path(sys.executable).parent, shown: str = CONSOLE
+) -> tuple[int, str]:
     """Run a command on a terminal with root's login environment; return its exit code and output.
 
-    `programs` is the folder that `mailhold` is in.
+    `programs` is the folder that `mailhold` is in. A console that opens is left once it has shown the text `shown`.
     """
     path = f"{programs}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
     environment = {"HOME": str(home), "PATH": path, "TERM": "xterm-256color", "LANG": "C.UTF-8"}
@@ -105,7 +107,7 @@ def run(command: list[str], home: Path, *, programs: Path = Path(sys.executable)
                 break
             told += data.decode(errors="replace")
             if told.rfind(ENTERED) > told.rfind(LEFT):
-                if not quitting and CONSOLE in told[told.rfind(ENTERED) :]:
+                if not quitting and shown in told[told.rfind(ENTERED) :]:
                     os.write(terminal, b"q")
                     quitting = True
                 continue

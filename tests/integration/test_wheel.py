@@ -155,6 +155,6 @@ def test_the_base_works_and_readme_s_first_minutes_with_the_console(
     maildir.add(MAIL.replace(b"x.example", b"example.org"))
     [minutes] = scripts(README)
     assert "mailhold init" in minutes and "$HOME/Maildir" in minutes
-    code, told = on_terminal(["bash", "-e", "-c", minutes], home, programs=Path(python))
+    code, told = on_terminal(["bash", "-e", "-c", minutes], home, programs=Path(python), shown="a first offer")
     assert code == 0, told
     assert "a first offer" in told[told.index(ENTERED) : told.rindex(LEFT)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, NamedTuple
@@ -19,6 +20,8 @@ from tui.console.context import ConsoleContext
 from tui.console.theme import DARK, THEMES
 
 NOTHING = object()
+#: Seconds that a text may take to appear, on a busy machine.
+PATIENCE = 30.0
 NOW = int(datetime(2026, 11, 24, 7, 41, 5, tzinfo=UTC).timestamp() * 1000)
 ZONE = timezone(timedelta(hours=2))
 
@@ -178,12 +181,14 @@ async def until_shown(pilot: Pilot[Any], *texts: str) -> None:
 
     Widgets that appear, grow or shrink after a refresh are painted again later: two looks must be equal.
     """
-    before = ""
-    for _ in range(400):
+    before, until = "", time.monotonic() + PATIENCE
+    while time.monotonic() < until:
         await pilot.pause()
         now = screen_text(pilot.app)
         if now == before and all(text in now for text in texts):
             return
+        if now == before:
+            await pilot.pause(0.01)  # leave a busy machine's time to the console's threads
         before = now
     raise AssertionError(f"the screen never showed {texts}:\n{before}")
 
