@@ -14,7 +14,7 @@ from tests.test_hygiene import ROOT, module_name
 from tui.commands import COMMANDS
 
 #: Packages of the extras, which the base works without.
-EXTRAS = ("textual", "rich", "polars", "aiosmtpd", "aiohttp", "prometheus_client", "psycopg")
+EXTRAS = ("textual", "rich", "polars", "aiosmtpd", "aiohttp", "prometheus_client", "uvloop", "psycopg")
 #: Modules that may import them: the console, the demo, and the modules that use Polars.
 OF_EXTRAS = ("tui.console", "tui.demo", "tui.terminal.rich", "store.catalogue")
 MAIL = "From: Anna <anna@x.example>\r\nTo: bob@corp.example\r\nSubject: Счёт 发票\r\n\r\nhello\r\n".encode()

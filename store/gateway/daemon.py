@@ -27,6 +27,7 @@ from store.gateway import systemd
 from store.gateway.arriving import arrive, say_alive
 from store.gateway.config import AT_START, Config, read_config, scanners_of
 from store.gateway.engine_watch import EngineWatch
+from store.gateway.event_loop import settle
 from store.gateway.event_writer import EventWriter
 from store.gateway.handling import Intake
 from store.gateway.knowing import FLUSH_SECONDS
@@ -132,7 +133,8 @@ class Gateway:
                 await self._served.start()
             systemd.notify("READY=1", self._status())
             listening = ", ".join(address for _, address in self.listeners.listening)
-            say("gateway started", pid=os.getpid(), listening=listening)
+            say("gateway started", pid=os.getpid(), listening=listening, loop=type(loop).__module__.partition(".")[0])
+            settle()
             stopped = asyncio.create_task(self.stopping.wait())
             tasks.append(stopped)
             await asyncio.wait([stopped, store], return_when=asyncio.FIRST_COMPLETED)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from store.authority.settings import ignored_names
+from store.database.connection import is_url
 from store.delivery.marker import Marked
 from store.delivery.release_rows import Release
 from store.gateway.keeping import NotKept, begin
@@ -251,15 +252,19 @@ class Intake:
     async def _keep(self, policy: Policy, incoming: Incoming, record: Callable[[], CopyRecord]) -> int:
         """Place a copy; return its id once it is durable. Raises NotKept.
 
-        A pool thread prepares the copy and hands it in. The committing thread reports it durable, so no thread waits in
-        between.
+        The committing thread prepares the copy and reports it durable, so no thread waits in between. A large copy, or
+        one for a server whose answers take their time, is prepared by a thread of the pool.
         """
         began = time.perf_counter()
         if self._landing is None or self._landing.loop is not asyncio.get_running_loop():
             self._landing = Landing()
         future = self._landing.future()
-        told = partial(self._landing.land, future)
-        self.pool.submit(begin, self.vault, policy.settings, self.live.refused, incoming, record, told)
+        told, vault = partial(self._landing.land, future), self.vault()
+        work = partial(begin, vault, policy.settings, self.live.refused, incoming, record, told)
+        if vault is None or len(incoming.raw) > LARGE or is_url(vault.location):
+            self.pool.submit(work)
+        else:
+            vault.hand_over(work)
         try:
             copy_id = await future
         except NotKept as error:

@@ -29,7 +29,7 @@ class NotKept(Exception):
 
 
 def begin(
-    vault: Callable[[], Vault | None],
+    vault: Vault | None,
     settings: Settings | None,
     refused: Mapping[str, str],
     incoming: Incoming,
@@ -47,7 +47,7 @@ def begin(
         told(error)
         return
     try:
-        _hand_in(vault(), settings, refused, incoming, filled, told)
+        _hand_in(vault, settings, refused, incoming, filled, told)
     except Exception as error:
         told(_not_kept(error))
 

@@ -2,14 +2,19 @@
 
 It contains only the event names and fields passed to `say`. Of an exception, only the type and the place where it was
 raised are logged, because its text may quote a message. Mailhold's own exceptions never do, so their text is logged.
+
+What the event loop logs in one of its rounds is written together. Warnings, and what threads log, are written at once,
+after the lines before them. The rest is written before the process ends, however the loop ends; only a kill can lose
+the lines of its last round.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sys
+import time
 import traceback
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
@@ -25,7 +30,10 @@ def say(event: str, *, level: int = logging.INFO, error: BaseException | None = 
     """Log one event. Fields that are None or "" are left out."""
     if _log.isEnabledFor(level):
         info = (type(error), error, error.__traceback__) if error is not None else None
-        _log.log(level, event, extra={"fields": fields}, exc_info=info)
+        # Not `_log.log`, which would look for the caller's file and line.
+        record = logging.LogRecord(_log.name, level, "", 0, event, None, info)
+        record.__dict__["fields"] = fields
+        _log.handle(record)
 
 
 class Lines(logging.Formatter):
@@ -34,12 +42,12 @@ class Lines(logging.Formatter):
     def __init__(self, form: Literal["json", "text"]) -> None:
         super().__init__()
         self._json = form == "json"
+        #: The last second that was formatted, and its text.
+        self._second, self._text = -1, ""
 
     def format(self, record: logging.LogRecord) -> str:
         entry: dict[str, Any] = {
-            "time": datetime.fromtimestamp(record.created, UTC)
-            .isoformat(timespec="milliseconds")
-            .replace("+00:00", "Z"),
+            "time": self._time(record.created),
             "level": record.levelname.lower(),
             # Other libraries' texts may quote a message.
             "event": record.getMessage() if record.name.split(".")[0] == NAME else f"{record.name} reported something",
@@ -53,9 +61,58 @@ class Lines(logging.Formatter):
             return msgspec.json.encode(entry).decode()
         return " ".join(f"{name}={_word(value)}" for name, value in entry.items())
 
+    def _time(self, seconds: float) -> str:
+        second = int(seconds)
+        if second != self._second:
+            self._second, self._text = second, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+        return f"{self._text}.{int((seconds - second) * 1000):03d}Z"
+
 
 class _Handler(logging.StreamHandler[TextIO]):
-    """The gateway's handler; its type distinguishes it from others."""
+    """The gateway's handler. Its lock, which `logging` takes around `emit` and `flush` here, guards the lines."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a line, or have it written at the end of the event loop's round."""
+        try:
+            line = self.format(record) + self.terminator
+            if record.levelno < logging.WARNING and (loop := _loop()) is not None:
+                if not self._lines:
+                    loop.call_soon(self._end_round, record)
+                self._lines.append(line)
+                return
+            self._lines.append(line)
+            self.flush()
+        except Exception:
+            self.handleError(record)
+
+    def _end_round(self, record: logging.LogRecord) -> None:
+        try:
+            self.flush()
+        except Exception:
+            self.handleError(record)
+
+    def flush(self) -> None:
+        """Write the lines that wait. `logging` calls it too when the process ends."""
+        self.acquire()
+        try:
+            lines, self._lines = self._lines, []
+            if lines:
+                self.stream.write("".join(lines))
+            super().flush()
+        finally:
+            self.release()
+
+
+def _loop() -> asyncio.AbstractEventLoop | None:
+    """Return the event loop that runs in this thread."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
 
 
 def start(form: Literal["json", "text"], level: str, stream: TextIO | None = None) -> None:
@@ -65,6 +122,7 @@ def start(form: Literal["json", "text"], level: str, stream: TextIO | None = Non
     root = logging.getLogger()
     for old in list(root.handlers):
         if isinstance(old, _Handler):
+            old.flush()
             root.removeHandler(old)
     root.addHandler(handler)
     logging.getLogger(NAME).setLevel(level.upper())

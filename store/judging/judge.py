@@ -7,6 +7,7 @@ removing attachments, and that before Skip; among equals, the gravest status dec
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
@@ -19,9 +20,9 @@ from store.judging.rules.address_lists import AddressLists, ListMatch, match, ne
 from store.judging.rules.model import IfDown, Rule
 from store.judging.scanner_words import GRAVITY
 from store.mail.addresses import addresses_in_header
-from store.mail.header_fields import with_line_feeds
+from store.mail.header_fields import header_of
 from store.mail.incoming import Incoming
-from store.message.headers import decode_addresses, scan_block
+from store.message.headers import decode_addresses, scan_block, unfolded
 from store.message.message import summarise
 from store.terms.records import CopyRecord
 from store.terms.verdicts import Action, Engine, Status, Verdict, is_kept
@@ -30,6 +31,9 @@ NOT_DISINFECTED = "it cannot be disinfected, so its attachments are deleted"
 NO_ATTACHMENTS = "no attachment can be deleted from it, so the message is deleted"
 #: Max addresses in From that are looked up in the lists.
 _FROM_LIMIT = 10
+_FROM = re.compile(rb"^From[ \t]*:((?:[^\n]*\n[ \t])*[^\n]*)", re.IGNORECASE | re.MULTILINE)
+#: Bytes of a header that is below every limit of `scan_block`.
+_SMALL_HEADER = 16 << 10
 
 _RANK = {status: rank for rank, status in enumerate(GRAVITY)}
 _FORCE = {
@@ -270,9 +274,12 @@ def _down(results: Mapping[str, EngineResult]) -> dict[Engine, str]:
 
 def _from(raw: bytes) -> list[str]:
     """List the addresses in From, decoded as a mail program would show them."""
-    raw = with_line_feeds(raw)
-    block = scan_block(raw, 0, len(raw), wanted=frozenset((b"from",)))
-    fields = [decode_addresses(value) for value in block.all(b"from")[:_FROM_LIMIT]]
+    header = header_of(raw)
+    if header.end - header.start <= _SMALL_HEADER:
+        values = [unfolded(each[1]) for each in _FROM.finditer(header.text, header.start, header.end)]
+    else:  # One that may be so large that not all of it is read.
+        values = scan_block(header.text, 0, len(raw), wanted=frozenset((b"from",))).all(b"from")
+    fields = [decode_addresses(value) for value in values[:_FROM_LIMIT]]
     return addresses_in_header(", ".join(fields))[:_FROM_LIMIT]
 
 

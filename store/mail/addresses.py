@@ -27,6 +27,11 @@ _QUOTED = re.compile(r'"(?:[ !#-\[\]-~]|\\[ -~])*"')
 _QUOTES = re.compile(r'\\(.)|"', re.DOTALL)
 _LABEL_END = r"[^\x00-/:-@\[-^`{-\x7f]"
 _LABEL = re.compile(rf"{_LABEL_END}(?:[^\x00-,./:-@\[-^`{{-\x7f]*{_LABEL_END})?")
+#: Most addresses: valid, and tested at a tenth of the cost.
+_LABEL_EASY = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_EASY = re.compile(rf"[A-Za-z0-9_+=.-]{{1,{MAX_LOCAL}}}@{_LABEL_EASY}(?:\.{_LABEL_EASY})*")
+#: Most fields with one address: words without a special character, and the address in angle brackets.
+_EASY_FIELD = re.compile(r"[A-Za-z0-9_+=.' -]*<([^<>]*)>")
 #: Characters that IDNA 2003 (in the standard library) maps to another name than IDNA 2008 does.
 _DEVIATIONS = frozenset("\u00df\u03c2\u200c\u200d")
 
@@ -47,6 +52,8 @@ def check_address(text: str) -> str:
 
 def address_problem(address: str) -> str:
     """Return why `address` is not valid in an envelope; "" if it is valid."""
+    if len(address) <= MAX_ADDRESS and _EASY.fullmatch(address):
+        return ""
     if not address:
         return "it is empty"
     # Fast path: printable text has no character of these categories.
@@ -107,6 +114,9 @@ def parse_addresses(text: str) -> list[str]:
 
 def addresses_in_header(text: str) -> list[str]:
     """Return the valid addresses in a decoded To, Cc or Bcc field. Skips everything else. Never raises."""
+    one = _EASY_FIELD.fullmatch(text) if len(text) < MAX_HEADER else None
+    if one and len(one[1]) <= MAX_ADDRESS and _EASY.fullmatch(one[1]):
+        return [one[1]]
     found: list[str] = []
     for piece in _split(text[:MAX_HEADER]):
         inner = _angle(piece)

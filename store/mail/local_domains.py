@@ -67,13 +67,16 @@ class DomainCount:
     def add(self, recipients: Sequence[str]) -> None:
         """Count the domains of one copy's envelope recipients, each once."""
         for domain in {domain_key(address.rpartition("@")[2]) for address in recipients}:
-            known = domain in self._copies or len(self._copies) < _COUNTED
-            if known and domain.isascii() and domain[:1] != "[" and not address_problem(f"a@{domain}"):
+            if domain in self._copies or (len(self._copies) < _COUNTED and _is_name(domain)):
                 self._copies[domain] += 1
 
     def most(self) -> list[tuple[str, int]]:
         """Return the domains with the most copies, and their numbers, in order; at most `PROPOSED`."""
         return sorted(self._copies.items(), key=lambda each: (-each[1], each[0]))[:PROPOSED]
+
+
+def _is_name(domain: str) -> bool:
+    return domain.isascii() and domain[:1] != "[" and not address_problem(f"a@{domain}")
 
 
 def seen_domains(copies: Iterable[Copy]) -> list[tuple[str, int]]:

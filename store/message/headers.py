@@ -76,12 +76,12 @@ def scan_block(raw: bytes, start: int, end: int, *, wanted: frozenset[bytes] | N
                 cut = True
                 break
             fields.append(
-                (field.name[:NAME_LIMIT], _unfolded(raw[field.value : min(field.end, field.value + 2 * FIELD_LIMIT)]))
+                (field.name[:NAME_LIMIT], unfolded(raw[field.value : min(field.end, field.value + 2 * FIELD_LIMIT)]))
             )
     return Block(fields, header.start, header.end, header.body, cut, header.broken)
 
 
-def _unfolded(value: bytes) -> bytes:
+def unfolded(value: bytes) -> bytes:
     """Unfold a value to one line; cut it after the line that exceeds FIELD_LIMIT."""
     first, _, rest = value.partition(b"\n")
     pieces = [first[: FIELD_LIMIT + 1].lstrip(b" \t").rstrip()]

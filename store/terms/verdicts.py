@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import cache
 from typing import NamedTuple
 
 import msgspec
@@ -128,6 +129,7 @@ KEPT: tuple[Kept, ...] = (
 # fmt: on
 
 
+@cache
 def is_kept(engine: Engine, status: Status, action: Action) -> bool:
     """Return True if a copy goes to Backup before `action` is taken on a message with this verdict."""
     return any(engine == line.engine and status in line.statuses and action in line.actions for line in KEPT)

@@ -129,6 +129,13 @@ class Vault(Reader):
         self.room.keep()
         self._writer.hand_in(prepare(raw, record, None, tag, digest), told)
 
+    def hand_over(self, work: Callable[[], None]) -> None:
+        """Have the committing thread do `work`, which may call `hand_in`, before its next commit; return at once.
+
+        `work` must not raise, and should take little time: it delays copies that others handed in.
+        """
+        self._writer.hand_over(work)
+
     def write_answers(self) -> None:
         """Delete durably the `pending` rows of clients that got their answers. The next put does so anyway.
 

@@ -141,6 +141,10 @@ class _HandedIn(NamedTuple):
     told: Told
 
 
+#: Work that hands copies in. Must not raise.
+Work = Callable[[], None]
+
+
 class Writer:
     """Stores copies in one vault, for all threads of the process.
 
@@ -156,7 +160,7 @@ class Writer:
         self._room = room
         self._epochs = epochs
         self._upkeep = upkeep
-        self._queue: deque[_Waiting | _HandedIn] = deque()
+        self._queue: deque[_Waiting | _HandedIn | Work] = deque()
         self._changed = threading.Condition(threading.Lock())
         self._committing = False
         #: Number of the thread that put last.
@@ -197,6 +201,16 @@ class Writer:
             self._have_committed()
             self._queue.append(_HandedIn(item, told))
 
+    def hand_over(self, work: Work) -> None:
+        """Have the committing thread do `work` before its next commit, and return at once.
+
+        What `work` hands in comes into that commit, with what others hand in or over meanwhile.
+        """
+        with self._changed:
+            self._last = _NO_THREAD
+            self._have_committed()
+            self._queue.append(work)
+
     def put_many(self, items: Iterable[Prepared], placed: Callable[[list[int]], None] | None = None) -> list[int]:
         """Store copies in groups, one commit each."""
         ids: list[int] = []
@@ -229,26 +243,35 @@ class Writer:
     def _commit_all(self) -> None:
         """Commit queued copies in groups, until there are none for `IDLE_SECONDS`."""
         try:
-            while group := self._next_group():
-                self._commit_waiting(group)
+            while self._wait_for_work():
+                if group := self._next_group():
+                    self._commit_waiting(group)
         finally:
             if not self._session.db.is_closed():
                 self._session.db.close()
 
-    def _next_group(self) -> list[_Waiting | _HandedIn]:
-        """Return the next group of queued copies when no other thread commits; [] when the thread should end."""
-        group: list[_Waiting | _HandedIn] = []
-        size = 0
+    def _wait_for_work(self) -> bool:
+        """Return True when there is work and no other thread commits; False when the thread should end."""
         with self._changed:
             while self._committing or not self._queue:
                 closing = self._closing and not self._queue  # Else wait: the committing thread needs this lock.
                 ending = closing or not self._changed.wait(IDLE_SECONDS)
                 if ending and not self._queue:
                     self._thread = self._last = None
-                    return []
-            while self._queue and len(group) < GROUP_COPIES and size < GROUP_BYTES:
-                group.append(self._queue.popleft())
-                size += len(group[-1].item.body)
+                    return False
+        return True
+
+    def _next_group(self) -> list[_Waiting | _HandedIn]:
+        """Do the queued work; return the next group of queued copies, [] if there are none."""
+        group: list[_Waiting | _HandedIn] = []
+        size = 0
+        while self._queue and len(group) < GROUP_COPIES and size < GROUP_BYTES:
+            each = self._queue.popleft()
+            if callable(each):
+                each()
+            else:
+                group.append(each)
+                size += len(each.item.body)
         return group
 
     def _commit_waiting(self, group: list[_Waiting | _HandedIn]) -> None:

@@ -146,8 +146,7 @@ def _list(args: argparse.Namespace) -> int:
 
 
 def _run(path: Path) -> int:
-    import asyncio
-
+    from store.gateway import event_loop
     from store.gateway.config import read_config
     from store.gateway.daemon import Gateway
     from store.gateway.log import start
@@ -158,7 +157,7 @@ def _run(path: Path) -> int:
     async def main() -> None:
         await Gateway(config, path=path).run()
 
-    asyncio.run(main())
+    event_loop.run(main())
     return 0
 
 

@@ -7,10 +7,11 @@ import logging
 import socket
 import time
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from typing import cast
 
 from store.intake.milter import wire
-from store.intake.milter.wire import Actions, Protocol
+from store.intake.milter.wire import Actions, Protocol, Stage
 from store.mail.incoming import Accept, Discard, Incoming, Outcome, Refuse, is_temporary
 from store.terms.dsn import Asked, RecipientDsn, asked_of, dsn_of
 
@@ -27,10 +28,19 @@ RECIPIENT_BYTES, LEAST_ENVELOPE = 64, 1 << 20
 #: The macros that are used, and max characters of a macro's value.
 MACROS, MACRO_LIMIT = frozenset(("i", "client_addr", "client_name", "auth_authen")), 1000
 TOO_MANY = Refuse(554, "5.5.3", "Too many recipients")
-ACTIONS = Actions.ADD_HEADERS | Actions.CHANGE_BODY | Actions.CHANGE_HEADERS
+ACTIONS = Actions.ADD_HEADERS | Actions.CHANGE_BODY | Actions.CHANGE_HEADERS | Actions.CHOOSE_MACROS
+#: Those macros, for the stages at which they are known; the queue ID may be known only at the end. Without a choice,
+#: Postfix tells some before each header field, and an empty text is no choice for it.
+CHOSEN = {
+    **dict.fromkeys(Stage, " "),
+    Stage.CONNECT: "{client_addr} {client_name}",
+    Stage.MAIL: "i {auth_authen}",
+    Stage.END_OF_MESSAGE: "i",
+}
 PROTOCOL = (
     Protocol.NO_UNKNOWN
     | Protocol.NO_DATA
+    | Protocol.NO_END_OF_HEADER
     | Protocol.NO_REPLY_CONNECT
     | Protocol.NO_REPLY_HELO
     | Protocol.NO_REPLY_MAIL
@@ -57,6 +67,22 @@ _ANSWERED = {
 _OF_CONNECTION = (wire.CONNECT, wire.HELO)
 
 
+def _agreed(protocol: Protocol) -> tuple[frozenset[bytes], bytes]:
+    """Return the commands to answer under the agreed protocol, and the blank that it leaves out of header fields."""
+    answered = frozenset(command for command, flag in _ANSWERED.items() if not flag or flag not in protocol)
+    return answered, b"" if Protocol.LEADING_SPACE in protocol else b" "
+
+
+_AGREED_AT_FIRST = _agreed(Protocol(0))
+
+
+@lru_cache(16)
+def _negotiated(offered: bytes) -> tuple[bytes, frozenset[bytes], bytes]:
+    """Return the answer to an offer, and what is agreed then. MTAs offer the same for each connection."""
+    offer = wire.read_negotiation(offered)
+    return wire.negotiate(offer, ACTIONS, PROTOCOL, CHOSEN), *_agreed(PROTOCOL & offer.protocol)
+
+
 class Session(asyncio.Protocol):
     """A connection. `max_size` is the largest message in bytes; larger ones are truncated and marked so.
 
@@ -73,14 +99,15 @@ class Session(asyncio.Protocol):
         self._packets = wire.Packets()
         self._transport: asyncio.Transport | None = None
         self._quick: socket.socket | None = None
-        self._agree(Protocol(0))
+        #: The commands that the MTA wants answered, and what belongs before a header field's value.
+        self._answered, self._space = _AGREED_AT_FIRST
         self._task: asyncio.Task[None] | None = None
         self._progress: asyncio.TimerHandle | None = None
         self._client_name = self._client_address = self._helo = ""
         self._connection_macros: dict[str, str] = {}
         #: The last macros packet of this message, unparsed.
         self._told = b""
-        self._stopping = self._clogged = self._ended = False
+        self._stopping = self._clogged = self._ended = self._paused = False
         self._forget()
 
     # --- The connection ----------------------------------------------------------------------------------------------
@@ -143,7 +170,14 @@ class Session(asyncio.Protocol):
                 found = self._packets.next()
                 if found is None:
                     break
-                self._take(*found)
+                command, data = found
+                part = _PARTS.get(command)
+                if part is None:
+                    self._take(command, data)
+                    continue
+                part(self, data)
+                if command in self._answered:
+                    self._send(wire.CONTINUE)
         except wire.WireError as error:
             log.warning("milter session closed: %s", error)
             self._packets = wire.Packets()
@@ -154,9 +188,11 @@ class Session(asyncio.Protocol):
         if self._task is None and not self._clogged:
             if self._ended:
                 self._transport.close()
-            else:
+            elif self._paused:
+                self._paused = False
                 self._transport.resume_reading()
-        elif len(self._packets) > READ_AHEAD:
+        elif not self._paused and len(self._packets) > READ_AHEAD:
+            self._paused = True
             self._transport.pause_reading()
 
     def _send(self, *packets: bytes) -> None:
@@ -167,53 +203,44 @@ class Session(asyncio.Protocol):
 
     def _take(self, command: bytes, data: bytes) -> None:
         if command == wire.NEGOTIATE:
-            offer = wire.read_negotiation(data)
-            self._agree(PROTOCOL & offer.protocol)
-            self._send(wire.negotiate(offer, ACTIONS, PROTOCOL))
-        elif command == wire.MACROS:
-            self._take_macros(data)
+            answer, self._answered, self._space = _negotiated(data)
+            self._send(answer)
         elif command == wire.END_OF_MESSAGE:
-            self._add(self._body, data)
-            self._begin_judging()
+            self._begin_judging(data)
         elif command == wire.ABORT:
-            self._forget()
+            self._forget_begun()
         elif command == wire.NEW_CONNECTION:
-            self._forget()
+            self._forget_begun()
             self._client_name = self._client_address = self._helo = ""
         elif command == wire.QUIT:
             self._packets = wire.Packets()
             if self._transport is not None:
                 self._transport.close()
-        else:
-            self._take_part(command, data)
-            if command in self._answered:
-                self._send(wire.CONTINUE)
-            elif command not in _ANSWERED:
-                log.warning("milter session: unknown command %r ignored", command)
+        elif command in self._answered:
+            self._send(wire.CONTINUE)
+        elif command not in _ANSWERED:
+            log.warning("milter session: unknown command %r ignored", command)
 
-    def _agree(self, protocol: Protocol) -> None:
-        """Adopt the agreed protocol. Computed once per session, because each command needs it."""
-        self._answered = {command for command, flag in _ANSWERED.items() if not flag or flag not in protocol}
-        self._space = b"" if Protocol.LEADING_SPACE in protocol else b" "
+    def _take_field(self, data: bytes) -> None:
+        name, _, value = data.removesuffix(b"\0").partition(b"\0")
+        space = self._space if value else b""
+        if b"\n" in value:
+            value = value.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+        field = b"%b:%b%b\r\n" % (name, space, value)
+        if self._fits(field):
+            self._header += field
 
-    def _take_part(self, command: bytes, data: bytes) -> None:
-        if command == wire.HEADER:
-            name, _, value = data.removesuffix(b"\0").partition(b"\0")
-            space = self._space if value else b""
-            if b"\n" in value:
-                value = value.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
-            self._add(self._header, b"%b:%b%b\r\n" % (name, space, value))
-        elif command == wire.BODY:
-            self._add(self._body, data)
-        elif command == wire.RECIPIENT:
-            self._add_recipient(_address(data), data)
-        elif command == wire.MAIL:
-            self._forget(keep_macros=True)
-            self._sender, self._asked = _address(data), asked_of(data.split(b"\0")[1:])
-        elif command == wire.CONNECT:
-            self._take_client(data)
-        elif command == wire.HELO:
-            self._helo = _text(data.removesuffix(b"\0"))
+    def _take_body(self, data: bytes) -> None:
+        if self._fits(data):
+            self._body += data
+
+    def _take_sender(self, data: bytes) -> None:
+        self._forget_begun(keep_macros=True)
+        self._begun = True
+        self._sender, self._asked = _address(data), asked_of(data.split(b"\0")[1:])
+
+    def _take_helo(self, data: bytes) -> None:
+        self._helo = _text(data.removesuffix(b"\0"))
 
     def _take_client(self, data: bytes) -> None:
         name, _, rest = data.partition(b"\0")
@@ -221,9 +248,10 @@ class Session(asyncio.Protocol):
         self._client_address = _text(rest[3:].removesuffix(b"\0")).removeprefix("IPv6:") if rest[:1] in b"46" else ""
 
     def _take_macros(self, data: bytes) -> None:
-        # Postfix repeats the same macros before each header field and each part of the body.
+        # An older Postfix repeats the same macros before each header field and each part of the body.
         if data[1:] == self._told and data[:1] not in _OF_CONNECTION:
             return
+        self._begun = True
         command, macros = wire.read_macros(data)
         of_connection = command in _OF_CONNECTION
         into = self._connection_macros if of_connection else self._macros
@@ -231,15 +259,17 @@ class Session(asyncio.Protocol):
             self._told = data[1:]
         into.update({name: macros[name][:MACRO_LIMIT] for name in MACROS & macros.keys()})
 
-    def _add(self, part: bytearray, data: bytes) -> None:
-        """Add to the message. Once it is too large, add nothing more, so that what is kept is its unbroken
-        beginning.
+    def _fits(self, data: bytes) -> bool:
+        """Count a part of the message. Once it is too large, no part fits any more, so that what is kept is its
+        unbroken beginning.
         """
+        self._begun = True
         self._size += len(data)
-        if self._size <= self._max_size:
-            part += data
+        return self._size <= self._max_size
 
-    def _add_recipient(self, address: str, data: bytes) -> None:
+    def _take_recipient(self, data: bytes) -> None:
+        self._begun = True
+        address = _address(data)
         self._envelope += len(data) + RECIPIENT_BYTES
         if self._envelope <= max(self._max_size, LEAST_ENVELOPE):
             self._recipients.append(address)
@@ -250,7 +280,13 @@ class Session(asyncio.Protocol):
             self._recipients.clear()
             self._dsn.clear()
 
+    def _forget_begun(self, *, keep_macros: bool = False) -> None:
+        """Forget the message if one has begun: Postfix aborts twice what was discarded, and begins anew."""
+        if self._begun:
+            self._forget(keep_macros=keep_macros)
+
     def _forget(self, *, keep_macros: bool = False) -> None:
+        self._begun = keep_macros
         self._sender, self._asked = "", Asked()
         self._recipients: list[str] = []
         self._dsn: list[RecipientDsn] = []
@@ -265,10 +301,10 @@ class Session(asyncio.Protocol):
 
     # --- Judging -----------------------------------------------------------------------------------------------------
 
-    def _incoming(self) -> Incoming:
+    def _incoming(self, last: bytes) -> Incoming:
         macros = self._connection_macros | self._macros
         return Incoming(
-            raw=b"".join((self._header, b"\r\n", self._body)),
+            raw=b"".join((self._header, b"\r\n", self._body, last if self._fits(last) else b"")),
             sender=self._sender,
             recipients=self._recipients,
             queue_id=macros.get("i", ""),
@@ -281,13 +317,14 @@ class Session(asyncio.Protocol):
             dsn=dsn_of(self._asked.ret, self._asked.envid, self._dsn),
         )
 
-    def _begin_judging(self) -> None:
+    def _begin_judging(self, last: bytes) -> None:
+        """Judge the message, of which `last` is the last part of the body: of a small message all of it."""
         if self._envelope > max(self._max_size, LEAST_ENVELOPE):
             log.warning("milter session: a message with too many recipients was refused")
             self._forget()
             self._answer(TOO_MANY)
             return
-        incoming = self._incoming()
+        incoming = self._incoming(last)
         self._forget()
         self._task = asyncio.get_running_loop().create_task(self._judge(incoming))
 
@@ -328,6 +365,18 @@ class Session(asyncio.Protocol):
                 if body is not None:
                     edits += wire.replace_body(body)
                 self._send(*edits, wire.CONTINUE)
+
+
+#: What takes each command that is a part of a message or of a connection.
+_PARTS: dict[bytes, Callable[[Session, bytes], None]] = {
+    wire.MACROS: Session._take_macros,
+    wire.HEADER: Session._take_field,
+    wire.BODY: Session._take_body,
+    wire.RECIPIENT: Session._take_recipient,
+    wire.MAIL: Session._take_sender,
+    wire.CONNECT: Session._take_client,
+    wire.HELO: Session._take_helo,
+}
 
 
 def _text(data: bytes) -> str:

@@ -7,8 +7,8 @@ command letter and data. Source: Sendmail's libmilter (`mfdef.h`) and Postfix's 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
-from enum import IntFlag
+from collections.abc import Iterator, Mapping
+from enum import IntEnum, IntFlag
 from typing import NamedTuple
 
 from store.terms.errors import MailholdError
@@ -31,15 +31,30 @@ LARGEST_COMMAND = 64 << 10
 
 _WITH_CONTENT = (HEADER, BODY, END_OF_MESSAGE)
 _LENGTH = struct.Struct(">I")
+#: A packet's length and command.
+_HEAD = struct.Struct(">Ic")
 _NEGOTIATION = struct.Struct(">III")
 
 
 class Actions(IntFlag):
-    """What a filter may do to a message."""
+    """What a filter may do to a message, or (`CHOOSE_MACROS`) while it negotiates."""
 
     ADD_HEADERS = 0x01
     CHANGE_BODY = 0x02
     CHANGE_HEADERS = 0x10
+    CHOOSE_MACROS = 0x100
+
+
+class Stage(IntEnum):
+    """The stages for which a filter can choose the macros that it is told."""
+
+    CONNECT = 0
+    HELO = 1
+    MAIL = 2
+    RECIPIENT = 3
+    DATA = 4
+    END_OF_MESSAGE = 5
+    END_OF_HEADER = 6
 
 
 class Protocol(IntFlag):
@@ -49,6 +64,7 @@ class Protocol(IntFlag):
     NO_REPLY_HEADER = 0x80
     NO_UNKNOWN = 0x100
     NO_DATA = 0x200
+    NO_END_OF_HEADER = 0x40
     SKIP = 0x400
     NO_REPLY_CONNECT = 0x1000
     NO_REPLY_HELO = 0x2000
@@ -72,41 +88,53 @@ class Negotiation(NamedTuple):
 
 
 class Packets:
-    """Splits a stream of bytes into packets, one per call; the rest stays buffered."""
+    """Splits a stream of bytes into packets, one per call; the rest stays buffered.
+
+    Packets of macros without a macro are skipped: Postfix sends one before each header field.
+    """
 
     def __init__(self) -> None:
-        self._buffer = bytearray()
-        self._start = 0
+        #: The bytes being split, and how far they are.
+        self._data, self._start = b"", 0
+        #: What was received after them, and its size.
+        self._later: list[bytes] = []
+        self._later_size = 0
 
     def __len__(self) -> int:
         """Return the number of buffered bytes."""
-        return len(self._buffer) - self._start
+        return len(self._data) - self._start + self._later_size
 
     def add(self, data: bytes) -> None:
         """Add received bytes."""
-        if self._start:
-            del self._buffer[: self._start]
-            self._start = 0
-        self._buffer += data
+        if self._start < len(self._data):
+            self._later.append(data)
+            self._later_size += len(data)
+        else:
+            self._data, self._start = data, 0
 
     def next(self) -> tuple[bytes, bytes] | None:
         """Return the next packet as (command, data); None until it is complete. Raises WireError."""
-        buffer, start = self._buffer, self._start
-        if len(buffer) - start < 5:
+        data, start = self._data, self._start
+        size = len(data)
+        end = content = start + _HEAD.size
+        while content <= size:
+            length, command = _HEAD.unpack_from(data, start)
+            if not 1 <= length <= (LARGEST_PACKET if command in _WITH_CONTENT else LARGEST_COMMAND):
+                raise WireError(f"A milter packet of {length} bytes was announced; this is not a milter client.")
+            end = content - 1 + length
+            if end > size:
+                break
+            self._start = start = end
+            if length > 2 or command != MACROS:
+                return command, data[content:end]
+            end = content = start + _HEAD.size
+        if not self._later or len(self) < end - start:
             return None
-        (length,) = _LENGTH.unpack_from(buffer, start)
-        command = bytes(buffer[start + 4 : start + 5])
-        if not 1 <= length <= (LARGEST_PACKET if command in _WITH_CONTENT else LARGEST_COMMAND):
-            raise WireError(f"A milter packet of {length} bytes was announced; this is not a milter client.")
-        end = start + 4 + length
-        if end > len(buffer):
-            return None
-        data = bytes(memoryview(buffer)[start + 5 : end])
-        self._start = end
-        if end == len(buffer):
-            buffer.clear()
-            self._start = 0
-        return command, data
+        # Joined only once the packet is complete: a large one comes in hundreds of pieces.
+        self._data, self._start = b"".join((data[start:], *self._later)), 0
+        self._later.clear()
+        self._later_size = 0
+        return self.next()
 
 
 def packet(letter: bytes, data: bytes = b"") -> bytes:
@@ -127,10 +155,15 @@ def read_negotiation(data: bytes) -> Negotiation:
     return Negotiation(version, Actions(actions), Protocol(protocol))
 
 
-def negotiate(offer: Negotiation, actions: Actions, protocol: Protocol) -> bytes:
-    """Build the answer: the wanted part of the offer."""
-    wanted = (min(offer.version, VERSION), int(actions & offer.actions), int(protocol & offer.protocol))
-    return packet(NEGOTIATE, _NEGOTIATION.pack(*wanted))
+def negotiate(offer: Negotiation, actions: Actions, protocol: Protocol, macros: Mapping[Stage, str]) -> bytes:
+    """Build the answer: the wanted part of the offer, and, if the MTA lets filters choose, the `macros` of each
+    stage, separated by spaces.
+    """
+    agreed = actions & offer.actions
+    wanted = (min(offer.version, VERSION), int(agreed), int(protocol & offer.protocol))
+    chosen = macros.items() if Actions.CHOOSE_MACROS in agreed else ()
+    lists = [_LENGTH.pack(stage) + names.encode("ascii") + b"\0" for stage, names in chosen]
+    return packet(NEGOTIATE, b"".join((_NEGOTIATION.pack(*wanted), *lists)))
 
 
 def read_macros(data: bytes) -> tuple[bytes, dict[str, str]]:

@@ -17,7 +17,7 @@ from store.delivery.marker import Marked, field_of
 from store.delivery.release_rows import Release
 from store.enrolment.enrolment import enroll, open_with_credentials
 from store.gateway import handling
-from store.gateway.handling import NOT_SCANNED, TOO_MANY_FIELDS, Intake
+from store.gateway.handling import LARGE, NOT_SCANNED, TOO_MANY_FIELDS, Intake
 from store.gateway.metrics import Metrics
 from store.gateway.policy import ENROLMENT, LivePolicy, Policy
 from store.intake.released import Fields, Passed, own_fields
@@ -327,20 +327,42 @@ async def test_sessions_share_commits(lab: Lab, vault: Vault) -> None:
     assert check(vault).broken == []
 
 
+@pytest.mark.parametrize(("size", "remote"), [(100, False), (LARGE + 1, False), (100, True)])
+async def test_a_large_copy_and_one_for_a_server_are_prepared_in_the_pool(
+    lab: Lab, vault: Vault, monkeypatch: pytest.MonkeyPatch, size: int, remote: bool
+) -> None:
+    assert lab.opened is not None
+    hand_in, names = lab.opened.hand_in, []
+
+    def noted(*given: Any, **options: Any) -> None:
+        names.append(threading.current_thread().name)
+        hand_in(*given, **options)
+
+    monkeypatch.setattr(lab.opened, "hand_in", noted)
+    monkeypatch.setattr(handling, "is_url", lambda _location: remote)
+    raws = [b"Subject: %d\r\n\r\n" % n + b"x" * size for n in range(3)]
+    assert await asyncio.gather(*(lab.filter(raw, "a@spam.example") for raw in raws)) == [Discard()] * 3
+    in_pool = size > LARGE or remote
+    assert [name.startswith("ThreadPool") for name in names] == [in_pool] * 3
+    assert in_pool or names == ["vault-writer"] * 3
+    assert sorted(vault.raw(copy_id) for copy_id in vault.ids()) == raws
+
+
 async def test_a_store_that_keeps_its_callers_waiting_holds_up_no_clean_mail(
     lab: Lab, vault: Vault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    release = threading.Event()
+    release, held = threading.Event(), threading.Event()
     assert lab.opened is not None
     hand_in = lab.opened.hand_in
 
     def slow(*given: Any, **options: Any) -> None:
+        held.set()
         assert release.wait(60)
         hand_in(*given, **options)
 
     monkeypatch.setattr(lab.opened, "hand_in", slow)
     waiting = [asyncio.create_task(lab.filter(sender="a@spam.example")) for _ in range(40)]
-    while lab.pool._work_queue.qsize() < 20:
+    while not held.is_set():
         await asyncio.sleep(0.01)
     assert await lab.filter() == Accept()
     assert not any(task.done() for task in waiting)

@@ -101,7 +101,8 @@ def test_the_gateway_loads_no_screen_no_table_and_no_metrics() -> None:
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, cwd=ROOT, check=True
     )
-    assert not set(done.stdout.split()) & {"polars", "textual", "rich", "selectolax", "prometheus_client", "aiohttp"}
+    extras = {"polars", "textual", "rich", "selectolax", "prometheus_client", "aiohttp", "uvloop"}
+    assert not set(done.stdout.split()) & extras
 
 
 def test_the_service_manager_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import struct
 import tracemalloc
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -19,7 +20,7 @@ from store.intake.milter.session import Session
 from store.intake.milter.wire import LARGEST_COMMAND, Packets, WireError
 from store.mail.incoming import Accept, Incoming, Outcome, Refuse
 from store.terms.dsn import Dsn, RecipientDsn
-from tests.store.intake.milter_wire import MilterClient, message, negotiation, packet
+from tests.store.intake.milter_wire import WAIVED, MilterClient, message, negotiation, packet
 
 MIB = 1 << 20
 
@@ -303,6 +304,79 @@ async def test_macros_of_a_connection_hold_though_a_message_told_the_same(tmp_pa
         await client.put(message("x"))
         await answers(client, 1)
     assert judge.seen[0].client_address == "192.0.2.9"
+
+
+async def test_macros_without_names_change_nothing(tmp_path: Path) -> None:
+    judge = Judge()
+    async with serving(tmp_path, judge) as (_, path):
+        client = await MilterClient.unix(path)
+        stream = message("x").replace(packet(b"N"), packet(b"D", b"Mi\0004x\0") + packet(b"D", b"N") + packet(b"N"))
+        await client.put(stream.replace(packet(b"E"), packet(b"D", b"B") + packet(b"E")))
+        await answers(client, 1)
+    assert [each.queue_id for each in judge.seen] == ["4x"]
+
+
+@pytest.mark.parametrize(("actions", "chosen"), [(0x1FF, True), (0xFF, False)])
+async def test_an_mta_that_lets_filters_choose_tells_only_macros_that_are_used(
+    tmp_path: Path, actions: int, chosen: bool
+) -> None:
+    async with serving(tmp_path, Judge()) as (_, path):
+        client = MilterClient(*await asyncio.open_unix_connection(path))
+        await client.put(packet(b"O", struct.pack(">III", 6, actions, WAIVED)))
+        answer = await client.reply()
+    assert struct.unpack(">II", answer[1:9]) == (6, actions & 0x113)
+    stages, rest = {}, answer[13:]
+    while rest:
+        names, _, after = rest[4:].partition(b"\0")
+        stages[struct.unpack(">I", rest[:4])[0]], rest = set(names.decode().split()), after
+    assert stages == (
+        {
+            0: {"{client_addr}", "{client_name}"},
+            1: set(),
+            2: {"i", "{auth_authen}"},
+            3: set(),
+            4: set(),
+            5: {"i"},
+            6: set(),
+        }
+        if chosen
+        else {}
+    )
+
+
+@given(data=st.data())
+def test_packets_are_the_same_however_they_arrive(data: st.DataObject) -> None:
+    contents = data.draw(st.lists(st.binary(max_size=40) | st.integers(0, 9000).map(bytes), max_size=12))
+    stream = b"".join(packet(b"B", each) for each in contents)
+    packets, found, put, taken = Packets(), [], 0, 0
+    while put < len(stream):
+        size = data.draw(st.integers(1, len(stream)))
+        packets.add(stream[put : put + size])
+        put = min(put + size, len(stream))
+        for _ in range(data.draw(st.integers(0, 20))):
+            assert len(packets) == put - taken
+            if (one := packets.next()) is None:
+                break
+            found.append(one)
+            taken += 5 + len(one[1])
+    while (one := packets.next()) is not None:
+        found.append(one)
+    assert found == [(b"B", each) for each in contents] and len(packets) == 0
+
+
+def test_a_large_packet_in_small_pieces_takes_no_more_memory_than_it_has_bytes() -> None:
+    packets, whole = Packets(), packet(b"B", bytes(4 * MIB))
+    pieces = [whole[start : start + 4096] for start in range(0, len(whole), 4096)]
+    tracemalloc.start()
+    try:
+        for piece in pieces[:-1]:
+            packets.add(piece)
+            assert packets.next() is None
+        assert tracemalloc.get_traced_memory()[1] < MIB  # It holds the pieces themselves, and has joined none.
+    finally:
+        tracemalloc.stop()
+    packets.add(pieces[-1])
+    assert packets.next() == (b"B", bytes(4 * MIB))
 
 
 def test_only_content_may_be_large() -> None:

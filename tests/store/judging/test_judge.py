@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from store.judging import judge as judge_module
 from store.judging.content import ContentPolicy, ContentResult, content_verdicts
 from store.judging.engines.engine import EngineResult
 from store.judging.judge import (
@@ -341,6 +342,33 @@ def test_no_message_makes_it_raise(raw: bytes, sender: str, recipients: list[str
     lists = AddressLists(black=("a.b",), user_white={"x@y.z": ("*a*",)})
     decision = judge(DEFAULT_RULE, lists, incoming, results(INFECTED), ContentResult())
     record_of(incoming, DEFAULT_RULE, decision, results(INFECTED))
+
+
+NAMES = st.sampled_from([b"From", b"from", b"FROM \t", b"From:", b"Fromage", b"To", b" From", b">From", b"From x", b""])
+VALUES = st.sampled_from(
+    [b" a@b.c", b"\t<x@y.z>\r", b" =?utf-8?q?n=C3=BC?=\n <p@q.r>", b"\n From: i@j.k\n\t", b"", b" \xff@x.y"]
+)
+
+
+@given(
+    st.lists(st.tuples(NAMES, st.sampled_from([b":", b""]), VALUES, st.sampled_from([b"\n", b"\r\n", b"\r", b""]))),
+    st.booleans(),
+)
+def test_from_is_read_from_a_small_header_as_from_a_large_one(lines: list[tuple[bytes, ...]], body: bool) -> None:
+    raw = b"".join(map(b"".join, lines)) + (b"\n\nFrom: in@the.body\n" if body else b"")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(judge_module, "_SMALL_HEADER", -1)
+        expected = judge_module._from(raw)
+    assert judge_module._from(raw) == expected
+
+
+def test_every_real_message_has_the_same_from_either_way(corpus_files: list[Path]) -> None:
+    for path in corpus_files[::5]:
+        raw = path.read_bytes()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(judge_module, "_SMALL_HEADER", -1)
+            expected = judge_module._from(raw)
+        assert judge_module._from(raw) == expected
 
 
 def test_every_real_message_is_judged(corpus_files: list[Path]) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from store.mail import addresses
 from store.mail.addresses import (
     address_problem,
     addresses_in_header,
@@ -15,6 +19,31 @@ from store.mail.addresses import (
     unique,
 )
 from store.terms.errors import AddressError
+
+
+def in_full(work: Callable[[str], object], text: str) -> object:
+    """Return the result without the quick tests for what most addresses and fields look like."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("_EASY", "_EASY_FIELD"):
+            patch.setattr(addresses, name, re.compile(r"(?!)"))
+        return work(text)
+
+
+WORD = st.text("aB9.-+_=' @<>\",;\\ü", max_size=12)
+
+
+@given(
+    WORD
+    | st.builds("{}@{}".format, WORD, WORD)
+    | st.builds("{} <{}@{}>{}".format, WORD, WORD, WORD, st.sampled_from(["", " ", ",", ">"]))
+    | st.from_regex(addresses._EASY, fullmatch=True)
+    | st.builds("{}@{}.x".format, st.integers(60, 68).map("a".__mul__), st.integers(60, 68).map("b".__mul__))
+    | st.builds("a@{}".format, st.integers(120, 130).map("b.".__mul__))
+)
+def test_the_quick_tests_find_what_the_full_ones_find(text: str) -> None:
+    for work in (address_problem, addresses_in_header):
+        assert work(text) == in_full(work, text)
+
 
 GOOD = [
     "a@example.com",

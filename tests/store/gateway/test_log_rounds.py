@@ -1,0 +1,122 @@
+"""The gateway's log: the lines of a round of the event loop are one write, and none is lost however the loop ends."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import logging
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from store.gateway import log as gateway_log
+from store.gateway.log import say
+from tests.test_hygiene import ROOT
+
+
+class Writes(io.StringIO):
+    """A stream that remembers its writes: the events of each."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.events: list[list[str]] = []
+
+    def write(self, text: str, /) -> int:
+        self.events.append([json.loads(line)["event"] for line in text.splitlines()])
+        return len(text)
+
+
+@pytest.fixture
+def writes() -> Iterator[Writes]:
+    stream = Writes()
+    root, level = logging.getLogger(), logging.getLogger().level
+    handlers = list(root.handlers)
+    gateway_log.start("json", "info", stream)
+    yield stream
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    logging.getLogger(gateway_log.NAME).setLevel(logging.NOTSET)
+
+
+async def test_a_round_is_one_write(writes: Writes) -> None:
+    async def one(number: int) -> None:
+        say(f"{number}")
+        await asyncio.sleep(0)
+        say(f"{number} again")
+
+    await asyncio.gather(*(one(number) for number in range(3)))
+    await asyncio.sleep(0)
+    assert writes.events == [["0", "1", "2"], ["0 again", "1 again", "2 again"]]
+
+
+async def test_a_warning_does_not_wait_and_comes_after_what_was_said_before(writes: Writes) -> None:
+    say("first")
+    say("second", level=logging.WARNING)
+    assert writes.events == [["first", "second"]]
+    await asyncio.sleep(0)
+    assert writes.events == [["first", "second"]]
+
+
+async def test_what_a_thread_says_does_not_wait(writes: Writes) -> None:
+    say("loop")
+    thread = threading.Thread(target=say, args=("thread",))
+    thread.start()
+    thread.join()
+    assert writes.events == [["loop", "thread"]]
+
+
+async def test_lines_from_loop_and_threads_are_all_written_once(writes: Writes) -> None:
+    def work(name: int) -> None:
+        for number in range(200):
+            say(f"{name}/{number}")
+
+    threads = [threading.Thread(target=work, args=(name,)) for name in (1, 2)]
+    for thread in threads:
+        thread.start()
+    for number in range(200):
+        say(f"0/{number}")
+        await asyncio.sleep(0)
+    for thread in threads:
+        thread.join()
+    await asyncio.sleep(0)
+    said = [event for each in writes.events for event in each]
+    assert sorted(said) == sorted(f"{name}/{number}" for name in range(3) for number in range(200))
+    for name in "012":
+        assert [each for each in said if each[0] == name] == [f"{name}/{number}" for number in range(200)]
+
+
+async def test_a_stream_that_fails_stops_nothing(writes: Writes, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_text: str) -> int:
+        raise OSError("no space")
+
+    monkeypatch.setattr(logging, "raiseExceptions", False)
+    with monkeypatch.context() as patch:
+        patch.setattr(writes, "write", fail)
+        say("lost")
+        await asyncio.sleep(0)
+    say("kept")
+    await asyncio.sleep(0)
+    assert writes.events == [["kept"]]
+
+
+async def test_a_change_of_the_form_loses_no_line(writes: Writes) -> None:
+    say("before")
+    gateway_log.start("json", "error", writes)
+    say("too little")
+    await asyncio.sleep(0)
+    assert writes.events == [["before"]]
+
+
+@pytest.mark.parametrize("end", ["return", "raise RuntimeError", "sys.exit(3)", "asyncio.get_running_loop().stop()"])
+def test_the_last_lines_are_written_however_the_loop_ends(end: str) -> None:
+    code = (
+        "import asyncio, sys\nfrom store.gateway.log import say, start\nstart('json', 'info')\n"
+        f"async def main():\n    say('last')\n    {end}\nasync def begin():\n"
+        "    asyncio.get_running_loop().call_soon(lambda: None)\n    await main()\nasyncio.run(begin())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, cwd=ROOT)
+    assert done.stderr.count('"event":"last"') == 1
