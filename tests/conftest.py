@@ -94,6 +94,7 @@ def state_homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("state")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", str(folder / "session"))
+        patch.setenv("XDG_CACHE_HOME", str(folder / "session" / "cache"))
         yield folder
 
 
@@ -102,6 +103,7 @@ def state_home(state_homes: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give each test its own memory of stores, made on demand, because copies of a store have the same id."""
     home = state_homes / str(next(_schemas))
     monkeypatch.setenv("XDG_STATE_HOME", str(home))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(home / "cache"))
     return home
 
 

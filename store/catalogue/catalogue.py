@@ -16,13 +16,12 @@ from typing import TYPE_CHECKING
 
 from store.campaigns.standing import Standing
 from store.catalogue.columns import Columns, Progress, Reading
-from store.catalogue.keeping import SnapshotKeeper
+from store.catalogue.keeping import SnapshotKeeper, snapshot_path
 from store.catalogue.loader import Children, Loaded, LoaderError, Span, load, spans_of
 from store.catalogue.memory import give_back_memory
 from store.catalogue.newest import select_newest
 from store.catalogue.selection import FrameSelection, Selection
 from store.catalogue.sort import NEWEST, Sort, SortKey
-from store.database.connection import is_url
 from store.filters.model import MessageFilter
 from store.terms.errors import MailholdError, StoreError
 from store.terms.verdicts import Engine
@@ -60,13 +59,11 @@ class Catalogue:
     def __init__(self, vault: Vault, *, snapshot: Path | None = None, now: Callable[[], int] = _now) -> None:
         """Make a catalogue; `start` begins to load it.
 
-        `snapshot` is the file to load from and save to; by default it lies next to a store that is a file, and a store
-        named by a URL has none. `now` returns Unix ms, for filters by period.
+        `snapshot` is the file to load from and save to, by default `snapshot_path`. `now` returns Unix ms, for filters
+        by period.
         """
-        if snapshot is None and not is_url(vault.location):
-            snapshot = Path(f"{vault.location}.snapshot")
         self._vault = vault
-        self._keeper = SnapshotKeeper(vault, snapshot)
+        self._keeper = SnapshotKeeper(vault, snapshot or snapshot_path(vault))
         self.now = now
         self._follower: Follower | None = None
         self._thread: threading.Thread | None = None

@@ -6,11 +6,13 @@ once it lacks many.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from store.database.connection import is_url
 from store.terms.errors import MailholdError
 
 if TYPE_CHECKING:
@@ -23,6 +25,21 @@ _QUIET_SECONDS = 3.0
 _STALE_SECONDS = 60.0
 _SAVE_AGAIN_SECONDS = 300.0
 _SAVE_SHARE = 0.05
+
+
+def snapshot_path(vault: Vault) -> Path | None:
+    """Return where the snapshot is: beside a store that is a file, else in this user's cache folder.
+
+    None for a user without a home directory.
+    """
+    if not is_url(vault.location):
+        return Path(f"{vault.location}.snapshot")
+    folder = os.environ.get("XDG_CACHE_HOME", "")
+    try:
+        base = Path(folder) if folder.startswith("/") else Path("~/.cache").expanduser()
+    except RuntimeError:
+        return None
+    return base / "mailhold" / f"{vault.store_id.hex()}.snapshot"
 
 
 class SnapshotKeeper:

@@ -6,12 +6,11 @@ Polars is imported on the first call.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from store.catalogue.keeping import snapshot_path
 from store.catalogue.loader import load, spans_of
 from store.catalogue.sort import Sort, SortKey
-from store.database.connection import is_url
 from store.filters.model import MessageFilter
 from store.helpers.clock import now_ms
 from store.terms.errors import TamperedError
@@ -46,8 +45,8 @@ def select_once(vault: Vault, flt: MessageFilter, sort: Sort, limit: int) -> tup
 
     None if the snapshot cannot answer: use a `Catalogue` then. Raises StoreUnavailable.
     """
-    path = Path(f"{vault.location}.snapshot")
-    if flt.asks_delivered() or flt.asks() or is_url(vault.location) or not path.exists():
+    path = snapshot_path(vault)
+    if flt.asks_delivered() or flt.asks() or path is None or not path.exists():
         return None
     from store.catalogue.follow import Follower
     from store.catalogue.query import mask_of

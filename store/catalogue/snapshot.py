@@ -22,6 +22,7 @@ from typing import IO, TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from store.database.connection import is_url
 from store.helpers.companions import give_access
 from store.helpers.decoding import msgpack_decoder
 from store.helpers.secret_files import NotPlain, open_plain, replaced
@@ -74,9 +75,13 @@ def save(vault: Vault, path: Path, frame: Frame, marks: Marks) -> None:
     """
     from store.catalogue.sections import MEANING, layout_of, sections
 
+    by_itself = is_url(vault.location)
+    if by_itself:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     _remove_abandoned(path)
     with replaced(path) as file:
-        give_access(file.fileno(), Path(vault.location))
+        if not by_itself:
+            give_access(file.fileno(), Path(vault.location))
         name = secrets.token_hex(16)
         header = _Header(MEANING, vault.store_id, name, layout_of(frame), marks)
         file.write(_MAGIC)

@@ -110,6 +110,9 @@ class PostgresStore(TellingPostgresql):
         super().__init__(*arguments, **options)
 
     def connection_made(self, connection: Any) -> None:
+        from store.database.binary_results import BinaryCursor
+
+        connection.cursor_factory = BinaryCursor
         connection.execute(_FIX_PATH)
         connection.commit()
         with self._opened_lock:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from store.database.connection import StoreDatabase, run
 from store.database.orm import SqliteDatabase
+from store.database.vacuuming import settings_of
 
 #: The newest store format. Stored in the store row and in SQLite's user_version.
 FORMAT = 2
@@ -126,7 +127,7 @@ def make(db: StoreDatabase, statements: tuple[str, ...] = TABLES) -> None:
     """Create tables and indexes, in the open transaction."""
     with db.making():
         for text in statements:
-            run(db, text if isinstance(db, SqliteDatabase) else postgresql(text))
+            run(db, text if isinstance(db, SqliteDatabase) else postgresql(text) + settings_of(text))
 
 
 def drop(db: StoreDatabase, tables: tuple[str, ...]) -> None:

@@ -21,6 +21,7 @@ from store.space import limits
 from store.space.bin import doomed_in_bin, expire, first_of, from_bin
 from store.space.limits import Bounds
 from store.space.notice import space_freed
+from store.space.reclaiming import Reclaiming
 from store.terms.errors import MailholdError, StoreError, StoreUnavailable
 from store.vault import live_deliveries, oldest
 from store.vault.counters import counted, counters, put_right
@@ -100,6 +101,7 @@ class Rotation:
 
     def __init__(self, vault: Vault) -> None:
         self._vault = vault
+        self.reclaiming = Reclaiming(vault)
 
     def after_put(self, used: int) -> int:
         """Remove the oldest copies if `used` bytes exceed the maximum. Returns the bytes still above it.
@@ -107,7 +109,11 @@ class Rotation:
         Inside a transaction only one batch is removed. Raises StoreUnavailable.
         """
         most = limits.maximum_or_last(self._vault)
-        return rotate(self._vault).over_bytes if most is not None and used > most else 0
+        if most is None or used <= most:
+            return 0
+        result = rotate(self._vault)
+        self.reclaiming.removed(result.freed_bytes, most)
+        return result.over_bytes
 
     def after_delete(self) -> None:
         """Remove expired copies from the bin, and arm the free space notice again if there is enough space now."""

@@ -15,14 +15,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from store.catalogue import keeping, snapshot
-from store.catalogue.catalogue import Catalogue
+from store.catalogue.catalogue import NEWEST, Catalogue
 from store.catalogue.follow import Follower
+from store.catalogue.once import select_once
 from store.filters.line import MessageFilter, parse
-from store.opening.opening import create_store
+from store.opening.opening import Unlock, create_store, open_store
 from store.terms.errors import StoreUnavailable
 from store.terms.records import CopyRecord, row_of
 from store.vault.vault import Vault
 from tests.amounts import amount
+from tests.conftest import PASSPHRASE
 
 EVERYTHING = MessageFilter()
 
@@ -380,3 +382,37 @@ def test_damaged_copies_are_remembered(vault: Vault, sql: Callable[..., Any]) ->
         assert catalogue.damaged == {ids[0]}
         assert catalogue.select(parse("")).ids() == [ids[1]]
         catalogue.close()
+
+
+def test_a_store_in_postgresql_has_its_snapshot_in_the_users_cache(
+    postgres_store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It serves a catalogue and a single query, like one beside a file."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    vault = open_store(postgres_store, Unlock.passphrase(PASSPHRASE))
+    path = tmp_path / "mailhold" / f"{vault.store_id.hex()}.snapshot"
+    put(vault, "one", "two", "three")
+    assert select_once(vault, EVERYTHING, NEWEST, 10) is None
+    assert run(vault) == ["three", "two", "one"]
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    [first, *_] = vault.ids()
+    vault.delete([first])
+    put(vault, "four")
+    found = select_once(vault, EVERYTHING, NEWEST, 10)
+    assert found is not None and [row.subject for row in found[0]] == ["four", "three", "two"]
+    assert run(vault) == ["four", "three", "two"]
+    vault.close()
+
+
+def test_a_user_without_a_home_directory_has_no_snapshot_of_a_store_in_postgresql(
+    postgres_store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def homeless(_path: Path) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(Path, "expanduser", homeless)
+    vault = open_store(postgres_store, Unlock.passphrase(PASSPHRASE))
+    assert keeping.snapshot_path(vault) is None
+    vault.close()

@@ -15,6 +15,7 @@ import pytest
 
 from store.database import connection as database
 from store.database.connection import DiskFull, as_bytes, run, shown_location, sound, translated
+from store.opening.opening import Unlock, open_store
 from store.terms.errors import MailholdError, StoreFormat, StoreUnavailable, TamperedError
 from store.terms.records import CopyRecord
 from store.vault.vault import Vault
@@ -164,3 +165,14 @@ def test_a_store_that_was_removed_does_not_come_back_empty(vault: Vault) -> None
     thread.start()
     thread.join()
     assert not path.exists() and len(said) == 1
+
+
+def test_postgresql_sends_results_in_binary(postgres_store: str) -> None:
+    """As text, a body would take two digits a byte."""
+    vault = open_store(postgres_store, Unlock.passphrase(PASSPHRASE))
+    copy_id = vault.put(b"raw", CopyRecord(subject="Straße"))
+    with vault.reading():
+        cursor = run(vault.db, "SELECT id, record FROM message WHERE id = ?", copy_id)
+        assert [cursor.pgresult.fformat(column) for column in range(2)] == [1, 1]
+    assert (vault.raw(copy_id), vault.get(copy_id).record.subject) == (b"raw", "Straße")
+    vault.close()
