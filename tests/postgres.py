@@ -1,4 +1,4 @@
-"""A throw-away PostgreSQL cluster for tests: its own folder, a unix socket, no durability."""
+"""A PostgreSQL cluster on a unix socket: for tests thrown away and not durable, for benchmarks kept and durable."""
 
 from __future__ import annotations
 
@@ -11,6 +11,12 @@ from pathlib import Path
 
 #: Linux's folder of files in memory, and the free bytes it must have: each test process has a cluster.
 _MEMORY, _ROOM = "/dev/shm", 2 << 30
+
+#: Options of a cluster that need not survive a crash.
+THROW_AWAY = (
+    "-c fsync=off -c synchronous_commit=off -c full_page_writes=off -c max_connections=200 -c autovacuum=off "
+    "-c jit=off -c wal_level=minimal -c max_wal_senders=0 -c min_wal_size=32MB -c max_wal_size=128MB"
+)
 
 
 class Missing(Exception):
@@ -30,10 +36,11 @@ def program(name: str) -> str:
 class Cluster:
     """A running cluster. PostgreSQL refuses to run as root, so root hands over to another user."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path | None = None, options: str = THROW_AWAY) -> None:
+        """Start a cluster in `folder`, making it if it is not there; by default a new one for this process."""
         initdb, self._pg_ctl = program("initdb"), program("pg_ctl")
         self._as: list[str] = []
-        self.folder = Path(tempfile.mkdtemp(prefix="mailhold-pg-", dir=_memory()))
+        self.folder = Path(tempfile.mkdtemp(prefix="mailhold-pg-", dir=_memory())) if folder is None else folder
         if os.getuid() == 0:
             user = next((name for name in ("postgres", "nobody") if _known(name)), None)
             if user is None or shutil.which("runuser") is None:
@@ -41,12 +48,9 @@ class Cluster:
             self._as = ["runuser", "-u", user, "--"]
             shutil.chown(self.folder, user)
         self._data = self.folder / "data"
-        self._run([initdb, "-D", str(self._data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"])
-        options = (
-            f"-c listen_addresses= -c unix_socket_directories={self.folder} -c fsync=off -c synchronous_commit=off "
-            "-c full_page_writes=off -c max_connections=200 -c autovacuum=off -c jit=off "
-            "-c wal_level=minimal -c max_wal_senders=0 -c min_wal_size=32MB -c max_wal_size=128MB"
-        )
+        if not self._data.exists():
+            self._run([initdb, "-D", str(self._data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"])
+        options = f"-c listen_addresses= -c unix_socket_directories={self.folder} {options}"
         self._start = [*("-l", str(self.folder / "log"), "-w", "-o", options, "start")]
         self.resume()
 

@@ -31,6 +31,8 @@ from tests.benchmarks import (
     knowing,
     load,
     memory,
+    passing,
+    postgresql,
     preflight,
     queries,
     releasing,
@@ -62,6 +64,9 @@ BENCHMARKS: dict[str, Callable[[str], Iterator[Figure]]] = {
     "import": intake.importing,
     "list": queries.command,
     "campaigns": campaigns.campaigns,
+    "postgresql": postgresql.consoles,
+    "postgresql-mail": postgresql.mail,
+    "passing": passing.passing,
 }
 RESULTS = store_maker.FOLDER / "results.json"
 

@@ -36,9 +36,9 @@ def _cursor_colour() -> bytes:
 _CURSOR = _cursor_colour()
 
 
-def console(location: Path) -> Terminal:
-    """Run a console on a benchmark store."""
-    key = store_maker.key_of(location)
+def console(location: Path | str, key: Path | None = None) -> Terminal:
+    """Run a console on a benchmark store; `key` opens one in PostgreSQL."""
+    key = key or store_maker.key_of(Path(location))
     return Terminal([sys.executable, "-m", "tui", "--store", str(location), "--key-file", str(key)])
 
 
@@ -98,7 +98,7 @@ def start(size: str) -> Iterator[Figure]:
         met=lambda middle, _high: middle - median(base) <= 0.45,
     )
     yield peers.neomutt(size)
-    with_snapshot = [_complete(location) for _ in range(3)]
+    with_snapshot = [seconds_to_complete(location) for _ in range(3)]
     yield figure(
         *("start until every filter is complete, with snapshot", size, with_snapshot, "s"),
         target="1.0 s",
@@ -108,7 +108,7 @@ def start(size: str) -> Iterator[Figure]:
     without = []
     for _ in range(2):
         Path(f"{copy}.snapshot").unlink(missing_ok=True)
-        without.append(_complete(copy))
+        without.append(seconds_to_complete(copy))
     store_maker.remove_store(copy)
     yield figure(
         *("start until every filter is complete, without", size, without, "s"),
@@ -117,32 +117,20 @@ def start(size: str) -> Iterator[Figure]:
     )
 
 
-def _complete(location: Path) -> float:
+def seconds_to_complete(location: Path | str, key: Path | None = None) -> float:
     """Return the seconds from start until the console no longer says that it is reading."""
-    with console(location) as terminal:
+    with console(location, key) as terminal:
         terminal.wait(lambda frame: "reading" in frame.text)
         return terminal.wait(shows_all_loaded, 120).at - terminal.began
 
 
 def keys(size: str) -> Iterator[Figure]:
     """Measure key to paint in an idle list, next to the same list with a thousand copies."""
-    taken: dict[str, list[float]] = {name: [] for name in KEYS}
-    small: dict[str, list[float]] = {name: [] for name in KEYS}
     moved = []
     with console(store_maker.store(store_maker.SIZES[size])) as one, console(store_maker.store(1_000)) as other:
         settled(one)
         other.quiet(1.5)
-        for name, key in KEYS.items():
-            for terminal in (one, other):
-                if name != "down":
-                    press(terminal, TOP)
-                press(terminal, b"j")
-            for number in range(40):
-                for terminal, values in ((one, taken[name]), (other, small[name])):
-                    if number and (name == "end" or number % 12 == 0):
-                        press(terminal, TOP)
-                    terminal.quiet(_IDLE)
-                    values.append(press(terminal, key))
+        taken, small = pressed_in_turn(one, other)
         press(one, TOP)
         for _ in range(10):
             one.quiet(0.1)
@@ -160,6 +148,24 @@ def keys(size: str) -> Iterator[Figure]:
         target="1,500 B",
         met=lambda _middle, high: high <= 1500,
     )
+
+
+def pressed_in_turn(one: Terminal, other: Terminal) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
+    """Press each of `KEYS` in two consoles, alternating key by key. Returns the ms until each was painted."""
+    taken: dict[str, list[float]] = {name: [] for name in KEYS}
+    others: dict[str, list[float]] = {name: [] for name in KEYS}
+    for name, key in KEYS.items():
+        for terminal in (one, other):
+            if name != "down":
+                press(terminal, TOP)
+            press(terminal, b"j")
+        for number in range(40):
+            for terminal, values in ((one, taken[name]), (other, others[name])):
+                if number and (name == "end" or number % 12 == 0):
+                    press(terminal, TOP)
+                terminal.quiet(_IDLE)
+                values.append(press(terminal, key))
+    return taken, others
 
 
 def _shows(text: str, frame: Frame) -> bool:

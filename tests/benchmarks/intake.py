@@ -23,7 +23,7 @@ from tests.benchmarks.figures import Figure, absent, figure, median
 
 THREADS = 32
 ROUNDS, ROUND = 7, 150
-_RECORD = CopyRecord(
+RECORD = CopyRecord(
     from_="Anna Schmidt <anna@example.net>", to="u7@corp.example", subject="confirmación 发票", envelope_sender="a@b.c"
 )
 _PRAGMAS = ("page_size=4096", "auto_vacuum=INCREMENTAL", "journal_mode=WAL", "synchronous=FULL", "secure_delete=FAST")
@@ -40,7 +40,7 @@ def _plain(path: Path) -> sqlite3.Connection:
 
 def _insert(connection: sqlite3.Connection, raw: bytes) -> None:
     connection.execute("BEGIN IMMEDIATE")
-    values = (_RECORD.from_, _RECORD.to, _RECORD.subject)
+    values = (RECORD.from_, RECORD.to, RECORD.subject)
     row = connection.execute("INSERT INTO message (sender, recipient, subject) VALUES (?, ?, ?)", values).lastrowid
     connection.execute("INSERT INTO body VALUES (?, ?)", (row, raw))
     connection.execute("COMMIT")
@@ -57,7 +57,7 @@ def put(size: str) -> Iterator[Figure]:
     vault = store_maker.new_store(location)
     full_location = store_maker.FOLDER / "full.store"
     full = store_maker.new_store(full_location)
-    full.put_many((next(messages), _RECORD, None) for _ in range(1500))
+    full.put_many((next(messages), RECORD, None) for _ in range(1500))
     change_settings(full, Settings(max_size=full.count().used_bytes))
     base, ours, grouped, rotating = [], [], [], []
 
@@ -73,14 +73,14 @@ def put(size: str) -> Iterator[Figure]:
         base.append(rate(ROUND, began))
         began = time.perf_counter()
         for raw in batch:
-            vault.put(raw, _RECORD)
+            vault.put(raw, RECORD)
         ours.append(rate(ROUND, began))
         began = time.perf_counter()
-        _together(vault, batch * 3)
+        together(vault, batch * 3)
         grouped.append(rate(3 * ROUND, began))
         began = time.perf_counter()
         for raw in batch:
-            full.put(raw, _RECORD)
+            full.put(raw, RECORD)
         rotating.append(rate(ROUND, began))
         sizes.append(full_location.stat().st_size)
     plain.close()
@@ -120,7 +120,8 @@ def put(size: str) -> Iterator[Figure]:
     )
 
 
-def _together(vault: Vault, batch: list[bytes]) -> None:
+def together(vault: Vault, batch: list[bytes]) -> None:
+    """Put a batch from `THREADS` threads."""
     left = iter(batch)
     lock = threading.Lock()
 
@@ -130,7 +131,7 @@ def _together(vault: Vault, batch: list[bytes]) -> None:
                 raw = next(left, None)
             if raw is None:
                 return
-            vault.put(raw, _RECORD)
+            vault.put(raw, RECORD)
 
     threads = [threading.Thread(target=work) for _ in range(THREADS)]
     for thread in threads:

@@ -10,9 +10,13 @@ import sys
 import time
 from collections.abc import Iterator
 from functools import partial
+from typing import TYPE_CHECKING
 
 from tests.benchmarks import store_maker
 from tests.benchmarks.figures import Figure, alternately, figure, median, seconds
+
+if TYPE_CHECKING:
+    from store.catalogue.catalogue import Catalogue
 
 #: A filter for each field of the Search filter and one with all fields, each with the same condition in SQL.
 FILTERS = {
@@ -73,16 +77,9 @@ def _measure(what: str, size: str) -> list[Figure]:
     catalogue.wait_complete()
     time.sleep(1 + copies / 200_000)  # prepared in the background
 
-    def forget() -> None:
-        follower = catalogue._follower
-        assert follower is not None
-        follower.state.frame.orders.forget()
-        for words in follower.state.frame.texts.values():
-            words._lineage.masks.clear()
-
     def select(line: str, sort: Sort) -> float:
         if what == "filters":
-            forget()
+            forget(catalogue)
         return 1000 * seconds(lambda: catalogue.select(parse(line), sort).rows(0, 50))
 
     def sql(condition: str, order: str) -> float:
@@ -124,6 +121,15 @@ def _measure(what: str, size: str) -> list[Figure]:
     return figures
 
 
+def forget(catalogue: Catalogue) -> None:
+    """Empty a catalogue's caches, so that a filter is the first of its kind."""
+    follower = catalogue._follower
+    assert follower is not None
+    follower.state.frame.orders.forget()
+    for words in follower.state.frame.texts.values():
+        words._lineage.masks.clear()
+
+
 def _line(name: str, size: str, ours: list[float], theirs: list[float]) -> Figure:
     return figure(
         *(name, size, ours, "ms"), baseline=median(theirs), target="100 ms", met=lambda _middle, high: high <= 100
@@ -134,6 +140,11 @@ def _within(limit: float, middle: float, _high: float) -> bool:
     return middle <= limit
 
 
+def run_quietly(line: list[str]) -> None:
+    """Run a command without its output. Raises CalledProcessError."""
+    subprocess.run(line, stdout=subprocess.DEVNULL, check=True)
+
+
 def command(size: str) -> Iterator[Figure]:
     """Measure `mailhold list QUERY --json --limit 20` next to an interpreter that does nothing."""
     location = store_maker.store(store_maker.SIZES[size])
@@ -141,7 +152,7 @@ def command(size: str) -> Iterator[Figure]:
     base = [sys.executable, "-c", "pass"]
 
     def run(line: list[str]) -> float:
-        return seconds(lambda: subprocess.run(line, stdout=subprocess.DEVNULL, check=True))
+        return seconds(partial(run_quietly, line))
 
     for query in ("subject:verify", "оплата from:schmidt", ""):
         words = [query] if query else []

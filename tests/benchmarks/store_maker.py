@@ -120,14 +120,15 @@ def store(size: int) -> Path:
     return location
 
 
-def make_snapshot(location: Path) -> None:
-    """Load the catalogue of a store in its own process and save the snapshot."""
+def make_snapshot(location: Path | str, key: Path | None = None) -> None:
+    """Load the catalogue of a store in its own process and save the snapshot. `key` opens a store in PostgreSQL."""
     code = (
         "import sys; from pathlib import Path; from store.catalogue.catalogue import Catalogue; "
-        "from tests.benchmarks import store_maker; vault = store_maker.open_made(Path(sys.argv[1])); "
+        "from store.opening.opening import Unlock, open_store; "
+        "vault = open_store(sys.argv[1], Unlock.key_file(Path(sys.argv[2]))); "
         "catalogue = Catalogue(vault); catalogue.start(); catalogue.wait_complete(); catalogue.close(); vault.close()"
     )
-    subprocess.run([sys.executable, "-c", code, str(location)], check=True)
+    subprocess.run([sys.executable, "-c", code, str(location), str(key or key_of(Path(location)))], check=True)
 
 
 #: How the names of `own_memory`'s folders begin.
@@ -137,9 +138,17 @@ _MEMORY = "mailhold-bench-"
 @contextmanager
 def own_memory() -> Iterator[None]:
     """Have programs remember the stores they open in a folder of this run's own, not in the user's."""
+    names = ("XDG_STATE_HOME", "XDG_CACHE_HOME")
+    before = {name: os.environ.get(name) for name in names}
     with tempfile.TemporaryDirectory(prefix=_MEMORY) as state:
-        os.environ["XDG_STATE_HOME"] = state
-        yield
+        os.environ.update(XDG_STATE_HOME=state, XDG_CACHE_HOME=f"{state}/cache")
+        try:
+            yield
+        finally:
+            for name, value in before.items():
+                del os.environ[name]
+                if value is not None:
+                    os.environ[name] = value
 
 
 def copy_of(location: Path, name: str) -> Path:
@@ -247,16 +256,17 @@ def _stamp_of(path: Path) -> Path:
 def _made(path: Path) -> bool:
     """Return True if `path` was finished by this version of this file."""
     try:
-        return path.exists() and json.loads(_stamp_of(path).read_text()) == _maker()
+        return path.exists() and json.loads(_stamp_of(path).read_text()) == maker()
     except (OSError, ValueError):
         return False
 
 
 def _stamp(path: Path) -> None:
-    _stamp_of(path).write_text(json.dumps(_maker()))
+    _stamp_of(path).write_text(json.dumps(maker()))
 
 
-def _maker() -> dict[str, object]:
+def maker() -> dict[str, object]:
+    """Return what a finished file is stamped with: the version of this file's mail and of the store's format."""
     from store.database.tables import FORMAT
 
     return {"mail": 1, "format": FORMAT}
