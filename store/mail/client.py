@@ -15,7 +15,7 @@ import re
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from store.mail.offers import Offers, offers_of
 from store.mail.outcome import Outcome, State
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from aiosmtplib import SMTP, SMTPResponse
 
+    from store.mail.conversation import Conversation
     from store.mail.relay import Relay
 
 MAX_REPLY = 1000
@@ -35,6 +36,8 @@ _SMUGGLING = (
 _UTF8 = "The relay does not offer SMTPUTF8, which this address needs."
 
 #: Called with the accepted and the refused recipients just before DATA; an error that it raises stops the transaction.
+#: If the server offers PIPELINING, MAIL, RCPT and DATA go out together, so it is called before them with all
+#: recipients, and once more, before the content, if the server then refused some of them.
 BeforeData = Callable[[Sequence[str], Mapping[str, Outcome]], Awaitable[None]]
 
 
@@ -132,16 +135,20 @@ class Session:
         self._host_name = host_name
         self._timeouts = timeouts
         self._client: SMTP | None = None
+        self._conversation: Conversation | None = None
+        self._offers = Offers()
         self.messages = 0
 
     @property
     def connected(self) -> bool:
         """Whether the connection is open, as far as known."""
-        return self._client is not None and self._client.is_connected
+        return self._conversation is not None and self._conversation.connected
 
     async def open(self) -> None:
         """Connect and log in. Raises SessionLost, with the reason."""
         from aiosmtplib import SMTPException, SMTPHeloError
+
+        from store.mail.conversation import Conversation
 
         client = client_of(self.relay, self._context, self._host_name, self._timeouts.connect)
         try:
@@ -154,20 +161,26 @@ class Session:
         except (SMTPException, OSError, ValueError) as error:
             client.close()
             raise SessionLost(failure(error)) from error
-        client.timeout = self._timeouts.command
+        if client.transport is None or not client.is_connected:
+            client.close()
+            raise SessionLost("The connection was lost.")
         self._client = client
+        self._conversation = Conversation(cast("asyncio.Transport", client.transport))
+        self._offers = offers_of(client.esmtp_extensions)
         self.messages = 0
 
     async def close(self, *, polite: bool = True) -> None:
         """End the session, with QUIT if `polite`. Never raises."""
         client, self._client = self._client, None
-        if client is None:
+        conversation, self._conversation = self._conversation, None
+        if client is None or conversation is None:
             return
-        if polite and client.is_connected:
+        if polite and conversation.connected:
             try:
-                await client.quit(timeout=2)
+                await conversation.ask([b"QUIT"], 2)
             except Exception:
                 pass
+        conversation.close()
         client.close()
 
     async def send(
@@ -177,22 +190,25 @@ class Session:
         message: bytes,
         before_data: BeforeData,
         dsn: Dsn | None = None,
+        wire: bytes | None = None,
+        before_content: Callable[[], None] = lambda: None,
     ) -> dict[str, Outcome]:
         """Send one message; return the outcome of each recipient. DSN options of `dsn` are used if the server offers
         DSN.
 
-        `sender` is "" for the null sender. `before_data` is awaited when all recipients have been accepted or refused,
-        before DATA is sent. Raises SessionLost if the connection breaks before DATA's content, and any error of
-        `before_data`. If it breaks while or after the content is sent, the outcome is UNKNOWN.
+        `sender` is "" for the null sender; `wire` is the message's `wire_form`, if it was made already. `before_data`
+        is awaited before DATA is sent (see `BeforeData`), `before_content` is called just before the content. Raises
+        SessionLost if the connection breaks before the content, and any error of `before_data`. If it breaks while or
+        after the content is sent, the outcome is UNKNOWN.
         """
         from aiosmtplib import SMTPException
 
         try:
-            wire = wire_form(message)
+            wire = wire_form(message) if wire is None else wire
         except ValueError as error:
             return dict.fromkeys(recipients, Outcome(State.FAILED, str(error)))
         try:
-            return await self._transaction(sender, recipients, message, wire, before_data, dsn or Dsn())
+            return await self._transaction(sender, recipients, message, wire, before_data, dsn or Dsn(), before_content)
         except SessionLost:
             await self.close(polite=False)
             raise
@@ -208,6 +224,7 @@ class Session:
         wire: bytes,
         before_data: BeforeData,
         dsn: Dsn,
+        before_content: Callable[[], None],
     ) -> dict[str, Outcome]:
         self.messages += 1
         on_wire, outcomes = self._addresses(sender, recipients)
@@ -220,41 +237,90 @@ class Session:
         accepted = [address for address in recipients if address in on_wire]
         if not accepted:
             return outcomes
-        utf8 = not all(on_wire[address].isascii() for address in (sender, *accepted))
-        options = [*self._options(message, utf8), *offers.mail_dsn(dsn.ret, dsn.envid)]
-        response = await self._command(b"MAIL", b"FROM:<%s>" % on_wire[sender].encode(), *options)
-        if response.code != 250:
-            await self._reset()
-            return outcomes | dict.fromkeys(accepted, outcome_of(response))
-        asked = dsn.by_address
-        for address in list(accepted):
-            options = offers.recipient_dsn(asked[address], utf8=utf8) if address in asked else []
-            response = await self._command(b"RCPT", b"TO:<%s>" % on_wire[address].encode(), *options)
-            if response.code not in (250, 251):
-                accepted.remove(address)
-                outcomes[address] = outcome_of(response)
+        commands = self._envelope(sender, accepted, on_wire, message, dsn)
+        ask = self._all_at_once if offers.pipelining else self._one_by_one
+        refused, data = await ask(commands, accepted, before_data, outcomes)
+        outcomes |= refused
+        accepted = [address for address in accepted if address not in refused]
         if not accepted:
-            await self._reset()
+            # A server that wants content for nobody cannot be told that there is none.
+            await (self.close(polite=False) if data is not None and data.code == 354 else self._reset())
             return outcomes
+        assert data is not None
+        if data.code != 354:
+            await self._reset()
+            return outcomes | dict.fromkeys(accepted, outcome_of(data))
+        return outcomes | dict.fromkeys(accepted, await self._content(wire, before_content))
+
+    def _envelope(
+        self, sender: str, recipients: Sequence[str], on_wire: Mapping[str, str], message: bytes, dsn: Dsn
+    ) -> list[bytes]:
+        """Make the commands MAIL and RCPT."""
+        offers, asked = self.offers, dsn.by_address
+        utf8 = not all(on_wire[address].isascii() for address in (sender, *recipients))
+        options = [*self._options(message, utf8), *offers.mail_dsn(dsn.ret, dsn.envid)]
+        commands = [b" ".join((b"MAIL FROM:<%s>" % on_wire[sender].encode(), *options))]
+        for address in recipients:
+            options = offers.recipient_dsn(asked[address], utf8=utf8) if address in asked else []
+            commands.append(b" ".join((b"RCPT TO:<%s>" % on_wire[address].encode(), *options)))
+        return commands
+
+    async def _all_at_once(
+        self, commands: Sequence[bytes], recipients: list[str], before_data: BeforeData, outcomes: dict[str, Outcome]
+    ) -> tuple[dict[str, Outcome], SMTPResponse | None]:
+        """Send MAIL, RCPT and DATA in one write. Returns the refused recipients, and the reply to DATA."""
+        await before_data(recipients, outcomes)
+        replies = await self._ask(*commands, b"DATA")
+        if replies[0].code != 250:
+            return dict.fromkeys(recipients, outcome_of(replies[0])), replies[-1] if replies[1:] else None
+        if len(replies) <= len(commands):
+            raise SessionLost("The connection was lost.")
+        *answers, data = replies[1:]
+        refused = {
+            address: outcome_of(answer)
+            for address, answer in zip(recipients, answers, strict=True)
+            if answer.code not in (250, 251)
+        }
+        accepted = [address for address in recipients if address not in refused]
+        if refused and accepted and data.code == 354:
+            await self._first(before_data(accepted, outcomes | refused))
+        return refused, data
+
+    async def _one_by_one(
+        self, commands: Sequence[bytes], recipients: list[str], before_data: BeforeData, outcomes: dict[str, Outcome]
+    ) -> tuple[dict[str, Outcome], SMTPResponse | None]:
+        """Send each command after the reply to the one before it. Returns as `_all_at_once`."""
+        [response] = await self._ask(commands[0])
+        if response.code != 250:
+            return dict.fromkeys(recipients, outcome_of(response)), None
+        refused: dict[str, Outcome] = {}
+        for address, command in zip(recipients, commands[1:], strict=True):
+            [response] = await self._ask(command)
+            if response.code not in (250, 251):
+                refused[address] = outcome_of(response)
+        accepted = [address for address in recipients if address not in refused]
+        if not accepted:
+            return refused, None
+        await self._first(before_data(accepted, outcomes | refused))
+        [response] = await self._ask(b"DATA")
+        return refused, response
+
+    async def _first(self, work: Awaitable[None]) -> None:
+        """Await what must be done before the transaction goes on; if that fails, end the session."""
         try:
-            await before_data(accepted, outcomes)
+            await work
         except BaseException:
             await self.close(polite=False)
             raise
-        response = await self._command(b"DATA")
-        if response.code != 354:
-            await self._reset()
-            return outcomes | dict.fromkeys(accepted, outcome_of(response))
-        return outcomes | dict.fromkeys(accepted, await self._content(wire))
 
-    async def _content(self, wire: bytes) -> Outcome:
+    async def _content(self, wire: bytes, before_content: Callable[[], None]) -> Outcome:
         """Send the content and read the reply. If the connection breaks in between, the outcome is UNKNOWN."""
-        protocol = self._client.protocol if self._client else None
-        if protocol is None or not protocol.is_connected:
+        conversation = self._conversation
+        if conversation is None or not conversation.connected:
             raise SessionLost("The connection was lost before the message was sent.")
+        before_content()
         try:
-            protocol.write(wire)
-            response = await protocol.read_response(timeout=self._timeouts.message)
+            [response] = await conversation.say(wire, 1, self._timeouts.message)
         except Exception as error:
             await self.close(polite=False)
             return Outcome(
@@ -298,12 +364,16 @@ class Session:
     @property
     def offers(self) -> Offers:
         """The server's extensions that matter for sending."""
-        return offers_of(self._client.esmtp_extensions if self._client else {})
+        return self._offers
 
-    async def _command(self, *words: bytes) -> SMTPResponse:
-        if self._client is None:
+    async def _ask(self, *commands: bytes) -> list[SMTPResponse]:
+        """Return the replies, as `Conversation.ask` does. A server that says 421 has closed the connection."""
+        if self._conversation is None:
             raise SessionLost("The connection was lost.")
-        return await self._client.execute_command(*words)
+        replies = await self._conversation.ask(commands, self._timeouts.command)
+        if any(reply.code == 421 for reply in replies):
+            self._conversation.close()
+        return replies
 
     async def _reset(self) -> None:
         """Abort the transaction with RSET, so that the session can send the next message; close it if that fails. Never
@@ -312,7 +382,7 @@ class Session:
         from aiosmtplib import SMTPException
 
         try:
-            if (await self._command(b"RSET")).code == 250:
+            if (await self._ask(b"RSET"))[0].code == 250:
                 return
         except (SMTPException, OSError, SessionLost):
             pass

@@ -1,6 +1,6 @@
 """The EHLO extensions of an SMTP server that decide what can be sent.
 
-Sources: RFC 1870, 3461, 6152, 6531.
+Sources: RFC 1870, 2920, 3461, 6152, 6531.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ class Offers(NamedTuple):
     eight_bit: bool = False
     utf8: bool = False
     dsn: bool = False
+    pipelining: bool = False
 
     def takes(self, size: int) -> bool:
         """Return True if a message of `size` bytes is within the limit."""
@@ -48,4 +49,5 @@ def offers_of(extensions: Mapping[str, str]) -> Offers:
     """Read the server's offers from `extensions` (names in lower case, with their parameters)."""
     size = extensions.get("size")
     limit = int(size) if size and size.isascii() and size.isdigit() and len(size) < 19 else 0
-    return Offers(size is not None, limit, "8bitmime" in extensions, "smtputf8" in extensions, "dsn" in extensions)
+    others = (name in extensions for name in ("8bitmime", "smtputf8", "dsn", "pipelining"))
+    return Offers(size is not None, limit, *others)

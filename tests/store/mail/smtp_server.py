@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 #: Points at which a connection can die.
@@ -28,6 +29,9 @@ class ScriptedServer:
     it: dying at `dot` happens BEFORE the message is accepted, dying at `replied` after it was accepted but unanswered.
     """
 
+    #: Whether servers offer PIPELINING. They always cope with it.
+    pipelining = False
+
     def __init__(
         self,
         script: Callable[[str, str], str | None] | None = None,
@@ -36,9 +40,11 @@ class ScriptedServer:
         implicit_tls: bool = False,
     ) -> None:
         self.script = script or (lambda point, argument: None)
-        self.extensions = list(extensions)
+        self.extensions = [*extensions, *(["PIPELINING"] if self.pipelining else [])]
         self.tls = tls
         self.implicit_tls = implicit_tls
+        #: Whether it asks for content although it refused every recipient.
+        self.lax = False
         self.taken: list[Taken] = []
         self.sessions = 0
         self.commands: list[str] = []
@@ -87,7 +93,7 @@ class ScriptedServer:
             await writer.drain()
 
         await say(self._ask("connect", "") or "220 scripted")
-        mail, rcpt, options = "", [], []
+        mail, rcpt, options, begun = "", [], [], False
         while line := await reader.readline():
             text = line.decode("utf-8", "replace").rstrip("\r\n")
             self.commands.append(text)
@@ -107,11 +113,11 @@ class ScriptedServer:
             elif verb == "MAIL":
                 answer = self._ask("mail", text)
                 address, _, rest = text[10:].partition(">")
-                mail, rcpt, options = address.lstrip("<"), [], rest.split()
+                mail, rcpt, options, begun = address.lstrip("<"), [], rest.split(), not answer
                 await say(answer or "250 sender ok")
             elif verb == "RCPT":
                 address, _, asked = text[9:].rpartition(">")
-                answer = self._ask("rcpt", address)
+                answer = self._ask("rcpt", address) if begun else "503 MAIL first"
                 if not answer:
                     rcpt.append(address)
                     if asked:
@@ -119,6 +125,8 @@ class ScriptedServer:
                 await say(answer or "250 recipient ok")
             elif verb == "DATA":
                 answer = self._ask("data", "")
+                if not rcpt and not self.lax:
+                    answer = answer or "554 no valid recipients"
                 await say(answer or "354 go")
                 if answer:
                     continue
@@ -136,3 +144,13 @@ class ScriptedServer:
                 return
             else:
                 await say("250 ok")
+
+
+@contextmanager
+def offering(pipelining: bool) -> Iterator[bool]:
+    """Have all servers made inside the block offer PIPELINING, or not."""
+    before, ScriptedServer.pipelining = ScriptedServer.pipelining, pipelining
+    try:
+        yield pipelining
+    finally:
+        ScriptedServer.pipelining = before

@@ -6,7 +6,8 @@ import asyncio
 import errno
 import socket
 import ssl
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -19,10 +20,17 @@ from store.mail.outcome import Outcome, State
 from store.mail.relay import Relay, parse_relay
 from store.terms.dsn import Dsn, RecipientDsn
 from tests.certificate import write_certificate
-from tests.store.mail.smtp_server import ScriptedServer
+from tests.store.mail.smtp_server import ScriptedServer, offering
 
 QUICK = Timeouts(connect=5, command=5, message=5)
 RAW = b"Subject: x\r\n\r\nbody\r\n"
+
+
+@pytest.fixture(scope="module", autouse=True, params=[False, True], ids=["one-by-one", "pipelining"])
+def pipelining(request: pytest.FixtureRequest) -> Iterator[bool]:
+    """Run every test with servers that do not offer PIPELINING, and with servers that do."""
+    with offering(request.param) as offered:
+        yield offered
 
 
 async def nothing(accepted: Sequence[str], refused: Mapping[str, Outcome]) -> None:
@@ -120,7 +128,7 @@ async def test_a_message_above_the_relays_size_fails_unsent() -> None:
     assert outcomes["r@x.example"].state is State.FAILED and "at most 10" in outcomes["r@x.example"].reply
 
 
-async def test_a_partial_refusal_shows_per_recipient_and_before_data_knows_it() -> None:
+async def test_a_partial_refusal_shows_per_recipient_and_before_data_knows_it(pipelining: bool) -> None:
     answers = {"bad@x.example": "550 5.7.1 no", "later@x.example": "450 4.7.1 later"}
     seen: list[tuple[list[str], dict[str, Outcome]]] = []
 
@@ -141,8 +149,56 @@ async def test_a_partial_refusal_shows_per_recipient_and_before_data_knows_it() 
     }
     assert {outcome.state for outcome in nobody.values()} == {State.FAILED, State.DEFERRED}
     assert again["ok@x.example"].state is State.SENT
-    assert seen[0] == (["ok@x.example"], {address: outcomes[address] for address in to[1:]})
-    assert len(seen) == 2 and server.sessions == 1
+    known = (["ok@x.example"], {address: outcomes[address] for address in to[1:]})
+    ahead = [(to, {}), known, (to[1:], {}), (["ok@x.example"], {})]
+    assert seen == (ahead if pipelining else [known, (["ok@x.example"], {})])
+    assert server.sessions == 1
+
+
+async def test_a_message_for_nobody_is_not_sent_to_a_server_that_asks_for_it(pipelining: bool) -> None:
+    async with ScriptedServer(lambda point, argument: "550 no" if point == "rcpt" else None) as server:
+        server.lax = True
+        session = await session_to(server)
+        outcomes = await session.send("s@x.example", ["r@x.example"], RAW, nothing)
+        assert outcomes == {"r@x.example": Outcome(State.FAILED, "550 no")}
+        assert not server.taken and session.connected is not pipelining
+        await session.close()
+
+
+async def test_the_envelope_goes_out_at_once_only_where_it_may(pipelining: bool) -> None:
+    """This server answers nothing until it has seen DATA; without PIPELINING it must not be sent that unasked."""
+    held: list[str] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 x\r\n")
+        await reader.readline()
+        writer.write(b"250-x\r\n250 PIPELINING\r\n" if pipelining else b"250 x\r\n")
+        while line := await reader.readline():
+            held.append(line.decode().rstrip())
+            if held[-1] == "DATA":
+                break
+        writer.write(b"250 ok\r\n" * 3 + b"35")
+        await asyncio.sleep(0.05)
+        writer.write(b"4 go\r\n")
+        with suppress(asyncio.IncompleteReadError):
+            await reader.readuntil(b"\r\n.\r\n")
+        writer.write(b"250-taken\r\n250 thanks\r\n")
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        session = Session(Relay("127.0.0.1", server.sockets[0].getsockname()[1]), None, "client.test", QUICK)
+        await session.open()
+        sending = session.send("s@x.example", ["a@x.example", "b@x.example"], RAW, nothing)
+        if pipelining:
+            assert set((await sending).values()) == {Outcome(State.SENT, "250 taken\nthanks")}
+        else:
+            task = asyncio.create_task(sending)
+            await asyncio.sleep(0.1)
+            task.cancel()
+        await session.close(polite=False)
+    envelope = ["MAIL FROM:<s@x.example>", "RCPT TO:<a@x.example>", "RCPT TO:<b@x.example>", "DATA"]
+    assert held == (envelope if pipelining else envelope[:1])
 
 
 @pytest.mark.parametrize("point", ["mail", "rcpt", "data", "dot"])
@@ -185,7 +241,7 @@ async def test_a_server_that_never_answers_the_message_is_unknown() -> None:
         assert outcomes["r@x.example"].state is State.UNKNOWN
 
 
-async def test_what_before_data_raises_stops_the_transaction() -> None:
+async def test_what_before_data_raises_stops_the_transaction(pipelining: bool) -> None:
     class FencedError(Exception):
         pass
 
@@ -196,7 +252,8 @@ async def test_what_before_data_raises_stops_the_transaction() -> None:
         session = await session_to(server)
         with pytest.raises(FencedError):
             await session.send("s@x.example", ["r@x.example"], RAW, fenced)
-        assert not server.taken and "DATA" not in server.commands and not session.connected
+        assert not server.taken and "DATA" not in server.commands
+        assert session.connected is pipelining  # With PIPELINING nothing was sent yet.
 
 
 @pytest.mark.parametrize("greeting", ["554 go away", "421 busy", "die", "nonsense"])
