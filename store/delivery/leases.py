@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from store.database.connection import run
 from store.delivery.orders import seal_reply
-from store.delivery.release_rows import Release, announce
+from store.delivery.release_rows import Release, announce, retract
 from store.helpers.clock import TOLERANCE_MS
 from store.mail.outcome import LIVE, Outcome, State, overall
 from store.terms.errors import TamperedError
@@ -46,6 +46,10 @@ _DUE = (
     "OR state = ? AND (lease_until < ? OR lease_until > ?)) "
     "ORDER BY next_attempt_at, id LIMIT ?"
 )
+_ROWS = (
+    "SELECT id, copy_id, gateway_id, attempts, lease_token, order_blob, order_signature, sealed_body_key, expires_at "
+    "FROM delivery WHERE id = ANY(?)"
+)
 _TAKE_BACK = "UPDATE delivery SET lease_until = 0 WHERE gateway_id = ? AND lease_owner = ? AND finished_at IS NULL"
 _TAKE = (
     "UPDATE delivery SET state = ?, lease_owner = ?, lease_until = ?, lease_token = lease_token + 1, "
@@ -53,6 +57,7 @@ _TAKE = (
 )
 _RENEW = "UPDATE delivery SET lease_until = ? WHERE id = ANY(?) AND lease_owner = ? AND finished_at IS NULL"
 _START = "UPDATE delivery_recipient SET state = ?, changed_at = ? WHERE delivery_id = ? AND id = ANY(?)"
+_RESTORE = "UPDATE delivery_recipient SET state = ?, changed_at = ? WHERE id = ?"
 _SETTLE = "UPDATE delivery_recipient SET state = ?, sealed_reply = ?, changed_at = ? WHERE id = ?"
 _RECIPIENT_STATES = "SELECT delivery_id, id, state FROM delivery_recipient WHERE delivery_id = ANY(?) ORDER BY id"
 
@@ -61,17 +66,31 @@ class LeaseLost(Exception):
     """Another worker has claimed the delivery, or it was cancelled. Nothing was written."""
 
 
+class Row(NamedTuple):
+    """What a worker needs of a delivery's row. The blobs are not verified."""
+
+    id: int
+    copy_id: int
+    gateway_id: int
+    attempts: int
+    lease_token: int
+    order_blob: Any
+    order_signature: Any
+    sealed_body_key: Any
+    expires_at: int
+
+
 class Claim(NamedTuple):
     """A delivery claimed by a worker. `row` is its row as claimed; `recipients` maps recipient row ids to states."""
 
-    row: Any
+    row: Row
     token: int
     recipients: dict[int, State]
 
     @property
     def id(self) -> int:
         """The delivery's id."""
-        return int(self.row.id)
+        return self.row.id
 
     @property
     def live(self) -> list[int]:
@@ -105,15 +124,14 @@ def claim(vault: Vault, gateway_id: int, owner: str, limit: int, now: int, lease
     ids = due(vault, gateway_id, limit, now)
     if not ids:
         return []
-    table = vault.models.Delivery
-    rows = {row.id: row for row in table.select().where(table.id.in_(ids))}
+    rows = {found[0]: Row(*found) for found in run(vault.db, _ROWS, ids).fetchall()}
     run(vault.db, _TAKE, State.SENDING.value, owner, now + lease, ids)
     states = _states(vault, ids)
     claims: list[Claim] = []
     for row in map(rows.__getitem__, ids):
         if row.id not in states:
             continue  # A damaged state: leave it alone and never send it. Listing the queue reports it.
-        row.attempts += 1
+        row = row._replace(attempts=row.attempts + 1)
         each = Claim(row, row.lease_token + 1, states[row.id])
         settled = _abandoned(each.recipients)
         late = row.expires_at <= now - TOLERANCE_MS
@@ -155,15 +173,18 @@ def start_data(
     now: int,
     lease: int,
     releases: Sequence[Release] = (),
+    retracted: Sequence[Release] = (),
 ) -> None:
     """Record, before DATA, that the message is about to go to the recipient rows `accepted`. Raises LeaseLost.
 
-    `releases` are the rows of the message's marker.
+    `releases` are the rows of the message's marker. If the relay then refuses some recipients, call it again before the
+    message's content is sent; `retracted` are their rows.
     """
     _own(vault, claim.id, claim.token, "data_started_at = ?, lease_until = ?", (now, now + lease))
     _set_recipients(vault, claim.recipients, refused, now)
     run(vault.db, _START, State.SENDING.value, now, claim.id, list(accepted))
     announce(vault, releases, now)
+    retract(vault, retracted)
     claim.recipients.update(dict.fromkeys(accepted, State.SENDING))
 
 
@@ -190,6 +211,19 @@ def give_back(vault: Vault, claim: Claim) -> None:
     state = State.DEFERRED if State.DEFERRED in claim.recipients.values() else State.QUEUED
     back = "state = ?, attempts = ?, lease_owner = '', lease_until = 0"
     _own(vault, claim.id, claim.token, back, (state.value, claim.row.attempts - 1))
+
+
+def withdraw(vault: Vault, claim: Claim, before: Mapping[int, State], releases: Sequence[Release], now: int) -> None:
+    """Return a claim to the queue whose message was announced for DATA but certainly not sent. Raises LeaseLost.
+
+    `before` are the states of its recipients before `start_data`, `releases` the rows of its marker.
+    """
+    _own(vault, claim.id, claim.token, "data_started_at = NULL", ())
+    for each, state in claim.recipients.items():
+        if state is State.SENDING:
+            run(vault.db, _RESTORE, before[each].value, now, each)
+    retract(vault, releases)
+    give_back(vault, claim._replace(recipients=dict(before)))
 
 
 def hold_back(vault: Vault, claim: Claim, until: int) -> None:

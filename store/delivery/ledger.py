@@ -4,52 +4,85 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from store.delivery.leases import LeaseLost
+from store.terms.errors import MailholdError
 
 if TYPE_CHECKING:
+    from store.delivery.spent import Spending, Spent
     from store.vault.vault import Vault
 
 T = TypeVar("T")
 #: Maximum writes per commit, to hold the write lock only briefly.
 GROUP = 32
-#: Reading threads: while one waits for the disk or decompresses a message, the other can run Python.
-READERS = 2
+#: Seconds until a write that nobody waits for is committed, if no other write takes it along.
+LATER = 0.005
+
+
+class _Write(NamedTuple):
+    """A write that waits, and what the machine's record of sent orders is to hold once it is committed."""
+
+    function: Callable[[], Any]
+    future: asyncio.Future[Any]
+    spending: Spending | None
 
 
 class Ledger:
-    """Reads and writes of one worker. A write returns once it is durable.
+    """Reads and writes of one worker, from its event loop. A write returns once it is durable.
 
     A write that raises LeaseLost has changed nothing, so the rest of its group is committed. Any other error rolls back
     the group, and every write in it raises that error.
     """
 
-    def __init__(self, vault: Vault) -> None:
+    def __init__(self, vault: Vault, spent: Spent | None = None) -> None:
         self._vault = vault
+        self._spent = spent
         self._writer = ThreadPoolExecutor(1, "delivery-write")
-        self._reader = ThreadPoolExecutor(READERS, "delivery-read")
+        self._reader = ThreadPoolExecutor(1, "delivery-read")
         self._lock = threading.Lock()
-        self._waiting: list[tuple[Callable[[], Any], asyncio.Future[Any]]] = []
+        self._waiting: list[_Write] = []
         self._running = False
+        self._timer: asyncio.TimerHandle | None = None
 
     async def read(self, function: Callable[[], T]) -> T:
-        """Run `function` in one of the reading threads."""
+        """Run `function` in the reading thread."""
         return await asyncio.get_running_loop().run_in_executor(self._reader, function)
 
     async def write(self, function: Callable[[], T]) -> T:
         """Run `function` in the writing thread, in one transaction with other writes. Returns after the commit."""
+        return await self.now(self.later(function))
+
+    def later(self, function: Callable[[], T], spending: Spending | None = None) -> asyncio.Future[T]:
+        """Write as `write` does, but together with the next write that somebody waits for, or after 5 ms.
+
+        Once it is committed, `spending` is recorded durably too, before the future has its result.
+        """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         with self._lock:
-            self._waiting.append((function, future))
-            start, self._running = not self._running, True
-        if start:
-            self._writer.submit(self._drain, loop)
+            self._waiting.append(_Write(function, future, spending))
+        if self._timer is None:
+            self._timer = loop.call_later(LATER, self._flush)
+        return future
+
+    async def now(self, future: asyncio.Future[T]) -> T:
+        """Wait for a write of `later`, and have it committed at once."""
+        if not future.done():
+            self._flush()
         return await future
+
+    def _flush(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        with self._lock:
+            start = bool(self._waiting) and not self._running
+            self._running = self._running or start
+        if start:
+            self._writer.submit(self._drain, asyncio.get_running_loop())
 
     def _drain(self, loop: asyncio.AbstractEventLoop) -> None:
         while True:
@@ -61,31 +94,50 @@ class Ledger:
             results: list[tuple[asyncio.Future[Any], Any, BaseException | None]] = []
             try:
                 with self._vault.write(quiet=True):
-                    for function, future in group:
+                    for each in group:
                         try:
-                            results.append((future, function(), None))
+                            results.append((each.future, each.function(), None))
                         except LeaseLost as error:
-                            results.append((future, None, error))
+                            results.append((each.future, None, error))
             except BaseException as error:
-                results = [(future, None, error) for _, future in group]
+                results = [(each.future, None, error) for each in group]
+            else:
+                results = self._spend(group, results)
             try:
                 loop.call_soon_threadsafe(_resolve, results)
             except RuntimeError:
                 return
 
+    def _spend(
+        self, group: Sequence[_Write], results: list[tuple[asyncio.Future[Any], Any, BaseException | None]]
+    ) -> list[tuple[asyncio.Future[Any], Any, BaseException | None]]:
+        """Record what the committed writes of a group spend; if that fails, those writes fail."""
+        spending = {
+            each.future: each.spending
+            for each, (_, _, error) in zip(group, results, strict=True)
+            if each.spending is not None and error is None
+        }
+        if self._spent is None or not spending:
+            return results
+        try:
+            self._spent.spend(list(spending.values()))
+        except MailholdError as error:
+            return [(future, None, error) if future in spending else (future, *rest) for future, *rest in results]
+        return results
+
     async def close(self) -> None:
         """Finish running work, then close the threads and their connections."""
+        self._flush()
         loop = asyncio.get_running_loop()
-        for executor, threads in ((self._writer, 1), (self._reader, READERS)):
-            all_of_them = threading.Barrier(threads)
-            work = partial(self._disconnect, all_of_them)
-            await asyncio.gather(*(loop.run_in_executor(executor, work) for _ in range(threads)))
+        for executor in (self._writer, self._reader):
+            await loop.run_in_executor(executor, disconnect, self._vault)
             executor.shutdown(wait=False)
 
-    def _disconnect(self, all_of_them: threading.Barrier) -> None:
-        all_of_them.wait()
-        if not self._vault.db.is_closed():
-            self._vault.db.close()
+
+def disconnect(vault: Vault) -> None:
+    """Close this thread's connection."""
+    if not vault.db.is_closed():
+        vault.db.close()
 
 
 def _resolve(results: list[tuple[asyncio.Future[Any], Any, BaseException | None]]) -> None:

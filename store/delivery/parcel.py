@@ -12,6 +12,7 @@ from store.delivery.release_rows import Release, releases_of
 from store.delivery.spent import Spent
 from store.delivery.trace import released_message, resent_fields
 from store.mail.addresses import address_problem
+from store.mail.client import wire_form
 from store.mail.outcome import Outcome, State
 from store.terms.dsn import Dsn
 from store.terms.errors import CopyMissing, TamperedError
@@ -39,7 +40,7 @@ class Parcel(NamedTuple):
 
     `releases` are the rows of the message's marker, by address; `unmarked` says why it lacks a marker that it should
     have. `nonce` is the order's. If `held_until` (Unix ms) is not 0, nothing is sent before then. `dsn` is what the
-    message's sender asked to be notified of.
+    message's sender asked to be notified of. `wire` is the message as DATA carries it, None if it cannot be sent so.
     """
 
     sender: str
@@ -51,6 +52,7 @@ class Parcel(NamedTuple):
     nonce: bytes = b""
     held_until: int = 0
     dsn: Dsn | None = None
+    wire: bytes | None = None
 
     def told(self, outcome: Outcome) -> Outcome:
         """Say in the reply that intake will judge the message again, if it lacks a marker that it should have."""
@@ -99,7 +101,12 @@ def pack(
     parcel = Parcel(
         sender_of(order.sender), rows, released_message(raw, resent), {}, {}, nonce=order.nonce, dsn=order.dsn
     )
-    return parcel if ignored is None else _marked(access, claim, parcel, ignored, now)
+    if ignored is not None:
+        parcel = _marked(access, claim, parcel, ignored, now)
+    try:
+        return parcel._replace(wire=wire_form(parcel.message))
+    except ValueError:
+        return parcel  # Sending it says why it cannot be sent.
 
 
 def _marked(access: Access, claim: Claim, parcel: Parcel, ignored: Set[bytes], now: int) -> Parcel:

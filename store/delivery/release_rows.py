@@ -34,6 +34,7 @@ _WRITE = (
 )
 _READ = "SELECT tag, delivery_id, gateway_id, digest, expires_at, signature FROM release WHERE tag = ?"
 _ORDER = "SELECT id, copy_id, gateway_id, order_blob, order_signature, state = ? FROM delivery WHERE id = ?"
+_DELETE = "DELETE FROM release WHERE tag = ?"
 _EXPIRED = "DELETE FROM release WHERE expires_at < ?"
 
 
@@ -96,6 +97,12 @@ def announce(vault: Vault, releases: Sequence[Release], now: int) -> None:
         run_many(vault.db, _WRITE, [tuple(each) for each in releases])
 
 
+def retract(vault: Vault, releases: Sequence[Release]) -> None:
+    """Delete rows of recipients that the message does not go to after all, in the open transaction."""
+    if releases:
+        run_many(vault.db, _DELETE, [(each.tag,) for each in releases])
+
+
 def rows_for(vault: Vault, token: bytes, recipients: Iterable[str]) -> list[Release]:
     """Fetch the rows of a message that came back to `recipients`. Raises TamperedError unless each has one."""
     found: dict[bytes, Release] = {}
@@ -138,7 +145,7 @@ def take(vault: Vault, token: bytes, recipients: Sequence[str], digest: bytes, n
             orders[row.delivery_id] = _order_signature(vault, row)
         data = statement(ROLE, vault.store_id, *fields_of(row, orders[row.delivery_id]))
         verify_signature(vault.store_id, data, row.signature, key_of, WHAT)
-    run_many(vault.db, "DELETE FROM release WHERE tag = ?", [(row.tag,) for row in rows])
+    retract(vault, rows)
     run(vault.db, _EXPIRED, now)
     return rows
 

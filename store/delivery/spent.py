@@ -10,12 +10,13 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import stat
 import threading
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from store.authority.memory import user_spent
 from store.database.connection import run
@@ -37,6 +38,14 @@ _STALE = 1000
 _CANCELLED = "SELECT id FROM delivery WHERE gateway_id = ? AND state = ? AND expires_at > ? ORDER BY id DESC LIMIT 1000"
 
 
+class Spending(NamedTuple):
+    """A message that is about to go to these addresses: its order's nonce, and when the order expires (Unix ms)."""
+
+    nonce: bytes
+    addresses: Collection[str]
+    expires_at: int
+
+
 class Spent:
     """The orders of one machine, by recipient, in the file `path`. Blocking; may be used from any thread."""
 
@@ -55,9 +64,14 @@ class Spent:
             self._look()
             return [address for address in addresses if self._expiries.get(_tag(nonce, address))]
 
-    def spend(self, nonce: bytes, addresses: Collection[str], expires_at: int) -> None:
-        """Record durably that a message is about to go to these addresses. Raises StoreUnavailable."""
-        self._append([_tag(nonce, address) + expires_at.to_bytes(8, "big") for address in addresses], durable=True)
+    def spend(self, messages: Iterable[Spending]) -> None:
+        """Record durably that messages are about to go out. Raises StoreUnavailable."""
+        records = [
+            _tag(each.nonce, address) + each.expires_at.to_bytes(8, "big")
+            for each in messages
+            for address in each.addresses
+        ]
+        self._append(records, durable=True)
 
     def strike(self, nonce: bytes, addresses: Collection[str]) -> None:
         """Record that the relay did not take it for these addresses. Raises StoreUnavailable."""
@@ -83,7 +97,8 @@ class Spent:
                 order = access.order(row)
                 addresses = [each.address for each in order.addressees]
                 done = self.of(order.nonce, addresses)
-                self.spend(order.nonce, [each for each in addresses if each not in done], order.expires_at)
+                fresh_ones = [each for each in addresses if each not in done]
+                self.spend([Spending(order.nonce, fresh_ones, order.expires_at)])
         self._cancelled, self._look_at = found, time.monotonic() + LOOK_SECONDS
 
     def _append(self, records: list[bytes], *, durable: bool) -> None:
@@ -104,6 +119,10 @@ class Spent:
 
     def _look(self) -> None:
         """Read the records that this or another process has added."""
+        with suppress(OSError):
+            status = os.lstat(self._path)
+            if (status.st_ino, status.st_size) == self._read and stat.S_ISREG(status.st_mode):
+                return
         try:
             descriptor = os.open(self._path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
         except FileNotFoundError:

@@ -8,7 +8,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from store.delivery.administrator import watch
-from store.delivery.worker import DATA_GRACE, GRACE, DeliveryWorker
+from store.delivery.shift import DATA_GRACE, GRACE
+from store.delivery.worker import DeliveryWorker
 
 if TYPE_CHECKING:
     from store.vault.vault import Vault

@@ -13,6 +13,7 @@ import os
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -144,7 +145,7 @@ class StoreKeys:
             object.__setattr__(self, name, None)
 
     def authority_verifier(self) -> Ed25519PublicKey:
-        return Ed25519PublicKey.from_public_bytes(self.authority_public)
+        return _verifier(self.authority_public)
 
     def sealing_key(self, role: str) -> bytes | bytearray:
         """Return the key that seals `role`: the configuration key for the roles `configuration…`, else the private key.
@@ -155,6 +156,12 @@ class StoreKeys:
         if key is None:
             raise UnlockError(f"This key cannot open or seal the {role}. Unlock the store with an operator key.")
         return key
+
+
+@lru_cache(8)
+def _verifier(public: bytes) -> Ed25519PublicKey:
+    """Read a public key; that takes a fifth as long as to verify with it."""
+    return Ed25519PublicKey.from_public_bytes(public)
 
 
 def derive_keys(seed: bytes | bytearray, store_id: bytes) -> StoreKeys:

@@ -18,11 +18,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from store.authority.settings import Settings, read_settings
-from store.delivery import leases, worker
+from store.delivery import leases, shift
 from store.delivery.ledger import Ledger
 from store.delivery.marker import field_of, find_marker
 from store.delivery.queue import cancel, deliveries, delivery_of, queue_length, release, retry
 from store.delivery.release_rows import rows_for
+from store.delivery.spent import Spending, Spent
 from store.delivery.worker import DeliveryWorker
 from store.delivery.worker_thread import start_worker_thread
 from store.helpers.clock import now_ms
@@ -30,14 +31,21 @@ from store.mail.client import Timeouts, local_host_name
 from store.mail.outcome import State
 from store.opening.opening import create_store
 from store.space.changing_settings import change_settings
-from store.terms.errors import MailholdError, TamperedError
+from store.terms.errors import MailholdError, StoreUnavailable, TamperedError
 from store.terms.records import CopyRecord
 from store.vault.vault import Vault
 from tests.amounts import amount
-from tests.store.mail.smtp_server import ScriptedServer
+from tests.store.mail.smtp_server import ScriptedServer, offering
 
 QUICK = Timeouts(connect=5, command=5, message=5)
 DEADLINE = 60
+
+
+@pytest.fixture(scope="module", autouse=True, params=[False, True], ids=["one-by-one", "pipelining"])
+def pipelining(request: pytest.FixtureRequest) -> Iterator[bool]:
+    """Run every test with servers that do not offer PIPELINING, and with servers that do."""
+    with offering(request.param) as offered:
+        yield offered
 
 
 def raw(number: int) -> bytes:
@@ -140,11 +148,14 @@ def test_a_problem_is_told_until_the_next_look_and_a_relay_out_of_reach_until_it
     assert not sender.read_relay() and sender.problem.startswith("No relay is set")
 
 
-async def test_a_marker_s_rows_are_durable_before_data_for_those_that_the_relay_took(vault: Vault) -> None:
+async def test_a_marker_s_rows_are_durable_before_the_content_for_those_that_the_relay_took(
+    vault: Vault, pipelining: bool
+) -> None:
+    """With PIPELINING the server's refusals are known only after DATA; then those rows go before the content."""
     held: list[int] = []
 
     def script(point: str, argument: str) -> str | None:
-        if point == "data":
+        if point in ("data", "content"):
             with sqlite3.connect(vault.location) as db:
                 held.extend(count for (count,) in db.execute("SELECT COUNT(*) FROM release"))
         return "550 5.7.1 never" if argument == "u0.1@x.example" else None
@@ -155,7 +166,7 @@ async def test_a_marker_s_rows_are_durable_before_data_for_those_that_the_relay_
         await send(vault)
         [taken] = server.taken
     marker = find_marker(taken.content)
-    assert held == [2] and marker.below == len(field_of(marker.token))
+    assert held == ([3, 2] if pipelining else [2, 2]) and marker.below == len(field_of(marker.token))
     assert len(rows_for(vault, marker.token, taken.rcpt)) == 2
     with pytest.raises(TamperedError):
         rows_for(vault, marker.token, ["u0.1@x.example"])
@@ -255,7 +266,7 @@ async def test_an_idle_session_that_died_is_replaced_without_an_attempt_lost(
         fill(vault, 2)
         await send(vault, connections=1)
         assert server.sessions == 2 and len(server.taken) == 2
-    monkeypatch.setattr(worker, "IDLE", 0.05)
+    monkeypatch.setattr(shift, "IDLE", 0.05)
     async with ScriptedServer() as server:
         use(vault, server.port)
         fill(vault, 1)
@@ -304,8 +315,8 @@ async def test_a_stop_does_not_wait_for_ever_for_a_relay_that_hangs(
     vault: Vault, monkeypatch: pytest.MonkeyPatch, point: str, state: State
 ) -> None:
     """Messages before DATA are given back at once; for the others, the row informs the next worker."""
-    monkeypatch.setattr(worker, "GRACE", 0.1)
-    monkeypatch.setattr(worker, "DATA_GRACE", 0.3)
+    monkeypatch.setattr(shift, "GRACE", 0.1)
+    monkeypatch.setattr(shift, "DATA_GRACE", 0.3)
     hanging = asyncio.Event()
     async with ScriptedServer() as server:
         original = server._talk
@@ -346,13 +357,13 @@ async def test_a_deadline_ends_the_wait(vault: Vault) -> None:
         assert queue_length(vault) == 3 and not server.taken
 
 
-async def test_a_delivery_that_was_cancelled_in_the_workers_hands_is_not_sent(vault: Vault) -> None:
+async def test_a_delivery_that_was_cancelled_in_the_workers_hands_is_not_sent(vault: Vault, pipelining: bool) -> None:
     async with ScriptedServer() as server:
         use(vault, server.port)
         [delivery_id] = fill(vault, 1)
 
         def at(point: str, argument: str) -> None:
-            if point == "rcpt":
+            if point == ("ehlo" if pipelining else "rcpt"):
                 cancel(vault, delivery_id)
 
         server.script = at
@@ -372,8 +383,8 @@ async def test_a_lease_that_was_lost_while_sending_is_nothing_to_report(
         settled.append(claim.id)
         raise leases.LeaseLost
 
-    monkeypatch.setattr(worker, "settle", lost)
-    monkeypatch.setattr(worker._Shift, "_stopped", lambda _self, _claim, error: stopped.append(error))
+    monkeypatch.setattr(shift, "settle", lost)
+    monkeypatch.setattr(shift.Shift, "_stopped", lambda _self, _claim, error: stopped.append(error))
     async with ScriptedServer() as server:
         use(vault, server.port)
         [delivery_id] = fill(vault, 1)
@@ -413,8 +424,6 @@ async def test_a_long_transaction_keeps_its_lease(vault: Vault, open_again: Call
 async def test_a_database_that_is_away_when_the_answer_comes_loses_nothing(
     vault: Vault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from store.terms.errors import StoreUnavailable
-
     failures = iter([True, True])
     settle = leases.settle
 
@@ -423,7 +432,7 @@ async def test_a_database_that_is_away_when_the_answer_comes_loses_nothing(
             raise StoreUnavailable("gone")
         return settle(*args)
 
-    monkeypatch.setattr(worker, "settle", failing)
+    monkeypatch.setattr(shift, "settle", failing)
     async with ScriptedServer() as server:
         use(vault, server.port)
         [delivery_id] = fill(vault, 1)
@@ -458,30 +467,30 @@ async def test_what_was_put_off_and_claimed_again_is_given_back_like_all_others(
     """A message that may be sent keeps its lease; an attempt that ended does not affect the next."""
     use(vault, 1)
     first, second = fill(vault, 2)
-    shift = worker._Shift(DeliveryWorker(vault, owner="test"))
+    run = shift.Shift(DeliveryWorker(vault, owner="test"))
     with vault.write():
         one, two = leases.claim(vault, 1, "test", 2, now_ms(), 60_000)
-    shift._announced.update((first, second))
-    shift._let_go(one)
-    await shift._return([one, two])
-    await shift._ledger.close()
+    run._announced.update({first: None, second: None})
+    run._let_go(one)
+    await run._return([one, two])
+    await run._ledger.close()
     assert [delivery_of(vault, each).state for each in (first, second)] == [State.QUEUED, State.SENDING]
 
 
 async def test_what_is_ready_to_be_sent_is_given_back_by_a_stop(vault: Vault) -> None:
     use(vault, 1)
     ids = fill(vault, 3)
-    shift = worker._Shift(DeliveryWorker(vault, owner="test"))
+    run = shift.Shift(DeliveryWorker(vault, owner="test"))
     with vault.write():
         ready, opening, queued = leases.claim(vault, 1, "test", 3, now_ms(), 60_000)
-    shift._held.update((each.id, each) for each in (ready, opening, queued))
-    shift._ready.put_nowait((ready, MailholdError("it could not be opened")))
-    shift._opening[opening.id] = opening
-    shift._queue.put_nowait(queued)
-    await shift._drain([])
-    await shift._ledger.close()
+    run._held.update((each.id, each) for each in (ready, opening, queued))
+    run._ahead._ready.append((ready, MailholdError("it could not be opened")))
+    run._ahead._opening[opening.id] = opening
+    run._ahead._claims.append(queued)
+    await run._drain([])
+    await run._ledger.close()
     assert {delivery_of(vault, each).state for each in ids} == {State.QUEUED}
-    assert not shift._held
+    assert not run._held
 
 
 async def test_threads_that_read_and_write_close_their_connections(
@@ -505,7 +514,7 @@ async def test_threads_that_read_and_write_close_their_connections(
 async def test_an_idle_session_is_ended_and_the_next_message_takes_another(
     vault: Vault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker, "IDLE", 0.01)
+    monkeypatch.setattr(shift, "IDLE", 0.01)
     stop = asyncio.Event()
     async with ScriptedServer() as server:
         use(vault, server.port)
@@ -619,6 +628,121 @@ def _check(vault: Vault, ids: set[int], server: ScriptedServer) -> None:
                 assert got == 0, f"{each} is {each.state} but was sent"
             else:
                 assert "DATA" in each.reply
+
+
+async def test_what_a_crash_would_leave_unknown_is_at_most_two_messages_a_connection(vault: Vault) -> None:
+    """Look at the rows as a crash would leave them, whenever a message is about to be taken."""
+    announced: list[int] = []
+
+    def script(point: str, argument: str) -> str | None:
+        if point in ("content", "dot", "replied"):
+            with sqlite3.connect(vault.location) as db:
+                sql = "SELECT COUNT(*) FROM delivery_recipient WHERE state = 'sending'"
+                announced.extend(count for (count,) in db.execute(sql))
+        return None
+
+    async with ScriptedServer(script) as server:
+        use(vault, server.port)
+        fill(vault, 60)
+        await send(vault, connections=3)
+        assert len(server.taken) == 60
+    assert min(announced) >= 1 and max(announced) <= 2 * 3
+
+
+async def test_who_was_refused_is_recorded_before_the_others_get_the_content(vault: Vault) -> None:
+    """So a crash while the message is transferred makes nobody unknown whom the relay refused."""
+    held: list[list[str]] = []
+
+    def script(point: str, argument: str) -> str | None:
+        if point == "content":
+            with sqlite3.connect(vault.location) as db:
+                rows = db.execute(
+                    "SELECT state FROM delivery_recipient WHERE delivery_id = ? ORDER BY id", [refused_id]
+                )
+                held.append([state for (state,) in rows])
+        return {"u0.1@x.example": "550 never", "u0.2@x.example": "450 later"}.get(argument)
+
+    async with ScriptedServer(script) as server:
+        use(vault, server.port)
+        [refused_id] = fill(vault, 1, recipients=3)
+        await send(vault)
+        assert held == [["sending", "failed", "deferred"]]
+        server.script = lambda point, argument: None
+        retry(vault, refused_id)
+        await send(vault)
+        assert [each.state for each in delivery_of(vault, refused_id).recipients] == [
+            State.SENT,
+            State.FAILED,
+            State.SENT,
+        ]
+        assert set(received(server).values()) == {1}
+
+
+async def test_a_message_announced_ahead_that_did_not_go_out_is_given_back_by_a_stop(
+    vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The relay hangs with one message: that may be there; the next was announced, but surely not sent."""
+    monkeypatch.setattr(shift, "GRACE", 0.1)
+    monkeypatch.setattr(shift, "DATA_GRACE", 0.3)
+    monkeypatch.setattr("store.delivery.ahead.OPENERS", 1)  # So that they go out in order.
+    hanging = asyncio.Event()
+    async with ScriptedServer() as server:
+        use(vault, server.port, release_loops=True)
+        first, second = fill(vault, 2, recipients=2)
+        # A recipient that was deferred before stays so.
+        row = vault.models.DeliveryRecipient
+        table = row.update(state=State.DEFERRED).where(row.delivery_id == second)
+        table.execute()
+        server.script = lambda point, argument: (hanging.set(), "250-")[1] if point == "dot" else None
+        stop = asyncio.Event()
+        sender = DeliveryWorker(vault, owner="test", connections=1, poll=0.02)
+        task = asyncio.create_task(sender.run(stop))
+        await until(hanging.is_set)
+        await asyncio.sleep(0.2)
+        stop.set()
+        await asyncio.wait_for(task, DEADLINE / 2)
+        assert [delivery_of(vault, each).state for each in (first, second)] == [State.SENDING, State.DEFERRED]
+        assert delivery_of(vault, second).attempts == 0
+        found = vault.models.Delivery.get_by_id(second)
+        assert found.data_started_at is None and found.lease_until == 0
+        with sqlite3.connect(vault.location) as db:
+            assert db.execute("SELECT DISTINCT delivery_id FROM release").fetchall() == [(first,)]
+        server.script = lambda point, argument: None
+        await send(vault)
+        assert delivery_of(vault, second).state is State.SENT
+        assert received(server) == Counter({"u1.0@x.example": 1, "u1.1@x.example": 1})
+
+
+async def test_a_write_that_nobody_waits_for_goes_with_the_next_or_after_a_moment(
+    vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = Ledger(vault)
+    done: list[str] = []
+    monkeypatch.setattr("store.delivery.ledger.LATER", DEADLINE)
+    later = ledger.later(lambda: done.append("later"))
+    await asyncio.sleep(0.05)
+    assert not done
+    await ledger.write(lambda: done.append("now"))
+    assert done == ["later", "now"] and later.done()
+    monkeypatch.setattr("store.delivery.ledger.LATER", 0.01)
+    await asyncio.wait_for(ledger.later(lambda: done.append("alone")), DEADLINE)
+    monkeypatch.setattr("store.delivery.ledger.LATER", DEADLINE)
+    last = ledger.later(lambda: done.append("last"))
+    await ledger.close()
+    assert done[2:] == ["alone", "last"] and last.done()
+
+
+async def test_what_cannot_be_recorded_on_this_machine_fails_alone(vault: Vault, tmp_path: Path) -> None:
+    ledger = Ledger(vault, Spent(tmp_path / "spent"))
+    kept = ledger.later(lambda: 1, Spending(b"n", ["a"], 9))
+    assert await ledger.now(kept) == 1 and (tmp_path / "spent").stat().st_size == 24
+    (tmp_path / "spent").unlink()
+    (tmp_path / "spent").mkdir()
+    with_record, without = ledger.later(lambda: 2, Spending(b"n", ["a"], 9)), ledger.later(lambda: 3)
+    with pytest.raises(StoreUnavailable, match="the record of what was sent"):
+        await ledger.now(with_record)
+    assert await without == 3
+    await ledger.close()
 
 
 def test_nothing_that_a_worker_writes_is_plain(vault: Vault, store: str) -> None:

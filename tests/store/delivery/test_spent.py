@@ -11,7 +11,7 @@ import pytest
 from store.authority.memory import user_spent
 from store.delivery import spent as room
 from store.delivery.queue import cancel, deliveries, retry
-from store.delivery.spent import Spent
+from store.delivery.spent import Spending, Spent
 from store.delivery.worker import DeliveryWorker
 from store.helpers.clock import now_ms
 from store.mail.outcome import State
@@ -74,7 +74,7 @@ async def test_a_cancelled_order_put_back_is_not_sent(any_vault: Vault, monkeypa
 
 def test_what_the_relay_refused_is_struck_out(vault: Vault) -> None:
     kept = Spent(user_spent(vault.store_id))
-    kept.spend(NONCE, ["a@x.example", "b@x.example"], LATER)
+    kept.spend([Spending(NONCE, ["a@x.example", "b@x.example"], LATER)])
     kept.strike(NONCE, ["a@x.example"])
     assert kept.of(NONCE, ["a@x.example", "b@x.example", "c@x.example"]) == ["b@x.example"]
     assert kept.of(b"another", ["b@x.example"]) == []
@@ -83,26 +83,26 @@ def test_what_the_relay_refused_is_struck_out(vault: Vault) -> None:
 def test_processes_see_what_others_spent(tmp_path: Path) -> None:
     one, two = Spent(tmp_path / "spent"), Spent(tmp_path / "spent")
     assert two.of(NONCE, ["a"]) == []
-    one.spend(NONCE, ["a"], LATER)
+    one.spend([Spending(NONCE, ["a"], LATER)])
     assert two.of(NONCE, ["a"]) == ["a"]
     assert stat.S_IMODE((tmp_path / "spent").stat().st_mode) == 0o600
 
 
 def test_a_torn_record_loses_none_of_the_others(tmp_path: Path) -> None:
     path = tmp_path / "spent"
-    Spent(path).spend(NONCE, ["a"], LATER)
+    Spent(path).spend([Spending(NONCE, ["a"], LATER)])
     path.write_bytes(path.read_bytes() + b"torn")
     assert Spent(path).of(NONCE, ["a"]) == ["a"]
-    Spent(path).spend(NONCE, ["b"], LATER)
+    Spent(path).spend([Spending(NONCE, ["b"], LATER)])
     assert Spent(path).of(NONCE, ["a", "b"]) == ["a", "b"]
 
 
 def test_what_counts_no_more_is_left_out(tmp_path: Path) -> None:
     path = tmp_path / "spent"
     kept = Spent(path)
-    kept.spend(NONCE, ["live", "struck"], LATER)
+    kept.spend([Spending(NONCE, ["live", "struck"], LATER)])
     kept.strike(NONCE, ["struck"])
-    kept.spend(NONCE, [str(number) for number in range(1000)], 1)
+    kept.spend([Spending(NONCE, [str(number) for number in range(1000)], 1)])
     kept.tidy()
     assert path.stat().st_size == 24
     assert kept.of(NONCE, ["live", "struck"]) == Spent(path).of(NONCE, ["live", "struck"]) == ["live"]
@@ -111,7 +111,7 @@ def test_what_counts_no_more_is_left_out(tmp_path: Path) -> None:
 def test_where_nothing_can_be_kept_nothing_is_sent(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(StoreUnavailable, match="Nothing is sent"):
-        Spent(tmp_path / "file" / "spent").spend(NONCE, ["a"], LATER)
+        Spent(tmp_path / "file" / "spent").spend([Spending(NONCE, ["a"], LATER)])
 
 
 def test_nothing_is_left_behind_of_a_store_that_was_just_made(tmp_path: Path, state_home: Path) -> None:

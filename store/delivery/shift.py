@@ -1,0 +1,337 @@
+"""One run of a worker: its tasks, its sessions, and the claims it holds.
+
+One task claims; threads open the messages that go out next (`Ahead`); `connections` tasks send, each over a session
+that it keeps, writing one message's outcome while the next is sent. Nothing blocks the event loop: the database and the
+keys are used in threads (`Ledger`). However the program ends, the next worker continues from the durable state
+(`store.delivery.leases`).
+
+To a relay that offers PIPELINING, a message's envelope and DATA go out in one write. That DATA is about to be sent is
+recorded before that: with the outcomes of earlier messages, in one commit, while the message before is on its way. So a
+crash makes at most two messages of each connection `unknown`, as it does for other relays.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING
+
+from store.delivery.ahead import Ahead, Ready
+from store.delivery.greeting import Greeting
+from store.delivery.leases import (
+    Claim,
+    LeaseLost,
+    claim,
+    due,
+    give_back,
+    hold_back,
+    renew,
+    settle,
+    start_data,
+    withdraw,
+)
+from store.delivery.ledger import Ledger
+from store.delivery.parcel import Parcel, pack
+from store.delivery.spent import Spending
+from store.mail.client import Session, SessionLost, local_host_name
+from store.mail.outcome import Outcome, State
+from store.terms.errors import MailholdError
+
+if TYPE_CHECKING:
+    from store.delivery.relaying import Relaying
+
+#: Maximum claims in hand per connection. Each round of claims reads the settings and commits once, whatever its size.
+CLAIMED = 16
+#: Seconds until an idle session is closed.
+IDLE = 5.0
+#: Seconds that a stop waits: for deliveries begun, and for those announced for DATA, which would else become `unknown`.
+GRACE, DATA_GRACE = 2.0, 20.0
+
+
+class Shift:
+    """One run of a worker, from start to stop."""
+
+    def __init__(self, worker: Relaying) -> None:
+        self._worker = worker
+        self._vault = worker._vault
+        self._ledger = Ledger(worker._vault, worker.spent)
+        self._greeting = Greeting(worker._vault, self._ledger, worker, worker._access.gateway_id)
+        self._ahead = Ahead(worker._vault, self._open)
+        self._held: dict[int, Claim] = {}
+        #: Deliveries recorded as about to be sent: the states of their recipients before, and what is being sent.
+        self._announced: dict[int, tuple[dict[int, State], Parcel] | None] = {}
+        #: Of these, those whose content may have been sent, and those recorded while the message before was sent.
+        self._begun: set[int] = set()
+        self._marks: dict[int, asyncio.Future[None]] = {}
+        self._progress = asyncio.Event()
+
+    async def work(self, stop: asyncio.Event, *, until_idle: bool, deadline: float | None) -> None:
+        worker = self._worker
+        worker._host_name = worker._host_name or await local_host_name()
+        # If somebody waits for the end, give up writing an outcome when the lease ends, as a killed worker would.
+        self._patience = worker._lease / 1000 if until_idle else math.inf
+        senders = [asyncio.create_task(self._send_all()) for _ in range(worker._connections)]
+        works = (self._keep_leases(), self._greeting.answer(), self._wake_at(stop))
+        beside = [asyncio.create_task(each) for each in works]
+        try:
+            await self._feed(stop, until_idle, deadline)
+            await self._drain(senders)
+        finally:
+            for task in (*beside, *senders):
+                task.cancel()
+            await asyncio.gather(*beside, *senders, return_exceptions=True)
+            await self._return(list(self._held.values()))
+            await self._ahead.close()
+            await self._ledger.close()
+
+    async def _wake_at(self, stop: asyncio.Event) -> None:
+        await stop.wait()
+        self._progress.set()
+
+    async def _feed(self, stop: asyncio.Event, until_idle: bool, deadline: float | None) -> None:
+        worker = self._worker
+        while not stop.is_set() and (deadline is None or time.monotonic() < deadline):
+            self._progress.clear()
+            claimed = 0
+            if self._ahead.unopened < worker._connections and not worker.paused:
+                claimed = await self._claim(worker._connections * CLAIMED - self._ahead.unopened)
+            if claimed:
+                continue
+            if until_idle and not self._held:
+                return
+            # Wake when claims run out, when `stop` is set, or after the poll interval.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(worker._poll):
+                    await self._progress.wait()
+
+    async def _claim(self, limit: int) -> int:
+        """Claim up to `limit` deliveries, and have them opened. Returns how many."""
+        worker, vault, gateway = self._worker, self._vault, self._worker._access.gateway_id
+        try:
+            if not await self._ledger.read(lambda: worker.read_relay() and self._any_due()):
+                return 0
+            claims = await self._ledger.write(
+                lambda: claim(vault, gateway, worker._lease_owner, limit, worker.clock.now(), worker._lease)
+            )
+        except MailholdError as error:
+            worker.problem = str(error)
+            return 0
+        self._held.update((each.id, each) for each in claims)
+        self._ahead.add(claims)
+        return len(claims)
+
+    def _any_due(self) -> bool:
+        with self._vault.reading():
+            self._vault.witness.require_current()
+        if self._worker.spent is not None:
+            self._worker.spent.spend_cancelled(self._vault, self._worker._access)
+        with self._vault.reading():
+            return bool(due(self._vault, self._worker._access.gateway_id, 1, self._worker.clock.read()))
+
+    async def _keep_leases(self) -> None:
+        worker = self._worker
+        while True:
+            await asyncio.sleep(worker._lease / 3000)
+            held = list(self._held)
+            if held:
+                with suppress(MailholdError):
+                    now = worker.clock.now()
+                    await self._ledger.write(partial(renew, self._vault, worker._lease_owner, held, now, worker._lease))
+
+    async def _drain(self, senders: Sequence[asyncio.Task[None]]) -> None:
+        """Give back claims not begun, and wait for the others, longer if their message may be out already."""
+        await self._return(self._ahead.give_up())
+        began = time.monotonic()
+        while self._held and not all(sender.done() for sender in senders):
+            grace = DATA_GRACE if self._announced else GRACE
+            if time.monotonic() > began + grace:
+                return
+            self._progress.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._progress.wait(), 0.1)
+
+    async def _return(self, claims: Sequence[Claim]) -> None:
+        """Give back claims, except those that may have been sent: the next claim settles these by their recipients."""
+        for each in claims:
+            with suppress(MailholdError, LeaseLost):
+                if each.id not in self._announced:
+                    await self._ledger.write(partial(give_back, self._vault, each))
+                elif each.id not in self._begun and (announced := self._announced[each.id]) is not None:
+                    await self._withdraw(each, *announced)
+            self._held.pop(each.id, None)
+
+    async def _withdraw(self, each: Claim, before: Mapping[int, State], parcel: Parcel) -> None:
+        """Give back a claim that was announced, but whose content was not sent."""
+        if mark := self._marks.pop(each.id, None):
+            await self._ledger.now(mark)
+        await self._strike(parcel, list(parcel.rows))
+        now, releases = self._worker.clock.now(), list(parcel.releases.values())
+        await self._ledger.write(lambda: withdraw(self._vault, each, before, releases, now))
+        self._announced.pop(each.id, None)
+
+    def _open(self, each: Claim) -> Parcel:
+        """Open the message of a claim. In a thread."""
+        worker = self._worker
+        names, now = (worker.resent_from, worker._host_name), worker.clock.now()
+        return pack(worker._access, each, *names, now, ignored=worker.ignored, spent=worker.spent)
+
+    async def _send_all(self) -> None:
+        session: Session | None = None
+        ending: asyncio.Task[None] | None = None
+        following: list[Ready] = []
+        try:
+            while True:
+                ready = following.pop() if following else self._ahead.take_nowait()
+                if ready is None:
+                    try:
+                        ready = await asyncio.wait_for(self._ahead.take(), IDLE)
+                    except TimeoutError:
+                        if session:
+                            await session.close()
+                        continue
+                each, parcel = ready
+                outcomes: dict[int, Outcome] | None = None
+                try:
+                    session, outcomes = await self._deliver(each, parcel, session, following)
+                except Exception as error:
+                    self._stopped(each, error)
+                if ending:
+                    await ending
+                ending = asyncio.create_task(self._end(each, outcomes))
+        finally:
+            if ending:
+                ending.cancel()
+            if session:
+                await session.close()
+
+    async def _end(self, each: Claim, outcomes: Mapping[int, Outcome] | None) -> None:
+        """Write an attempt's outcomes, if any, and release the claim."""
+        try:
+            if outcomes is not None:
+                self._begun.add(each.id)  # There are outcomes to write, so a stop must not give it back.
+                await self._settle(each, outcomes)
+        except Exception as error:
+            self._stopped(each, error)
+        self._let_go(each)
+
+    def _stopped(self, each: Claim, error: Exception) -> None:
+        # Leave the lease to expire; the next claim decides by the recipients' states whether to resend.
+        self._worker.problem = f"Delivery {each.id} stopped unexpectedly: {error!r}."
+
+    def _let_go(self, each: Claim) -> None:
+        self._held.pop(each.id, None)
+        self._announced.pop(each.id, None)
+        self._begun.discard(each.id)
+        if not self._held or self._ahead.unopened < self._worker._connections:
+            self._progress.set()
+
+    async def _deliver(
+        self, each: Claim, parcel: Parcel | Exception, session: Session | None, following: list[Ready]
+    ) -> tuple[Session | None, dict[int, Outcome] | None]:
+        """Make one attempt. Returns the session for the next one, and the outcomes (None: lease lost, or held)."""
+        if isinstance(parcel, MailholdError):
+            self._worker.problem = str(parcel)
+            return session, dict.fromkeys(each.live, Outcome(State.DEFERRED, str(parcel)))
+        if isinstance(parcel, Exception):
+            self._stopped(each, parcel)
+            return session, None
+        if parcel.held_until:
+            with suppress(MailholdError, LeaseLost):
+                await self._ledger.write(partial(hold_back, self._vault, each, parcel.held_until))
+            return session, None
+        if parcel.refused:
+            whys = sorted({outcome.reply for outcome in parcel.refused.values()})
+            self._worker.say("delivery refused", level=40, delivery=each.id, why=" ".join(whys))
+            return session, parcel.refused
+        if parcel.unmarked:
+            self._worker.say("released without a delivery marker", level=30, delivery=each.id, why=parcel.unmarked)
+        try:
+            session, outcomes = await self._attempt(each, parcel, session, following)
+        except LeaseLost:
+            return session, None
+        except (SessionLost, MailholdError) as error:  # DATA was not sent, though it may have been announced.
+            outcomes = dict.fromkeys(parcel.rows, Outcome(State.DEFERRED, str(error)))
+        refused = [to for to, outcome in outcomes.items() if outcome.state not in (State.SENT, State.UNKNOWN)]
+        if each.id in self._announced and refused:
+            with suppress(MailholdError):  # On failure, it is not sent again from here.
+                await self._strike(parcel, refused)
+        return session, {parcel.rows[address]: parcel.told(outcome) for address, outcome in outcomes.items()}
+
+    async def _attempt(
+        self, each: Claim, parcel: Parcel, session: Session | None, following: list[Ready]
+    ) -> tuple[Session, dict[str, Outcome]]:
+        """Send over `session`, or over a new session if that one was closed since its last use."""
+
+        async def before_data(accepted: Sequence[str], refused: Mapping[str, Outcome]) -> None:
+            if mark := self._marks.pop(each.id, None):
+                await self._ledger.now(mark)
+                if len(accepted) == len(parcel.rows):
+                    return
+            if each.id in self._announced and refused:
+                await self._strike(parcel, list(refused))
+            await self._ledger.now(self._announce(each, parcel, accepted, refused))
+
+        def before_content() -> None:
+            self._begun.add(each.id)
+            if session is not None and session.offers.pipelining and not following:
+                self._look_ahead(following)
+
+        parts = (parcel.sender, list(parcel.rows), parcel.message, before_data, parcel.dsn, parcel.wire, before_content)
+        if session and session.connected and session.relay is self._worker._relay:
+            try:
+                return session, await session.send(*parts)
+            except SessionLost:
+                pass
+        if session:
+            await session.close()
+        session = await self._greeting.connect()
+        return session, await session.send(*parts)
+
+    def _look_ahead(self, following: list[Ready]) -> None:
+        """Take the message that goes out next, and announce it while the present one is on its way."""
+        if (ready := self._ahead.take_nowait()) is None:
+            return
+        following.append(ready)
+        each, parcel = ready
+        if isinstance(parcel, Parcel) and parcel.rows:
+            self._marks[each.id] = self._announce(each, parcel, list(parcel.rows), {})
+
+    def _announce(
+        self, each: Claim, parcel: Parcel, accepted: Sequence[str], refused: Mapping[str, Outcome]
+    ) -> asyncio.Future[None]:
+        """Record that the message is about to go to those accepted. Done when it is durable."""
+        rows = [parcel.rows[address] for address in accepted]
+        others = {parcel.rows[address]: outcome for address, outcome in refused.items()}
+        now, lease = self._worker.clock.now(), self._worker._lease
+        releases = [parcel.releases[address] for address in accepted if address in parcel.releases]
+        retracted = [parcel.releases[address] for address in refused if address in parcel.releases]
+        self._announced.setdefault(each.id, (dict(each.recipients), parcel))
+        return self._ledger.later(
+            lambda: start_data(self._vault, each, rows, others, now, lease, releases, retracted),
+            Spending(parcel.nonce, accepted, each.row.expires_at),
+        )
+
+    async def _strike(self, parcel: Parcel, refused: Sequence[str]) -> None:
+        """Note on this machine that the message did not go to these recipients. Raises StoreUnavailable."""
+        if (spent := self._worker.spent) is not None:
+            await self._ledger.read(lambda: spent.strike(parcel.nonce, refused))
+
+    async def _settle(self, each: Claim, outcomes: Mapping[int, Outcome]) -> None:
+        """Write the outcomes, retrying while the database is away and patience lasts; leases are kept meanwhile."""
+        until = time.monotonic() + self._patience
+        while True:
+            try:
+                await self._ledger.later(lambda: settle(self._vault, each, outcomes, self._worker.clock.now()))
+            except LeaseLost:
+                return
+            except MailholdError as error:
+                self._worker.problem = str(error)
+                if time.monotonic() > until:
+                    return
+                await asyncio.sleep(0.5)
+            else:
+                return
