@@ -2,31 +2,23 @@
 
 The gateway keeps every message durably (its sender is black-listed) and discards it. The baseline is therefore a milter
 that discards: mail that Postfix must queue costs it more than mail it may drop. Engines are not asked about a
-black-listed sender; runs that measure engines use an attachment with a banned name instead.
+black-listed sender; `scanning` has the runs with engines.
 """
 
 from __future__ import annotations
 
-import shutil
-import smtplib
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
-from store.judging.content import ContentPolicy
-from store.judging.rules.model import DEFAULT_ID, Rule
-from store.terms.verdicts import Action, Engine, Status
-from tests.benchmarks import store_maker
-from tests.benchmarks.figures import Figure, median, percentile, processor_time, thread_time
-from tests.integration import clamd as virus
-from tests.integration import rspamd as spam
-from tests.integration.lab import BLACK, ROOT, SENDER, Lab, send_on, why_not
-from tests.integration.postfix import DOMAIN, Postfix
+from tests.benchmarks import scanning, store_maker
+from tests.benchmarks.figures import Figure, median, percentile
+from tests.benchmarks.way import Round, Way, gateway, send, source_program
+from tests.integration.lab import ROOT, Lab, why_not
+from tests.integration.postfix import Postfix
 
 ROUNDS = 3
 #: Bytes per message, and messages per round.
@@ -34,39 +26,8 @@ SIZES = {"6 kB": (6_000, 1000), "75 kB": (75_000, 400)}
 SESSIONS = (8, 24)
 #: Targets: share of the milter's rate, and processor time (ms) per message.
 RATE, RATE_SMALL, PROCESSOR = 0.85, 0.75, 1.0
-#: For runs with engines: a rule that keeps and discards a message because of its attachment's name, and that name.
-NAME = "measured.banned"
-BY_NAME = Rule(
-    id=DEFAULT_ID,
-    name="Default",
-    content=ContentPolicy(banned_names=(NAME,)),
-    actions={Engine.CONTENT: {Status.BANNED_FILE_NAME: Action.DELETE_MESSAGE}},
-)
 #: Drop the mail that Postfix accepts behind its queue, so that no mailbox is measured.
 DROP = {"virtual_transport": "discard"}
-
-
-class Way(NamedTuple):
-    """A Postfix, the process it asks (0: none), and the number of messages that process has kept."""
-
-    server: Postfix
-    pid: int = 0
-    kept: Callable[[], int] | None = None
-    sender: str = BLACK
-
-
-class Round(NamedTuple):
-    """Messages per second, a client's wait for each of its own (ms), and the process's time per message (ms)."""
-
-    rate: float
-    waited: list[float]
-    processor: float
-    loop: float
-
-
-def source_program() -> str | None:
-    """Return the path of Postfix's smtp-source, a C program that sends messages."""
-    return shutil.which("smtp-source", path="/usr/sbin:/usr/bin:/usr/local/sbin")
 
 
 def unmeasurable() -> str:
@@ -81,7 +42,7 @@ def load(size: str) -> Iterator[Figure]:
         return
     with ExitStack() as stack:
         ways = _ways(stack)
-        scanned = _scanned(stack)
+        scanned = None if scanning.why_not() else scanning.sides(stack)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mailhold-load-")))
         for label, (mean, count) in SIZES.items():
             raw = store_maker.bodies(1, mean)[0]
@@ -90,22 +51,18 @@ def load(size: str) -> Iterator[Figure]:
             for sessions in SESSIONS:
                 took: dict[str, list[Round]] = {name: [] for name in ways}
                 for way in ways.values():
-                    _round(way, raw, file, 50, sessions)  # start its processes
+                    send(way, raw, file, 50, sessions)  # start its processes
                 for _ in range(ROUNDS):
                     for name, way in ways.items():
-                        took[name].append(_round(way, raw, file, count, sessions))
+                        took[name].append(send(way, raw, file, count, sessions))
                 yield from _lines(f"{label}, {sessions} sessions", size, took, sessions == 8 and mean < 10_000)
                 if sessions > 8:
                     continue
-                name = f"  with clamd and rspamd, {label}, {sessions} sessions"
+                label = f"{label}, {sessions} sessions"
                 if scanned is None:
-                    yield Figure(name, size, None, None, "msg/s", target="clamd or rspamd is not installed")
-                    continue
-                attached, named = named_attachment(raw), folder / f"{mean}-named.eml"
-                named.write_bytes(attached.replace(b"\r\n", b"\n"))
-                rates = [_round(scanned, attached, named, count // 5, sessions).rate for _ in range(ROUNDS + 1)][1:]
-                base = median([one.rate for one in took["discards"]])
-                yield Figure(name, size, median(rates), min(rates), "msg/s", base, median(rates) / base)
+                    yield scanning.missing(label, size)
+                else:
+                    yield from scanning.lines(label, size, scanning.measure(scanned, raw, file, count // 2, ROUNDS))
 
 
 def _ways(stack: ExitStack) -> dict[str, Way]:
@@ -117,28 +74,8 @@ def _ways(stack: ExitStack) -> dict[str, Way]:
     return {
         "alone": Way(alone),
         "discards": Way(discards, pid),
-        "gateway": _gateway(stack.enter_context(closing(Lab()))),
+        "gateway": gateway(stack.enter_context(closing(Lab()))),
     }
-
-
-def named_attachment(raw: bytes) -> bytes:
-    """Make the message with its body as an attachment of that name."""
-    return b"Content-Disposition: attachment; filename=" + NAME.encode() + b"\r\n" + raw
-
-
-def _gateway(lab: Lab, sender: str = BLACK) -> Way:
-    return Way(lab.postfix, lab.gateway.pid, lambda: lab.vault.count().messages, sender)
-
-
-def _scanned(stack: ExitStack) -> Way | None:
-    """Run a gateway that asks both scanners about each message; yield None if one is missing."""
-    if virus.why_not() or spam.why_not():
-        return None
-    clamd, rspamd = virus.ClamdServer(), spam.RspamdServer()
-    stack.callback(clamd.stop)
-    stack.callback(rspamd.stop)
-    lab = Lab(clamd=clamd.unix, rspamd=rspamd.unix, rules=(BY_NAME,))
-    return _gateway(stack.enter_context(closing(lab)), SENDER)
 
 
 @contextmanager
@@ -156,37 +93,6 @@ def discard_milter() -> Iterator[tuple[str, int]]:
         finally:
             process.kill()
             process.wait(30)
-
-
-def _round(way: Way, raw: bytes, file: Path, count: int, sessions: int) -> Round:
-    """Send `count` messages, each on a new connection, and those of one more client on a single connection."""
-    before = way.kept() if way.kept else 0
-    processor, loop = processor_time(way.pid), thread_time(way.pid)
-    began = time.perf_counter()
-    source = subprocess.Popen(
-        [
-            *(source_program() or "", "-s", str(sessions), "-m", str(count), "-F", str(file)),
-            *("-f", way.sender, "-t", f"bob@{DOMAIN}", f"inet:127.0.0.1:{way.server.port}"),
-        ],
-    )
-    waited: list[float] = []
-    with smtplib.SMTP("127.0.0.1", way.server.port, local_hostname="client.test", timeout=60) as client:
-        client.ehlo()
-        while source.poll() is None:
-            sent = time.perf_counter()
-            reply = send_on(client, raw, way.sender, (f"bob@{DOMAIN}",))
-            if reply.code != 250:
-                raise RuntimeError(f"Postfix refused a message: {reply}")
-            waited.append((time.perf_counter() - sent) * 1000)
-    taken = time.perf_counter() - began
-    number = count + len(waited)
-    if source.returncode:
-        raise RuntimeError(f"smtp-source ended with {source.returncode}")
-    if way.kept and (kept := way.kept() - before) != number:
-        raise RuntimeError(f"{kept} of {number} messages were kept")
-    processor, loop = processor_time(way.pid) - processor, thread_time(way.pid) - loop
-    way.server.wait_until_empty()
-    return Round(number / taken, waited, 1000 * processor / number, 1000 * loop / number)
 
 
 def _lines(label: str, size: str, took: dict[str, list[Round]], small: bool) -> Iterator[Figure]:

@@ -14,7 +14,8 @@ from store.space.changing_settings import change_settings
 from store.terms.records import CopyRecord
 from tests.benchmarks import store_maker
 from tests.benchmarks.figures import Figure, median
-from tests.benchmarks.load import DROP, source_program, unmeasurable
+from tests.benchmarks.load import DROP, unmeasurable
+from tests.benchmarks.way import source_program
 from tests.integration.postfix import DOMAIN, Postfix
 
 CONNECTIONS = 4

@@ -10,15 +10,18 @@ from pathlib import Path
 import pytest
 
 from store.catalogue.keeping import SNAPSHOT_COPIES
-from store.judging.content import content_verdicts
+from store.judging.content import ContentResult
+from store.judging.engines.rspamd import Rspamd
 from store.judging.judge import decided_before, judge, look_up
 from store.judging.rules.address_lists import AddressLists
+from store.judging.rules.model import FIRST_RULE
 from store.mail.incoming import Incoming
 from store.terms.verdicts import Action
 from tests.benchmarks import discard_milter, load, releasing, store_maker
 from tests.benchmarks.__main__ import BENCHMARKS
 from tests.benchmarks.discard_milter import Discarding
 from tests.benchmarks.figures import processor_time, table, thread_time
+from tests.integration.lab import BLACK, SENDER
 
 HERE = Path(__file__).parent
 
@@ -109,10 +112,10 @@ def test_a_snapshot_is_made_by_a_process_of_its_own(tmp_path: Path) -> None:
 
 
 def test_engines_are_asked_about_what_is_sent_where_they_are_measured() -> None:
-    """The message is kept and discarded whatever the engines say, as in all measurements."""
-    raw = load.named_attachment(store_maker.bodies(1, 6000)[0])
-    incoming = Incoming(raw, load.SENDER, ["bob@gw.test"])
-    lists = AddressLists(black=(load.BLACK,))
-    assert decided_before(load.BY_NAME, look_up(lists, incoming), incoming) is None
-    decision = judge(load.BY_NAME, lists, incoming, {}, content_verdicts(raw, load.BY_NAME.content))
+    """The message is kept and discarded because rspamd rejects it."""
+    incoming = Incoming(store_maker.bodies(1, 6000)[0], SENDER, ["bob@gw.test"])
+    lists = AddressLists(black=(BLACK,))
+    assert decided_before(FIRST_RULE, look_up(lists, incoming), incoming) is None
+    said = Rspamd("localhost:11333").read(b'{"action": "reject", "symbols": {"MEASURED": {"score": 20.0}}}')
+    decision = judge(FIRST_RULE, lists, incoming, {"rspamd": said}, ContentResult())
     assert (decision.action, decision.keep) == (Action.DELETE_MESSAGE, True)

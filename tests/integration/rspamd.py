@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import shutil
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import ClassVar
 
 import pytest
 
@@ -29,7 +30,8 @@ _OFF = (
     "bayes_expiry",
 )  # fmt: skip
 
-_LOCAL = {
+#: The files of local.d; a field in braces is a folder or port.
+LOCAL = {
     "actions.conf": "reject = 15;\nadd_header = 6;\ngreylist = 4;\n",
     "phishing.conf": "openphish_enabled = false;\nphishtank_enabled = false;\n",
     "multimap.conf": (
@@ -61,6 +63,9 @@ class RspamdServer(Scanner):
     program = "rspamd"
     question, answer = b"GET /ping HTTP/1.0\r\n\r\n", b"HTTP/1."
     log_file = "log/rspamd.log"
+    local: ClassVar[Mapping[str, str]] = LOCAL
+    #: The senders in the map bl.map.
+    senders: ClassVar[tuple[str, ...]] = (BLACKLISTED_SENDER,)
 
     def prepare(self) -> None:
         self.port = free_port()
@@ -69,10 +74,10 @@ class RspamdServer(Scanner):
         local = self.folder / "etc" / "local.d"
         for name in _OFF:
             (local / f"{name}.conf").write_text("enabled = false;\n")
-        for name, text in _LOCAL.items():
+        for name, text in self.local.items():
             (local / name).write_text(text.format(**values))
         (self.folder / "tlds").write_text("com\norg\nnet\ntest\nexample\n")
-        (self.folder / "bl.map").write_text(f"{BLACKLISTED_SENDER}\n")
+        (self.folder / "bl.map").write_text("".join(f"{sender}\n" for sender in self.senders))
         (self.folder / "url.map").write_text(f"{MALICIOUS_HOST}\n")
         for name in ("db", "run", "log"):
             (self.folder / name).mkdir(mode=0o755)
