@@ -32,7 +32,6 @@ HEAVY = (
     "charset_normalizer",
     "aiosmtplib",
     "aiosmtpd",
-    "aiohttp",
     "psycopg",
 )
 

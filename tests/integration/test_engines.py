@@ -98,8 +98,10 @@ def statuses(result: EngineResult) -> dict[Engine, Status]:
 
 
 @pytest.fixture(params=["unix", "tcp"])
-async def virus_scanner(request: pytest.FixtureRequest, clamd: ClamdServer) -> Clamd:
-    return Clamd(getattr(clamd, request.param), time_limit=30)
+async def virus_scanner(request: pytest.FixtureRequest, clamd: ClamdServer) -> AsyncIterator[Clamd]:
+    scanner = Clamd(getattr(clamd, request.param), time_limit=30)
+    yield scanner
+    await scanner.close()
 
 
 @pytest.fixture(params=["unix", "tcp"])
@@ -254,6 +256,7 @@ async def test_clamd_stopped_killed_and_back(clamd: ClamdServer, monkeypatch: py
     finally:
         clamd.start()
     assert (await scanner.scan(received(with_attachment(EICAR)))).condemned
+    await scanner.close()
 
 
 async def test_rspamd_killed_and_back(rspamd: RspamdServer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -266,4 +269,75 @@ async def test_rspamd_killed_and_back(rspamd: RspamdServer, monkeypatch: pytest.
     finally:
         rspamd.start()
     assert (await scanner.scan(received(plain(GTUBE + "\r\n")))).condemned
+    await scanner.close()
+
+
+async def test_clamd_reloads_in_the_midst(clamd: ClamdServer) -> None:
+    """Sessions go on while clamd loads its databases anew, and none of the messages is lost."""
+    scanner = Clamd(clamd.unix, time_limit=60)
+    left = iter(range(120))
+
+    async def scan() -> None:
+        for number in left:
+            infected = number % 2 == 1
+            if number in (30, 60, 90):
+                clamd.signal(signal.SIGUSR2)  # RELOAD
+            result = await scanner.scan(received(with_attachment(EICAR) if infected else plain()))
+            assert result.scanned and result.condemned == infected, result.why
+
+    await asyncio.gather(*(scan() for _ in range(8)))
+    await scanner.close()
+
+
+@pytest.mark.parametrize("seconds", [1.2, 2.5])
+async def test_a_session_that_clamd_ends_while_idle_is_replaced(seconds: float) -> None:
+    """clamd ends a session in which nothing comes for CommandReadTimeout."""
+    server = Impatient()
+    try:
+        scanner = Clamd(server.unix, time_limit=30)
+        for raw, infected in ((plain(), False), (with_attachment(EICAR), True), (plain(), False)):
+            result = await scanner.scan(received(raw))
+            assert result.scanned and result.condemned == infected, result.why
+            await asyncio.sleep(seconds)
+        assert scanner.state.up and scanner.state.not_scanned == 0
+        await scanner.close()
+    finally:
+        server.stop()
+
+
+class Impatient(ClamdServer):
+    """A clamd that ends a session after two seconds without a command."""
+
+    def prepare(self) -> None:
+        super().prepare()
+        with (self.folder / "clamd.conf").open("a") as file:
+            file.write("CommandReadTimeout 2\n")
+
+
+async def test_clamd_restarts_between_two_messages(clamd: ClamdServer) -> None:
+    """All sessions end with it; no message is told as not scanned, and no error is counted."""
+    scanner = Clamd(clamd.unix, time_limit=30)
+    for _ in range(3):
+        for result in await asyncio.gather(*(scanner.scan(received(plain())) for _ in range(8))):
+            assert result.scanned, result.why
+        clamd.kill()
+        clamd.start()
+    assert (await scanner.scan(received(with_attachment(EICAR)))).condemned
+    assert scanner.state.not_scanned == 0
+    await scanner.close()
+
+
+async def test_clamd_reads_what_follows_in_a_session_anew(clamd: ClamdServer) -> None:
+    """Every answer belongs to its own message, whatever came before in the session."""
+    scanner = Clamd(clamd.unix, time_limit=30, concurrency=1)
+    for raw, status in (
+        (with_attachment(EICAR), Status.INFECTED),
+        (plain(), Status.CLEAN),
+        (plain() + b"y" * (2 * STREAM_MAX), Status.NOT_SCANNED),
+        (plain() + b"y" * (STREAM_MAX // 2), Status.CLEAN),
+        (with_attachment(encrypted_zip(), "secret.zip"), Status.ENCRYPTED),
+        (b"", Status.CLEAN),
+        (with_attachment(EICAR), Status.INFECTED),
+    ):
+        assert (await scanner.scan(received(raw))).verdicts[0].status is status
     await scanner.close()

@@ -1,20 +1,20 @@
 """rspamd: one POST /checkv2 request per message, with its envelope, over TCP or a unix socket.
 
-The HTTP client is aiohttp: maintained, supports unix sockets, and the lightest that does. Its import takes about 0.2 s,
-so it is imported only when rspamd is asked.
+rspamd closes each connection after its answer; a server in between may keep it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from functools import partial
 from urllib.parse import urlsplit
 
 import msgspec
 
 from store.helpers.decoding import json_decoder
-from store.helpers.installed import imported
+from store.judging.engines.connections import Connection, Connections
 from store.judging.engines.engine import EngineResult, client_ip, words
+from store.judging.engines.http import Response, request, response
 from store.judging.engines.states import RemoteScanner, ScannerFailure
 from store.judging.scanner_words import one_an_engine, verdicts_of_symbols
 from store.mail.endpoint import Address, parse_address
@@ -22,9 +22,6 @@ from store.mail.incoming import Incoming
 from store.terms.errors import UsageError
 from store.terms.findings import heaviest
 from store.terms.verdicts import Engine, Status, Verdict
-
-if TYPE_CHECKING:
-    import aiohttp
 
 #: Max size of an answer, in bytes.
 ANSWER_LIMIT = 4 * 1024 * 1024
@@ -83,31 +80,21 @@ class Rspamd(RemoteScanner):
         symbols: Mapping[str, Status] | None = None,
     ) -> None:
         self._address, self._base = _parse(url)
+        self._host = "localhost" if self._address.path else str(self._address)
         super().__init__(name, str(self._address), time_limit=time_limit, concurrency=concurrency)
         self._symbols = dict(symbols or {})
         for symbol, status in self._symbols.items():
             if status not in OWN:
                 raise UsageError(f"The symbol {symbol} of {name} cannot mean `{status}`: it can mean {', '.join(OWN)}.")
-        imported("rspamd", "gateway", "aiohttp", "aiohttp")
-        self._session: aiohttp.ClientSession | None = None
+        self._connections = Connections(self._address)
 
     async def _ask(self, incoming: Incoming) -> EngineResult:
-        import aiohttp
-
-        try:
-            async with self._http().post(
-                f"{self._base}/checkv2", data=incoming.raw, headers=list(_headers(incoming))
-            ) as response:
-                if response.status != 200:
-                    raise ScannerFailure(f"it answered with HTTP status {response.status}")
-                body = await _body(response)
-        except aiohttp.ClientOSError:
-            raise  # already an OSError with the system's reason
-        except (aiohttp.ServerDisconnectedError, aiohttp.ClientPayloadError):
-            raise EOFError from None
-        except aiohttp.ClientError as error:
-            raise ScannerFailure(f"its answer is invalid ({type(error).__name__})") from None
-        return self.read(body)
+        raw = incoming.raw
+        head = request("POST", self._host, f"{self._base}/checkv2", _headers(incoming), len(raw))
+        answer = await self._connections.request(partial(_exchanged, head, raw))
+        if answer.status != 200:
+            raise ScannerFailure(f"it answered with HTTP status {answer.status}")
+        return self.read(answer.body)
 
     def read(self, body: bytes) -> EngineResult:
         """Read the JSON of an answer. Raises ScannerFailure."""
@@ -135,48 +122,35 @@ class Rspamd(RemoteScanner):
         )
 
     async def _ping(self) -> None:
-        import aiohttp
-
+        head = request("GET", self._host, f"{self._base}/ping")
         try:
-            async with self._http().get(f"{self._base}/ping") as response:
-                if (await _body(response)).strip() != b"pong":
-                    raise ScannerFailure("the service there is not rspamd")
-        except aiohttp.ClientOSError:
-            raise
-        except aiohttp.ClientError as error:
-            raise ScannerFailure(f"the service there is not rspamd ({type(error).__name__})") from None
-
-    def _http(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            import aiohttp
-
-            # `RemoteScanner` limits time and concurrency. By default rspamd closes each connection after its answer.
-            connector: aiohttp.BaseConnector
-            if self._address.path:
-                connector = aiohttp.UnixConnector(self._address.path, limit=0)
-            else:
-                connector = aiohttp.TCPConnector(limit=0)
-            self._session = aiohttp.ClientSession(
-                connector=connector,
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding"),
-                auto_decompress=False,
-            )
-        return self._session
+            answer = await self._connections.request(partial(_exchanged, head, b""))
+        except ScannerFailure:
+            answer = Response(0, b"", False)
+        if answer.body.strip() != b"pong":
+            raise ScannerFailure("the service there is not rspamd")
 
     async def close(self) -> None:
         """Close the open connections."""
-        session, self._session = self._session, None
-        if session is not None:
-            await session.close()
+        self._connections.close()
+
+
+async def _exchanged(head: bytes, body: bytes, connection: Connection) -> Response:
+    await connection.send(head, body)
+    answer = await connection.answer(_response)
+    connection.lasting = answer.lasting
+    return answer
+
+
+def _response(data: bytearray, ended: bool) -> Response | None:
+    return response(data, ended, ANSWER_LIMIT)
 
 
 def _parse(url: str) -> tuple[Address, str]:
-    """Split a URL into the address and the base of the request URLs."""
+    """Split a URL into the address and the path that the requests begin with."""
     if "://" not in url:
         address = parse_address(url)
-        return address, "http://localhost" if address.path else f"http://{address}"
+        return address, ""
     try:
         parts = urlsplit(url)
         port = parts.port or 11333
@@ -185,7 +159,7 @@ def _parse(url: str) -> tuple[Address, str]:
     if parts.scheme != "http" or not parts.hostname or parts.query or parts.username:
         raise UsageError(f"`{url}` is not an address of rspamd. Use http://host:port, host:port or unix:/path.")
     address = Address("", parts.hostname, port)
-    return address, f"http://{address}{parts.path.rstrip('/')}"
+    return address, parts.path.rstrip("/")
 
 
 def _headers(incoming: Incoming) -> Iterator[tuple[str, str]]:
@@ -210,15 +184,6 @@ def _safe(value: str) -> str:
     """Make a value safe as a request header: printable, valid UTF-8, at most 1,000 characters."""
     clean = "".join(character if character.isprintable() else "?" for character in value[:1000])
     return clean.encode("utf-8", "replace").decode("utf-8")
-
-
-async def _body(response: aiohttp.ClientResponse) -> bytes:
-    body = bytearray()
-    async for chunk in response.content.iter_any():
-        body += chunk
-        if len(body) > ANSWER_LIMIT:
-            raise ScannerFailure("its answer is too long")
-    return bytes(body)
 
 
 def _detail(answer: _Answer) -> str:

@@ -101,7 +101,7 @@ def test_the_gateway_loads_no_screen_no_table_and_no_metrics() -> None:
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, cwd=ROOT, check=True
     )
-    extras = {"polars", "textual", "rich", "selectolax", "prometheus_client", "aiohttp", "uvloop"}
+    extras = {"polars", "textual", "rich", "selectolax", "prometheus_client", "uvloop"}
     assert not set(done.stdout.split()) & extras
 
 

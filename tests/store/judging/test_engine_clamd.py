@@ -12,8 +12,9 @@ import pytest
 from store.judging.engines import clamd as module
 from store.judging.engines import states
 from store.judging.engines.clamd import Clamd, database_date
+from store.judging.engines.engine import EngineResult
 from store.terms.verdicts import Engine, Status, Verdict
-from tests.store.judging.wire_server import Talk, incoming, mute, serving
+from tests.store.judging.wire_server import Talk, WireServer, incoming, mute, serving
 
 VERSION = b"ClamAV 1.4.6/27819/Mon Nov 23 09:41:10 2026\0"
 RELEASE = int(datetime(2026, 11, 23, 9, 41, 10).timestamp() * 1000)
@@ -30,7 +31,7 @@ async def read_stream(reader: asyncio.StreamReader) -> bytes:
 def answering(
     answer: bytes, seen: list[bytes] | None = None, version: bytes = VERSION, pong: bytes = b"PONG\0"
 ) -> Talk:
-    """Run a clamd that gives `answer` to each message."""
+    """Run a clamd that gives `answer` to each message, with its number in the session."""
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         match await reader.readuntil(b"\0"):
@@ -38,13 +39,27 @@ def answering(
                 writer.write(pong)
             case b"zVERSION\0":
                 writer.write(version)
-            case b"zINSTREAM\0":
-                message = await read_stream(reader)
-                if seen is not None:
-                    seen.append(message)
-                writer.write(answer)
+            case b"zIDSESSION\0":
+                number = 0
+                while await reader.readuntil(b"\0") == b"zINSTREAM\0":
+                    message = await read_stream(reader)
+                    number += 1
+                    if seen is not None:
+                        seen.append(message)
+                    writer.write(b"%d: " % number + answer if answer.startswith(b"stream") else answer)
+                    if not answer.endswith((b" OK\0", b" FOUND\0")):
+                        return
 
     return talk
+
+
+async def asked(server: WireServer, raw: bytes = b"Subject: x\r\n\r\nbody\r\n") -> EngineResult:
+    """Have one message scanned."""
+    scanner = Clamd(server.address)
+    try:
+        return await scanner.scan(incoming(raw))
+    finally:
+        await scanner.close()
 
 
 @pytest.mark.parametrize(
@@ -76,7 +91,7 @@ def answering(
 )
 async def test_verdicts(tmp_path: Path, words: str, verdict: Verdict) -> None:
     async with serving(tmp_path / "s", answering(b"stream: " + words.encode() + b"\0")) as server:
-        result = await Clamd(server.address).scan(incoming())
+        result = await asked(server)
     assert result.scanned
     assert result.verdicts == (verdict,)
     assert result.symbols == (((verdict.detail, None),) if verdict.detail else ()) and result.score is None
@@ -89,12 +104,13 @@ async def test_the_message_arrives_whole_as_a_message(tmp_path: Path, size: int)
     raw = (b"X-Odd: 1\r\n" + b"\0\x01data" * (size // 6 + 1))[:size]
     seen: list[bytes] = []
     async with serving(tmp_path / "s", answering(b"stream: OK\0", seen)) as server:
-        assert (await Clamd(server.address).scan(incoming(raw))).scanned
+        assert (await asked(server, raw)).scanned
     assert seen == [b"From mailhold\n" + raw]
 
 
 async def test_a_message_that_is_too_large_for_it(tmp_path: Path) -> None:
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\0")
         await reader.readuntil(b"\0")
         await reader.readexactly(4)
         writer.write(b"INSTREAM size limit exceeded. ERROR\0")
@@ -121,6 +137,7 @@ async def test_garbage_and_half_an_answer_are_no_verdict(tmp_path: Path, answer:
         assert scanner.state.up, "it answers a ping"
         server.talk = answering(b"stream: OK\0")
         assert (await scanner.scan(incoming())).scanned
+        await scanner.close()
 
 
 async def test_one_that_is_not_there_and_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,6 +149,7 @@ async def test_one_that_is_not_there_and_comes_back(tmp_path: Path, monkeypatch:
     async with serving(tmp_path / "s", answering(b"stream: OK\0")):
         assert await scanner.ping() == ""
         assert (await scanner.scan(incoming())).scanned
+        await scanner.close()
 
 
 async def test_one_that_takes_everything_and_says_nothing_is_down(
@@ -152,7 +170,7 @@ async def test_something_else_that_listens_there_is_no_clamd(tmp_path: Path) -> 
 @pytest.mark.parametrize("version", [b"", b"garbage", b"ClamAV 1.4.6\0", b"x" * 100_000])
 async def test_a_version_without_a_date_does_not_matter(tmp_path: Path, version: bytes) -> None:
     async with serving(tmp_path / "s", answering(b"stream: OK\0", version=version)) as server:
-        result = await Clamd(server.address).scan(incoming())
+        result = await asked(server)
     assert (result.scanned, result.database_date) == (True, 0)
 
 
@@ -161,12 +179,14 @@ async def test_the_version_is_asked_now_and_then(tmp_path: Path, monkeypatch: py
         scanner = Clamd(server.address)
         for _ in range(3):
             await scanner.scan(incoming())
-        assert server.connections == 4
+        await scanner.close()
+        assert server.connections == 2, "a session and one question for the version"
         monkeypatch.setattr(module, "VERSION_VALID", 0.0)
         scanner = Clamd(server.address)
         for _ in range(3):
             await scanner.scan(incoming())
-        assert server.connections == 10
+        await scanner.close()
+        assert server.connections == 6
 
 
 @pytest.mark.parametrize(

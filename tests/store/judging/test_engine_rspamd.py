@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -20,8 +19,6 @@ from store.judging.engines.states import ScannerFailure
 from store.terms.errors import UsageError
 from store.terms.verdicts import Engine, Status, Verdict
 from tests.store.judging.wire_server import Talk, WireServer, incoming, mute, serving
-
-pytest.importorskip("aiohttp", reason="aiohttp is not installed (pip install 'mailhold[gateway]')")
 
 
 def http(body: bytes, status: str = "200 OK") -> bytes:
@@ -293,20 +290,3 @@ def test_addresses(url: str, where: str) -> None:
 def test_what_is_no_address(url: str) -> None:
     with pytest.raises(UsageError):
         Rspamd(url)
-
-
-def test_without_aiohttp_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "aiohttp", None)
-    with pytest.raises(UsageError, match=r"mailhold\[gateway\]"):
-        Rspamd("localhost:11333")
-
-
-def test_an_aiohttp_that_does_not_load_is_told_by_its_own_words(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    for name in [name for name in sys.modules if name.partition(".")[0] == "aiohttp"]:
-        monkeypatch.delitem(sys.modules, name)
-    (tmp_path / "aiohttp.py").write_text("import multidict_is_missing")
-    monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(UsageError, match=r"installed but does not load.*No module named 'multidict_is_missing'"):
-        Rspamd("localhost:11333")
