@@ -333,8 +333,8 @@ class Reader(Session):
         sealed = hpke_seal(key, info, body_key + copy.record.sha256)
         return self.sign(_RELEASE, info + sealed) + sealed
 
-    def released_raw(self, delivery: Any) -> bytes:
-        """Open the message that a delivery's row releases, and verify its SHA-256.
+    def released_raw(self, delivery: Any, ordered: bytes | None = None) -> bytes:
+        """Open the message that a delivery's row releases, and verify its SHA-256; with `ordered`, that it is this one.
 
         Raises CopyMissing, TamperedError, and UnlockError where the keys at hand cannot deliver.
         """
@@ -347,6 +347,8 @@ class Reader(Session):
             info = self.verify_release(delivery)
         blob = as_bytes(delivery.sealed_body_key)
         opened = hpke_open(gateway.delivery, info, blob[64:], what)
+        if ordered is not None and opened[32:] != ordered:
+            raise TamperedError(what, "its copy is not the one that was ordered")
         copy_id, epoch_id, step, stored_at, size, stored_size, _record = self.row(delivery.copy_id)
         place = Place(self.epoch_reader.name(epoch_id), step, copy_id, stored_at, size, stored_size)
         return self.open_body(place, opened[:32], opened[32:])

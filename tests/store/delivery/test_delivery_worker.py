@@ -116,10 +116,10 @@ async def test_a_message_that_takes_long_to_open_does_not_hold_up_the_others(
 ) -> None:
     opened, go_on = vault.released_raw, threading.Event()
 
-    def slowly(row: Any) -> bytes:
+    def slowly(row: Any, ordered: bytes) -> bytes:
         if row.id == 1:
             assert go_on.wait(DEADLINE)
-        return opened(row)
+        return opened(row, ordered)
 
     monkeypatch.setattr(vault, "released_raw", slowly)
     async with ScriptedServer() as server:
