@@ -89,7 +89,7 @@ def _numbers(kept: WeakKeyDictionary[object, Numbers], words: Texts, make: Calla
         known = kept.get(words.lineage, _NO_NUMBERS)
         start = len(known.first)
         if start < len(words):
-            more = make(words.search.slice(start))
+            more = make(words.forms_from(start))
             moved = more.others.with_columns(pl.col("entry") + pl.lit(start, pl.UInt32))
             known = Numbers(
                 pl.concat([known.first, more.first], rechunk=True), pl.concat([known.others, moved], rechunk=True)

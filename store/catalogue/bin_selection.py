@@ -25,7 +25,7 @@ class BinSelection(Selection):
         self.partial = False
         self.high_water = max(self._ids, default=0)
 
-    def rows(self, start: int, stop: int) -> list[Row]:
+    def rows(self, start: int, stop: int, *, identifiers: bool = True) -> list[Row]:
         wanted = self._ids[max(start, 0) : max(stop, 0)]
         copies = self._vault.get_many(wanted, on_error=lambda _copy_id, _error: None, binned=True)
         found = {copy.id: row_of(copy) for copy in copies}

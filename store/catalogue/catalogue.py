@@ -40,6 +40,7 @@ __all__ = ["NEWEST", "Catalogue", "Selection", "Sort", "SortKey"]
 
 #: Up to this many copies are read without child processes: a child takes as much memory as this many copies.
 FEW_COPIES = 120_000
+_MOST_WAITING = 100_000
 _RETRY_SECONDS = 5.0
 _IDLE_SECONDS = 0.5
 #: Upkeep waits until no query came for `_QUIET_ASKING` seconds, but at most `_PATIENCE_SECONDS`: both use every CPU.
@@ -198,7 +199,10 @@ class Catalogue:
             self._take(follower, load(self._vault, spans), spans)
 
     def _take(self, follower: Follower, source: Iterator[Loaded[Frame]], spans: list[Span]) -> list[Span]:
-        """Add loaded frames, in batches that grow with the catalogue. Returns the spans that were not delivered."""
+        """Add loaded frames, in batches that grow with the catalogue, up to a size: those that wait take memory.
+
+        Returns the spans that were not delivered.
+        """
         left = list(spans)
         waiting: list[Loaded[Frame]] = []
         for loaded in source:
@@ -207,7 +211,7 @@ class Catalogue:
             left.remove(loaded.span)
             waiting.append(loaded)
             self._pending += len(loaded.frame)
-            if self._pending * 3 > len(follower.state.frame):
+            if self._pending >= _MOST_WAITING or self._pending * 3 > len(follower.state.frame):
                 self._add(follower, waiting)
         self._add(follower, waiting)
         return left

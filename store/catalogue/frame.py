@@ -6,18 +6,22 @@ Imports Polars: only the modules that the catalogue loads in the background may 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from itertools import repeat
 
 import polars as pl
 
+from store.catalogue.forms import forms, identifier_forms, sender_forms
+from store.catalogue.identifiers import Identifiers
 from store.catalogue.order import Orders
-from store.catalogue.text import Dictionary, Identifiers, Senders, Texts
-from store.filters.folding import NUL, searched
+from store.catalogue.text import Dictionary, Senders, Texts
 from store.filters.model import recipients_text
 from store.terms.records import Copy, Row
 from store.terms.sender import sender_differs
 from store.terms.verdicts import Engine, Status
 
 TEXTS = ("from", "to", "subject", "message_id", "mta_message_id")
+#: Those not in the list of the console.
+IDENTIFIERS = ("message_id", "mta_message_id")
 SCHEMA = {
     "id": pl.Int64,
     "stored_at": pl.Int64,
@@ -193,10 +197,17 @@ class Frame:
             return 0, 0
         return int(placed.min()), int(placed.max())  # type: ignore[arg-type]  # numbers, of a column of numbers
 
-    def row_list(self, positions: pl.Series) -> list[Row]:
-        """Make the list lines of the rows at these positions, in this order."""
+    def row_list(self, positions: pl.Series, *, identifiers: bool = True) -> list[Row]:
+        """Make the list lines of the rows at these positions, in this order.
+
+        Without `identifiers` these are empty, which saves the time to decompress them.
+        """
         picked = self.rows[positions]
-        texts = {name: self.texts[name].texts.gather(picked.get_column(name)).to_list() for name in TEXTS}
+        left_out = () if identifiers else IDENTIFIERS
+        texts = {
+            name: repeat("") if name in left_out else self.texts[name].gather(picked.get_column(name)).to_list()
+            for name in TEXTS
+        }
         return [
             Row(
                 copy_id,
@@ -214,7 +225,7 @@ class Frame:
                 differs,
             )
             for copy_id, at, size, rule, code, dangerous, differs, from_, to, subject, mid, mta in zip(
-                *(picked.get_column(name).to_list() for name in _NUMBERS), *texts.values(), strict=True
+                *(picked.get_column(name).to_list() for name in _NUMBERS), *texts.values(), strict=identifiers
             )
         ]
 
@@ -227,15 +238,12 @@ def dictionary(
     shown: Collection[str], looked_at: Collection[str], *, kind: type[Dictionary] = Dictionary
 ) -> Dictionary:
     """Make a dictionary of the `shown` texts; searches look at the corresponding `looked_at` texts."""
-    folded = [None if (form := searched(other)) == text else form for text, other in zip(shown, looked_at, strict=True)]
-    return kind.of(_strings(shown), _strings(folded))
+    return kind.of(_strings(shown), _strings(sender_forms(shown) if kind is Senders else forms(shown, looked_at)))
 
 
 def identifiers(texts: Collection[str]) -> Identifiers:
-    """Make a column of identifiers; those in plain ASCII are searched without a folded form."""
-    plain = (text.isascii() and NUL not in text for text in texts)
-    folded = [None if same else searched(text) for text, same in zip(texts, plain, strict=True)]
-    return Identifiers.of(_strings(texts), _strings(folded))
+    """Make a column of identifiers."""
+    return Identifiers.of(_strings(texts), _strings(identifier_forms(texts)))
 
 
 def _strings(texts: Collection[str | None]) -> pl.Series:

@@ -34,7 +34,7 @@ def subject_counts(frame: Frame, ids: Sequence[int], *, most: int) -> list[tuple
     The texts are NOT safe for a terminal.
     """
     counts = _codes(frame, "subject", ids).value_counts(sort=True).head(most)
-    texts = frame.texts["subject"].texts.gather(counts.get_column("subject")).to_list()
+    texts = frame.texts["subject"].gather(counts.get_column("subject")).to_list()
     return list(zip(texts, counts.get_column("count").to_list(), strict=True))
 
 
@@ -45,7 +45,7 @@ def sender_fields(frame: Frame, ids: Sequence[int], *, most: int) -> tuple[list[
     """
     codes = _codes(frame, "from", ids).unique().sort()
     step = -(-len(codes) // most) or 1
-    return frame.texts["from"].texts.gather(codes.gather_every(step)).to_list(), len(codes)
+    return frame.texts["from"].gather(codes.gather_every(step)).to_list(), len(codes)
 
 
 def _codes(frame: Frame, name: str, ids: Sequence[int]) -> pl.Series:

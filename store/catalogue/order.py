@@ -122,7 +122,7 @@ class Orders:
             codes = self._rows.get_column(name).gather(positions)
             words = self._words(name)
             if len(positions) < _FEW_TEXTS and not words.ranked:
-                keys = words.sorted_by(words.search.gather(codes))
+                keys = words.sorted_by(words.forms(codes))
             else:
                 keys = words.ranks().gather(codes)
         by_key = pl.arg_sort_by("key", descending=sort.descending, maintain_order=True)

@@ -205,13 +205,12 @@ def _narrowed(frame: Frame, names: Sequence[str], term: Term, mask: pl.Series | 
         codes, texts = frame.rows.get_column(name), frame.texts[name]
         if rows is not None:
             among = codes.gather(rows)
-            return reduce(or_, (texts.find_among(needle, among) for needle in wanted))
-        return looked_up(reduce(or_, map(texts.find, wanted)), codes)
+            return texts.find_among(wanted, among)
+        return looked_up(texts.find(*wanted), codes)
 
     if not wanted:
         found = pl.repeat(False, len(frame) if rows is None else len(rows), dtype=pl.Boolean, eager=True)
     elif len(names) > 1 and (len(frame) if rows is None else len(rows)) > _PARALLEL:
-        # Polars searches one column in one thread and releases the GIL meanwhile.
         found = reduce(or_, list(_pool().map(find, names)))
     else:
         found = reduce(or_, map(find, names))

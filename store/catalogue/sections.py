@@ -14,16 +14,18 @@ from typing import Literal
 
 import polars as pl
 
-from store.catalogue.frame import SCHEMA, TEXTS, Frame, dictionary, identifiers
-from store.catalogue.order import SORT_TEXTS
+from store.catalogue.frame import IDENTIFIERS, SCHEMA, TEXTS, Frame, dictionary, identifiers
+from store.catalogue.identifiers import Identifiers, Piece
 from store.catalogue.text import Dictionary, Senders, Texts
 from store.terms.verdicts import Engine, Status
 
 Compression = Literal["uncompressed", "zstd"]
 
 #: The columns and the meaning of the verdict codes. A snapshot made with other ones cannot be used.
-MEANING = ["2", *SCHEMA, *(engine.value for engine in Engine), *(status.value for status in Status)]
+MEANING = ["3", *SCHEMA, *(engine.value for engine in Engine), *(status.value for status in Status)]
 _RULES = {"id": pl.Int64, "name": pl.String}
+#: Begins the names of the sections of rows (`store.catalogue.snapshot` knows it too).
+_ROWS = "rows "
 _SECTION = 100_000
 _LOOSE = 50_000
 _FEW_SECTIONS = 12
@@ -32,24 +34,38 @@ _NONE = pl.Series([], dtype=pl.Boolean)
 
 def layout_of(frame: Frame) -> list[str]:
     """Return the names of the sections, in order."""
-    counts = {name: -(-len(words) // _SECTION) for name, words in frame.texts.items()}
-    return [*(name for name, count in counts.items() for _ in range(count)), "rules", "rows"]
+    counts = {
+        name: len(words.pieces) if isinstance(words, Identifiers) else -(-len(words) // _SECTION)
+        for name, words in frame.texts.items()
+    }
+    return [*_row_parts(frame), "rules", *(name for name, count in counts.items() for _ in range(count))]
+
+
+def _row_parts(frame: Frame) -> dict[str, list[str]]:
+    """Return the columns of each section of rows: many rows have a section for each column, so that few can be read."""
+    return {f"{_ROWS}{name}": [name] for name in SCHEMA} if len(frame) > _SECTION else {_ROWS: list(SCHEMA)}
 
 
 def sections(frame: Frame, compression: Compression, *, compact: bool) -> Iterator[bytes]:
-    """Yield a frame as Arrow IPC: dictionaries, rule names, rows. `compact` leaves out texts that no row uses."""
-    rows = frame.rows
+    """Yield a frame as Arrow IPC: rows, rule names, dictionaries. `compact` leaves out texts that no row uses."""
+    rows, used = frame.rows, {}
     for name, words in frame.texts.items():
-        used = pl.arange(len(words), dtype=pl.UInt32, eager=True)
+        used[name] = pl.arange(len(words), dtype=pl.UInt32, eager=True)
         if compact:
-            used, codes = _renumbered(words, rows.get_column(name))
+            used[name], codes = _renumbered(words, rows.get_column(name))
             rows = rows.with_columns(codes.alias(name))
-        for start in range(0, len(words), _SECTION):
-            yield _words_to_ipc(words, used.slice(start, _SECTION), compression)
+    for columns in _row_parts(frame).values():
+        yield _to_ipc(rows.select(columns), compression)
     rules = set(rows.get_column("rule_id").unique()) if compact else set(frame.rule_names)
     names = {rule: name for rule, name in frame.rule_names.items() if rule in rules}
     yield _to_ipc(pl.DataFrame({"id": list(names), "name": list(names.values())}, schema=_RULES), compression)
-    yield _to_ipc(rows, compression)
+    for name, words in frame.texts.items():
+        if isinstance(words, Identifiers):
+            yield from (piece.packed() for piece in words.picked(used[name]).pieces)
+            continue
+        assert isinstance(words, Dictionary)
+        for start in range(0, len(words), _SECTION):
+            yield _words_to_ipc(words, used[name].slice(start, _SECTION), compression)
 
 
 def frame_of(layout: Sequence[str], parts: Iterable[bytes], *, left_out: Collection[str] = ()) -> Frame:
@@ -59,13 +75,18 @@ def frame_of(layout: Sequence[str], parts: Iterable[bytes], *, left_out: Collect
     """
     texts = {name: _no_words(name) for name in TEXTS}
     frames: dict[str, pl.DataFrame] = {}
+    columns: dict[str, pl.Series] = {}
     try:
         for name, read in _read(zip(layout, parts, strict=True)):
             if isinstance(read, Texts):
                 texts[name] = texts[name].extend(read)
+            elif name.startswith(_ROWS):
+                columns.update((column.name, column) for column in read)
             else:
                 frames[name] = read
-        rules, rows = frames["rules"], frames["rows"]
+        count = len(columns["id"])
+        columns.update((name, pl.repeat(0, count, dtype=pl.UInt32, eager=True)) for name in {*left_out} - {*columns})
+        rules, rows = frames["rules"], pl.DataFrame([columns[name].alias(name) for name in SCHEMA])
         fits = all((rows.get_column(name) < len(words)).all() for name, words in texts.items() if name not in left_out)
     except (pl.exceptions.PolarsError, OSError, ValueError, KeyError) as error:
         raise ValueError("not Arrow IPC sections of a catalogue") from error
@@ -93,14 +114,18 @@ def _read(named: Iterable[tuple[str, bytes]]) -> Iterator[tuple[str, Texts | pl.
 
 
 def _decoded(name: str, part: bytes) -> Texts | pl.DataFrame:
+    if name in IDENTIFIERS:
+        return Identifiers([Piece.of_packed(part)])
     read = pl.read_ipc(io.BytesIO(part))
-    return _no_words(name).of(read.get_column("text"), read.get_column("folded")) if name in TEXTS else read
+    return _kind(name).of(read.get_column("text"), read.get_column("folded")) if name in TEXTS else read
 
 
 def _no_words(name: str) -> Texts:
-    if name == "from":
-        return dictionary((), (), kind=Senders)
-    return dictionary((), ()) if name in SORT_TEXTS.values() else identifiers(())
+    return identifiers(()) if name in IDENTIFIERS else dictionary((), (), kind=_kind(name))
+
+
+def _kind(name: str) -> type[Dictionary]:
+    return Senders if name == "from" else Dictionary
 
 
 def merged(frames: list[Frame]) -> Frame:
@@ -123,9 +148,12 @@ def loose(frame: Frame, name: str) -> bool:
     entries = len(frame.texts[name])
     if entries < _LOOSE:
         return False
+    words = frame.texts[name]
+    if isinstance(words, Identifiers) and words.scattered:
+        return True
     used = frame.rows.get_column(name).n_unique()
-    if name in SORT_TEXTS.values():
-        used = min(used, frame.texts[name].texts.to_frame().select(pl.first().approx_n_unique()).item())
+    if isinstance(words, Dictionary):
+        used = min(used, words.texts.to_frame().select(pl.first().approx_n_unique()).item())
     return entries > 1.3 * used
 
 
@@ -133,14 +161,14 @@ def tightened(frame: Frame, name: str) -> Frame:
     """Rebuild one text column without unused and (mostly) without duplicate texts, in freshly allocated memory."""
     words = frame.texts[name]
     used, codes = _renumbered(words, frame.rows.get_column(name))
-    if isinstance(words, Dictionary):
-        order = words.search.gather(used).arg_sort()
-        used = used.gather(order)
-        first = pl.concat([_first_of_equals(words, used, start) for start in range(0, len(used), _SECTION)] or [_NONE])
-        places = pl.repeat(0, len(used), dtype=pl.UInt32, eager=True).scatter(
-            order, first.cast(pl.UInt32).cum_sum() - 1
-        )
-        used, codes = used.filter(first), places.gather(codes)
+    if isinstance(words, Identifiers):
+        return frame.with_texts(name, words.picked(used).gathered_up(), codes)
+    assert isinstance(words, Dictionary)
+    order = words.forms(used).arg_sort()
+    used = used.gather(order)
+    first = pl.concat([_first_of_equals(words, used, start) for start in range(0, len(used), _SECTION)] or [_NONE])
+    places = pl.repeat(0, len(used), dtype=pl.UInt32, eager=True).scatter(order, first.cast(pl.UInt32).cum_sum() - 1)
+    used, codes = used.filter(first), places.gather(codes)
     fresh = _no_words(name)
     for start in range(0, len(used), _SECTION):
         piece = _decoded(name, _words_to_ipc(words, used.slice(start, _SECTION), "uncompressed"))
@@ -170,7 +198,7 @@ def _renumbered(words: Texts, codes: pl.Series) -> tuple[pl.Series, pl.Series]:
     return used, pl.repeat(0, len(words), dtype=pl.UInt32, eager=True).scatter(used, each).gather(codes)
 
 
-def _words_to_ipc(words: Texts, codes: pl.Series, compression: Compression) -> bytes:
+def _words_to_ipc(words: Dictionary, codes: pl.Series, compression: Compression) -> bytes:
     texts, folded = words.parts(codes)
     return _to_ipc(pl.DataFrame({"text": texts, "folded": folded}), compression)
 

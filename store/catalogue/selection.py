@@ -33,8 +33,11 @@ class Selection(ABC):
     unread: int = 0
 
     @abstractmethod
-    def rows(self, start: int, stop: int) -> list[Row]:
-        """Return the lines at positions `start` to `stop` (exclusive); fewer at the end."""
+    def rows(self, start: int, stop: int, *, identifiers: bool = True) -> list[Row]:
+        """Return the lines at positions `start` to `stop` (exclusive); fewer at the end.
+
+        Without `identifiers` the lines may lack the message's identifiers, which take long to read.
+        """
 
     @abstractmethod
     def ids(self, start: int = 0, stop: int | None = None) -> list[int]:
@@ -64,7 +67,7 @@ class RowSelection(Selection):
         self.high_water = high_water
         self.unread = unread
 
-    def rows(self, start: int, stop: int) -> list[Row]:
+    def rows(self, start: int, stop: int, *, identifiers: bool = True) -> list[Row]:
         return self._rows[max(start, 0) : max(stop, 0)]
 
     def ids(self, start: int = 0, stop: int | None = None) -> list[int]:
@@ -118,8 +121,8 @@ class FrameSelection(Selection):
             return pl.arange(start, stop, dtype=pl.UInt32, eager=True)
         return self._positions.slice(start, stop - start)
 
-    def rows(self, start: int, stop: int) -> list[Row]:
-        return self._frame.row_list(self._slice(start, stop))
+    def rows(self, start: int, stop: int, *, identifiers: bool = True) -> list[Row]:
+        return self._frame.row_list(self._slice(start, stop), identifiers=identifiers)
 
     def ids(self, start: int = 0, stop: int | None = None) -> list[int]:
         return self._frame.ids.gather(self._slice(start, stop)).to_list()

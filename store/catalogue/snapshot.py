@@ -36,8 +36,8 @@ _MAGIC = b"MHSNAP1\n"
 _ROLE = "snapshot"
 _MAX_PART = 1 << 32
 _ABANDONED_SECONDS = 600
-#: Sections that every query needs.
-_ALWAYS = frozenset({"rules", "rows"})
+#: Begins the names of the sections of rows, which are named like the text whose codes they hold.
+_ROWS = "rows "
 #: Number of sections (about 2 MB each) that are read and unsealed ahead.
 _AHEAD = 12
 
@@ -109,7 +109,7 @@ def open_snapshot(vault: Vault, path: Path, *, texts: Collection[str] | None = N
             if file.read(len(_MAGIC)) != _MAGIC:
                 raise SnapshotError("it is not a snapshot")
             header = msgpack_decoder(_Header).decode(vault.unseal(_ROLE, _read_part(file)))
-            left_out = frozenset() if texts is None else frozenset(header.layout) - {*texts, *_ALWAYS}
+            left_out = frozenset() if texts is None else _left_out(header.layout, texts)
             parts = _ahead(pool, _sections(vault, file, header, left_out))
             # Imported here: it runs while the pool's thread reads and unseals the first parts, and takes as long.
             from store.catalogue.sections import MEANING, frame_of
@@ -117,12 +117,18 @@ def open_snapshot(vault: Vault, path: Path, *, texts: Collection[str] | None = N
             if header.meaning != MEANING or header.store_id != vault.store_id:
                 raise SnapshotError("it was made by another release")
             layout = [name for name in header.layout if name not in left_out]
-            frame = frame_of(layout, parts, left_out=left_out)
+            frame = frame_of(layout, parts, left_out=[name for name in left_out if not name.startswith(_ROWS)])
             if file.read(1):
                 raise SnapshotError("there is more in it than there should be")
         except (TamperedError, msgspec.MsgspecError, ValueError, OSError) as error:
             raise SnapshotError(str(error)) from error
     return frame, header.marks
+
+
+def _left_out(layout: Collection[str], texts: Collection[str]) -> frozenset[str]:
+    """Return the names of the sections that serve only other text columns than these."""
+    others = {name for name in layout if not name.startswith(_ROWS) and name != "rules"} - {*texts}
+    return frozenset(name for name in layout if name.removeprefix(_ROWS) in others)
 
 
 def _ahead(pool: ThreadPoolExecutor, source: Iterator[bytes]) -> Iterator[bytes]:

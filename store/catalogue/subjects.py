@@ -24,7 +24,7 @@ def same_subject(catalogue: Catalogue) -> SameSubject:
 
     def find(subject: str) -> list[tuple[int, str]]:
         selection = catalogue.select(MessageFilter(subject=(Term(subject),)), Sort(SortKey.PLACED, False))
-        rows = selection.rows(0, min(selection.count, _FIRST))
+        rows = selection.rows(0, min(selection.count, _FIRST), identifiers=False)
         return [(row.id, row.from_) for row in rows if base_subject(row.subject) == subject]
 
     return find

@@ -194,8 +194,8 @@ class FrameSenders(SendersLeft):
         newest = shown.get_column("row")
         words = self._frame.texts["from"]
         assert isinstance(words, Dictionary)
-        texts = sender_texts(words.search.gather(self._frame.rows.get_column("from").gather(newest)))
-        subjects = self._frame.texts["subject"].texts.gather(self._frame.rows.get_column("subject").gather(newest))
+        texts = sender_texts(words.forms(self._frame.rows.get_column("from").gather(newest)))
+        subjects = self._frame.texts["subject"].gather(self._frame.rows.get_column("subject").gather(newest))
         return [
             Sender(address, copies, odd, recipients.get(at, 0), verdicts[at], copy_id, placed, subject)
             for at, (address, copies, odd, copy_id, placed, subject) in enumerate(

@@ -10,105 +10,132 @@ import threading
 from abc import ABC, abstractmethod
 from bisect import bisect_left
 from collections import OrderedDict
+from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple, Self
 
 import polars as pl
 
+from store.catalogue.slices import by_slices
 from store.filters.folding import NUL
 from store.terms.folding import mixes_in_a_word
 from store.terms.sender import PLAIN, PLAIN_FIRST, address_first
 
 _CACHED_MASKS = 24
 #: Search only the previous (shorter) needle's matches if they are under this share of all texts.
-_NARROW_BELOW = 0.35
+_NARROW_BELOW = 0.5
+#: Up to this many entries are searched at once: sharing them out takes longer.
+_FEW = 100_000
 _TAIL_LIMIT = 20_000
 #: Up to this many new senders are ranked by one binary search each.
 _ONE_BY_ONE = 5_000
 _GAP = 1 << 24
 _CHUNKS = 12
+#: Entries whose sort keys are made at once.
+_PART = 1 << 17
 
 
-class _Lineage:
+class Lineage:
     """Caches shared by a dictionary and its extensions: match masks and ranks, each covering the first entries."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.ranking = threading.Lock()
-        self.masks: OrderedDict[str, pl.Series] = OrderedDict()
+        #: By the needles, any of which the entries contain.
+        self.masks: OrderedDict[tuple[str, ...], pl.Series] = OrderedDict()
         self.ranks: pl.Series | None = None
         self.distinct: pl.Series | None = None
 
 
 class Texts(ABC):
-    """An append-only, immutable dictionary: row `r` of a frame has the text `texts[codes[r]]`. `texts` has no nulls.
+    """An append-only, immutable dictionary: row `r` of a frame has the text of the code `codes[r]`.
 
     After `extend` a text may occur twice, which only costs memory. Needles come from `store.filters.folding`.
     """
 
-    def __init__(self, texts: pl.Series, lineage: _Lineage | None) -> None:
-        self.texts = texts
-        self._lineage = lineage or _Lineage()
+    def __init__(self, lineage: Lineage | None) -> None:
+        self._lineage = lineage or Lineage()
 
-    @classmethod
     @abstractmethod
-    def of(cls, texts: pl.Series, folded: pl.Series) -> Self:
-        """Make a dictionary of texts and their searched forms; null where `parts` may leave the form out."""
+    def __len__(self) -> int:
+        """Return the number of entries."""
 
     @abstractmethod
     def extend(self, other: Self) -> Self:
         """Append another dictionary's entries; codes of this one stay valid."""
 
     @abstractmethod
-    def parts(self, codes: pl.Series) -> tuple[pl.Series, pl.Series]:
-        """Return the arguments of `of` for these codes."""
+    def gather(self, codes: pl.Series) -> pl.Series:
+        """Return the text of each code."""
 
     @abstractmethod
-    def find_among(self, needle: str, codes: pl.Series) -> pl.Series:
-        """Return a mask by code: whether its text contains the needle. Fast for few codes."""
+    def find_among(self, needles: Sequence[str], codes: pl.Series) -> pl.Series:
+        """Return a mask by code: whether its text contains any of the needles. Fast for few codes."""
+
+    @abstractmethod
+    def _scan(self, needles: Sequence[str], start: int) -> pl.Series:
+        """Return a mask of the entries from `start` on that contain any of the needles."""
+
+    @abstractmethod
+    def _narrow(self, needles: Sequence[str], mask: pl.Series) -> pl.Series:
+        """Do `_scan` from 0, given a mask of the only entries that may contain any of the needles."""
 
     @property
     def lineage(self) -> object:
         """A key shared by a dictionary and its extensions. Results cached under it cover the first entries."""
         return self._lineage
 
-    def _narrow(self, needle: str, mask: pl.Series) -> pl.Series:
-        """Return a mask of the entries in `mask` that contain the needle."""
-        candidates = places(mask)
-        found = candidates.filter(self.find_among(needle, candidates))
-        return pl.repeat(False, len(self), dtype=pl.Boolean, eager=True).scatter(found, True)
-
-    @abstractmethod
-    def _scan(self, needle: str, start: int) -> pl.Series:
-        """Return a mask of the entries from `start` on that contain the needle."""
-
-    def __len__(self) -> int:
-        return len(self.texts)
-
-    def find(self, needle: str) -> pl.Series:
-        """Return a mask of the entries that contain the needle. The masks of the latest needles are cached."""
+    def find(self, *needles: str) -> pl.Series:
+        """Return a mask of the entries that contain any of the needles. The masks of the latest needles are cached."""
         lineage = self._lineage
         with lineage.lock:
-            known = lineage.masks.get(needle)
+            known = lineage.masks.get(needles)
             wider = min(
-                (mask for text, mask in lineage.masks.items() if text in needle and len(mask) >= len(self)),
+                (mask for texts, mask in lineage.masks.items() if len(mask) >= len(self) and _implied(needles, texts)),
                 key=lambda mask: int(mask.sum() or 0),
                 default=None,
             )
         if known is not None and len(known) >= len(self):
             return known.head(len(self))
         if known is not None:
-            mask = pl.concat([known, self._scan(needle, len(known))], rechunk=True)
+            mask = pl.concat([known, self._scan(needles, len(known))], rechunk=True)
         elif wider is not None and (wider.sum() or 0) < _NARROW_BELOW * len(self):
-            mask = self._narrow(needle, wider.head(len(self)))
+            mask = self._narrow(needles, wider)
         else:
-            mask = self._scan(needle, 0).rechunk()
+            mask = self._scan(needles, 0)
         with lineage.lock:
-            lineage.masks[needle] = mask
-            lineage.masks.move_to_end(needle)
+            lineage.masks[needles] = mask
+            lineage.masks.move_to_end(needles)
             while len(lineage.masks) > _CACHED_MASKS:
                 lineage.masks.popitem(last=False)
         return mask
+
+
+class SlicedTexts(Texts):
+    """Texts in memory, searched in slices."""
+
+    @abstractmethod
+    def contain(self, needles: Sequence[str], start: int, stop: int) -> pl.Series:
+        """Return a mask of the entries from `start` to `stop` that contain any of the needles."""
+
+    @abstractmethod
+    def contain_among(self, needles: Sequence[str], mask: pl.Series, start: int) -> pl.Series:
+        """Do `contain` from `start` on, given a mask of the only entries there that may contain any of the needles."""
+
+    def _scan(self, needles: Sequence[str], start: int) -> pl.Series:
+        return by_slices(lambda first, last: self.contain(needles, first, last), start, len(self))
+
+    def _narrow(self, needles: Sequence[str], mask: pl.Series) -> pl.Series:
+        if int(mask.sum() or 0) < _FEW:
+            return self.contain_among(needles, mask.head(len(self)), 0)
+        return by_slices(
+            lambda start, stop: self.contain_among(needles, mask.slice(start, stop - start), start), 0, len(self)
+        )
+
+
+def _implied(needles: Sequence[str], texts: Sequence[str]) -> bool:
+    """Return whether whatever contains any of the needles contains any of the texts."""
+    return all(any(text in needle for text in texts) for needle in needles)
 
 
 class _Odd(NamedTuple):
@@ -122,10 +149,11 @@ class _Odd(NamedTuple):
         codes = pl.concat([self.codes, other.codes + count], rechunk=True)
         return _Odd(codes, pl.concat([self.texts, other.texts], rechunk=True))
 
-    def found(self, needle: str, start: int = 0) -> pl.Series:
-        """Return the codes (UInt32, from `start` on) whose form contains the needle."""
-        first = int(self.codes.search_sorted(start)) if start else 0
-        return self.codes.slice(first).filter(self.texts.slice(first).str.contains(needle, literal=True))
+    def found(self, needles: Sequence[str], start: int, stop: int) -> pl.Series:
+        """Return the codes (UInt32, from `start` to `stop`) whose form contains any of the needles."""
+        first, last = (int(self.codes.search_sorted(code)) for code in (start, stop))
+        part = slice(first, last)
+        return self.codes[part].filter(contains_any(self.texts[part], needles))
 
     def of(self, codes: pl.Series) -> pl.Series:
         """Return the form of each code, or null."""
@@ -135,16 +163,17 @@ class _Odd(NamedTuple):
         return self.texts.gather(places).zip_with(self.codes.gather(places) == codes, _NOTHING)
 
 
-class Dictionary(Texts):
+class Dictionary(SlicedTexts):
     """Texts with their searched forms (`search`); if no form differs from its text, both are one series.
 
     Texts that mix scripts have a second form in Latin letters (`_odd`).
     """
 
     def __init__(
-        self, texts: pl.Series, search: pl.Series, odd: _Odd | None = None, lineage: _Lineage | None = None
+        self, texts: pl.Series, search: pl.Series, odd: _Odd | None = None, lineage: Lineage | None = None
     ) -> None:
-        super().__init__(texts, lineage)
+        super().__init__(lineage)
+        self.texts = texts
         self.search = search
         self._odd = odd or _Odd(pl.Series([], dtype=pl.UInt32), pl.Series([], dtype=pl.String))
 
@@ -164,7 +193,14 @@ class Dictionary(Texts):
         odd = self._odd.after(len(self), other._odd)
         return type(self)(joined(self.texts, other.texts), joined(self.search, other.search), odd, self._lineage)
 
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def gather(self, codes: pl.Series) -> pl.Series:
+        return self.texts.gather(codes)
+
     def parts(self, codes: pl.Series) -> tuple[pl.Series, pl.Series]:
+        """Return the arguments of `of` for these codes."""
         texts, search = self.texts.gather(codes), self.search.gather(codes)
         folded = search.zip_with(search != texts, _NOTHING)
         if not len(self._odd.codes):
@@ -172,29 +208,42 @@ class Dictionary(Texts):
         latin = self._odd.of(codes)
         return texts, (search + NUL + latin).zip_with(latin.is_not_null(), folded)
 
-    def find_among(self, needle: str, codes: pl.Series) -> pl.Series:
-        odd = self._odd.found(needle)
-        if mixes_in_a_word(needle):
-            return codes.is_in(odd.implode())
-        found = self.search.gather(codes).str.contains(needle, literal=True)
+    def find_among(self, needles: Sequence[str], codes: pl.Series) -> pl.Series:
+        odd = self._odd.found(needles, 0, len(self))
+        # A needle that mixes scripts in a word can only be in texts that do so too.
+        plain = [needle for needle in needles if not mixes_in_a_word(needle)]
+        found = contains_any(self.search.gather(codes), plain)
         return found | codes.is_in(odd.implode()) if len(odd) else found
 
-    def _narrow(self, needle: str, mask: pl.Series) -> pl.Series:
-        found = self.search.filter(mask).str.contains(needle, literal=True)
-        none = pl.repeat(False, len(self), dtype=pl.Boolean, eager=True)
-        return none.scatter(places(mask).filter(found), True).scatter(self._odd.found(needle), True)
-
-    def _scan(self, needle: str, start: int) -> pl.Series:
-        odd = self._odd.found(needle, start)
-        if mixes_in_a_word(needle):  # A needle that mixes scripts in a word can only be in texts that do so too.
-            none = pl.repeat(False, len(self) - start, dtype=pl.Boolean, eager=True)
-            return none.scatter(odd - start, True)
-        found = self.search.slice(start).str.contains(needle, literal=True)
+    def contain(self, needles: Sequence[str], start: int, stop: int) -> pl.Series:
+        odd = self._odd.found(needles, start, stop)
+        plain = [needle for needle in needles if not mixes_in_a_word(needle)]
+        found = contains_any(self.search.slice(start, stop - start), plain)
         return found.rechunk().scatter(odd - start, True) if len(odd) else found
+
+    def contain_among(self, needles: Sequence[str], mask: pl.Series, start: int) -> pl.Series:
+        odd = self._odd.found(needles, start, start + len(mask))
+        plain = [needle for needle in needles if not mixes_in_a_word(needle)]
+        found = contains_any(self.search.slice(start, len(mask)).filter(mask), plain)
+        none = pl.repeat(False, len(mask), dtype=pl.Boolean, eager=True)
+        return none.scatter(places(mask).filter(found), True).scatter(odd - start, True)
+
+    def forms(self, codes: pl.Series) -> pl.Series:
+        """Return the folded form of each code's text, without the Latin letters of texts that mix scripts."""
+        return self.search.gather(codes)
+
+    def forms_from(self, start: int) -> pl.Series:
+        """Return the folded form of each entry from `start` on."""
+        return self.search.slice(start)
 
     def sorted_by(self, search: pl.Series) -> pl.Series:
         """Return the sort keys for these searched forms."""
         return search
+
+    def _sort_keys(self, start: int) -> pl.Series:
+        """Return the sort key of each entry from `start` on. Made part by part: what a part needs is freed early."""
+        parts = (self.search.slice(first, _PART) for first in range(start, len(self), _PART))
+        return pl.concat([_NOTHING.head(0), *map(self.sorted_by, parts)], rechunk=True)
 
     @property
     def ranked(self) -> bool:
@@ -210,17 +259,17 @@ class Dictionary(Texts):
         lineage = self._lineage
         with lineage.ranking:
             if not self.ranked:
-                lineage.ranks, lineage.distinct = _rank(self.sorted_by(self.search))
+                lineage.ranks, lineage.distinct = _rank(self._sort_keys(0))
             ranks, distinct = lineage.ranks, lineage.distinct
         assert ranks is not None and distinct is not None
         if len(ranks) >= len(self):
             return ranks.head(len(self))
-        tail = self._ranks_between(distinct, self.sorted_by(self.search.slice(len(ranks))))
+        tail = self._ranks_between(distinct, self._sort_keys(len(ranks)))
         return pl.concat([ranks, tail], rechunk=True)
 
     def _ranks_between(self, distinct: pl.Series, tail: pl.Series) -> pl.Series:
         """Return ranks for `tail` between those of the entries `distinct`, whose ranks are 1, 2, 3, … times `_GAP`."""
-        base = self.sorted_by(self.search.gather(distinct))
+        base = self.sorted_by(self.forms(distinct))
         place = base.search_sorted(tail, side="left")
         if len(base):
             equal = (place < len(base)) & (base.gather(place.clip(upper_bound=len(base) - 1)) == tail)
@@ -255,53 +304,6 @@ class Senders(Dictionary):
         return _ranks_at(pl.Series(found, dtype=pl.UInt32), pl.Series(equal, dtype=pl.Boolean), tail)
 
 
-class Identifiers(Texts):
-    """Texts that rarely repeat and are nearly all ASCII: searched in place, ignoring case.
-
-    Only non-ASCII texts have a folded form: `odd` are their codes (ascending), `odd_search` the forms.
-    """
-
-    def __init__(
-        self, texts: pl.Series, odd: pl.Series, odd_search: pl.Series, lineage: _Lineage | None = None
-    ) -> None:
-        super().__init__(texts, lineage)
-        self.odd = odd
-        self.odd_search = odd_search
-
-    @classmethod
-    def of(cls, texts: pl.Series, folded: pl.Series) -> Self:
-        """Make a column of texts and their folded forms; null for ASCII texts."""
-        odd = folded.is_not_null().arg_true()
-        return cls(texts, odd, folded.gather(odd))
-
-    def extend(self, other: Self) -> Self:
-        odd = pl.concat([self.odd, other.odd + len(self)], rechunk=True)
-        search = pl.concat([self.odd_search, other.odd_search], rechunk=True)
-        return type(self)(joined(self.texts, other.texts), odd, search, self._lineage)
-
-    def parts(self, codes: pl.Series) -> tuple[pl.Series, pl.Series]:
-        if len(self.odd):
-            folded = pl.repeat(None, len(self), dtype=pl.String, eager=True).scatter(self.odd, self.odd_search)
-            return self.texts.gather(codes), folded.gather(codes)
-        return self.texts.gather(codes), pl.repeat(None, len(codes), dtype=pl.String, eager=True)
-
-    def find_among(self, needle: str, codes: pl.Series) -> pl.Series:
-        found = _contains_ascii(self.texts.gather(codes), needle)
-        if not len(self.odd):
-            return found
-        places = self.odd.search_sorted(codes).clip(upper_bound=len(self.odd) - 1)
-        is_odd = self.odd.gather(places) == codes
-        return self.odd_search.str.contains(needle, literal=True).gather(places).zip_with(is_odd, found)
-
-    def _scan(self, needle: str, start: int) -> pl.Series:
-        mask = _contains_ascii(self.texts.slice(start), needle)
-        odd = self.odd >= start
-        if not odd.any():
-            return mask
-        found = self.odd_search.filter(odd).str.contains(needle, literal=True)
-        return mask.rechunk().scatter(self.odd.filter(odd) - start, found)
-
-
 _NOTHING = pl.Series([None], dtype=pl.String)
 
 
@@ -331,10 +333,13 @@ def joined(series: pl.Series, other: pl.Series) -> pl.Series:
     return pl.concat(chunks, rechunk=False)
 
 
-def _contains_ascii(texts: pl.Series, needle: str) -> pl.Series:
-    if not needle.isascii():
+def contains_any(texts: pl.Series, needles: Sequence[str]) -> pl.Series:
+    """Return a mask: texts that contain any of the needles. One pass over the texts, whatever the number of needles."""
+    if len(needles) == 1:
+        return texts.str.contains(needles[0], literal=True)
+    if not needles:
         return pl.repeat(False, len(texts), dtype=pl.Boolean, eager=True)
-    return texts.str.contains(f"(?i-u){re.escape(needle)}")
+    return texts.str.contains("|".join(map(re.escape, needles)))
 
 
 def _rank(search: pl.Series) -> tuple[pl.Series, pl.Series]:

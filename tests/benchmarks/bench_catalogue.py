@@ -78,7 +78,7 @@ def measure_load(vault: Vault, label: str) -> Catalogue:
     started = time.perf_counter()
     catalogue = Catalogue(vault)
     catalogue.start()
-    page = catalogue.select(parse("")).rows(0, 50)
+    page = catalogue.select(parse("")).rows(0, 50, identifiers=False)
     say(f"{label}: first {len(page)} rows", time.perf_counter() - started, "s")
     catalogue.wait_complete()
     say(f"{label}: every filter complete", time.perf_counter() - started, "s")
@@ -100,7 +100,7 @@ def measure_queries(catalogue: Catalogue) -> None:
             frame.orders.forget()
             for words in frame.texts.values():
                 words._lineage.masks.clear()
-        catalogue.select(parse(line), sort).rows(0, 50)
+        catalogue.select(parse(line), sort).rows(0, 50, identifiers=False)
 
     for line in FILTERS:
         timed(f"filter {line[:56]}", lambda line=line: select(line))
@@ -115,7 +115,7 @@ def measure_queries(catalogue: Catalogue) -> None:
             timed("  with a filter that few pass", lambda sort=sort: select("a1", sort), 5)
     selection = catalogue.select(parse("invoice"))
     middle = selection.count // 2
-    timed("200 rows from the middle", lambda: selection.rows(middle, middle + 200))
+    timed("200 rows from the middle", lambda: selection.rows(middle, middle + 200, identifiers=False))
     copy_id = selection.ids(middle, middle + 1)[0]
     timed("position of a copy", lambda: selection.position(copy_id))
     timed("all ids of a result", lambda: selection.ids(), 3)

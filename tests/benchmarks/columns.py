@@ -136,7 +136,7 @@ def _measure(size: str) -> list[Figure]:
         def keystrokes(waits: list[float] = waits, stop: threading.Event = stop) -> None:
             plain = parse("subject:invoice")
             while not stop.wait(0.05):
-                waits.append(1000 * seconds(lambda: catalogue.select(plain).rows(0, 50)))
+                waits.append(1000 * seconds(lambda: catalogue.select(plain).rows(0, 50, identifiers=False)))
 
         typing = threading.Thread(target=keystrokes)
         typing.start()
@@ -191,7 +191,7 @@ def _standing(copies: int) -> Standing:
 def _filter(catalogue: Catalogue, line: str, size: str) -> Figure:
     flt = parse(line)
     kept = catalogue.select(flt)  # keep them referenced, as a list does
-    times = [1000 * seconds(lambda: catalogue.select(flt).rows(0, 50)) for _ in range(9)]
+    times = [1000 * seconds(lambda: catalogue.select(flt).rows(0, 50, identifiers=False)) for _ in range(9)]
     del kept
     return figure(f"filter {line}", size, times, "ms", target="150 ms", met=lambda _middle, high: high <= 150)
 

@@ -112,8 +112,8 @@ def start(size: str) -> Iterator[Figure]:
     store_maker.remove_store(copy)
     yield figure(
         *("start until every filter is complete, without", size, without, "s"),
-        target="8 s",
-        met=lambda middle, _high: middle <= 8,
+        target="5 s",
+        met=lambda middle, _high: middle <= 5,
     )
 
 

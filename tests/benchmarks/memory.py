@@ -13,7 +13,7 @@ from tests.benchmarks import store_maker
 from tests.benchmarks.console import TOP, console, settled, shows_rows
 from tests.benchmarks.figures import Figure, figure, resident
 
-_LIMITS = {"1M": (500, 700), "100k": (150, 200), "10k": (150, 200)}
+_LIMITS = {"1M": (350, 500), "100k": (150, 200), "10k": (150, 200)}
 _FRAME = """
 import sqlite3, sys
 import polars as pl

@@ -178,8 +178,8 @@ def test_parts_put_together_are_what_all_at_once_is(
         for name in ("from", "to", "subject"):
             words = tightened(frame, name).texts[name]
             assert isinstance(words, catalogue_text.Dictionary)
-            both = list(zip(words.texts.to_list(), words.search.to_list(), strict=True))
-            assert [search for _, search in both] == sorted(words.search.to_list())
+            both = list(zip(words.texts.to_list(), words.forms_from(0).to_list(), strict=True))
+            assert [form for _, form in both] == sorted(words.forms_from(0).to_list())
             assert all(one != other for one, other in pairwise(both))
 
 
@@ -219,7 +219,7 @@ def test_ranks_of_added_texts_fit_between_the_others(parts: list[list[str]], lim
             frame = frame.merge(Frame.of(new))
             words = frame.texts["subject"]
             ranks = words.ranks().to_list()
-            keys = words.search.to_list()
+            keys = words.forms_from(0).to_list()
             for first in range(len(keys)):
                 for second in range(len(keys)):
                     assert (ranks[first] < ranks[second]) == (keys[first] < keys[second])
@@ -236,7 +236,7 @@ def test_ranks_of_added_senders_fit_between_the_others(parts: list[list[str]], o
             number += len(part)
             frame = frame.merge(Frame.of(new))
             words = frame.texts["from"]
-            ranks, keys = words.ranks().to_list(), [address_first(text) for text in words.search.to_list()]
+            ranks, keys = words.ranks().to_list(), [address_first(text) for text in words.forms_from(0).to_list()]
             assert [keys[place] for place in sorted(range(len(keys)), key=ranks.__getitem__)] == sorted(keys)
             assert len(set(ranks)) == len(set(keys))
 

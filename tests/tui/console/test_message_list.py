@@ -44,9 +44,9 @@ async def test_only_pages_in_sight_are_fetched(vault: Vault) -> None:
         assert pages is not None
         rows = pages.result.rows
 
-        def watched(start: int, stop: int) -> Sequence[Row]:
+        def watched(start: int, stop: int, *, identifiers: bool) -> Sequence[Row]:
             fetched.append((start, stop))
-            return rows(start, stop)
+            return rows(start, stop, identifiers=identifiers)
 
         pages.result.rows = watched
         await pilot.press("G")
@@ -378,9 +378,9 @@ async def test_a_row_that_is_late_is_a_placeholder_and_then_itself(vault: Vault)
         assert isinstance(pages, Pages)
         rows = pages.result.rows
 
-        def slow(start: int, stop: int) -> Sequence[Row]:
+        def slow(start: int, stop: int, *, identifiers: bool) -> Sequence[Row]:
             gate.wait(5)
-            return rows(start, stop)
+            return rows(start, stop, identifiers=identifiers)
 
         pages.result.rows = slow
         await pilot.press("G")

@@ -39,7 +39,7 @@ class Result(Protocol):
     @property
     def returned(self) -> frozenset[int]: ...
 
-    def rows(self, start: int, stop: int) -> Sequence[Row]: ...
+    def rows(self, start: int, stop: int, *, identifiers: bool = True) -> Sequence[Row]: ...
 
     def ids(self, start: int = 0, stop: int | None = None) -> list[int]: ...
 
@@ -108,7 +108,7 @@ class Pages:
         return rows
 
     def _fetch(self, page: int) -> Sequence[Row]:
-        return self.result.rows(page * PAGE, (page + 1) * PAGE)
+        return self.result.rows(page * PAGE, (page + 1) * PAGE, identifiers=False)
 
     def _keep(self, page: int, rows: Sequence[Row]) -> None:
         with self._lock:

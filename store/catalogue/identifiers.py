@@ -1,0 +1,169 @@
+"""A text column of the catalogue that is rarely searched and not in the list: identifiers, held compressed.
+
+Uncompressed they would be a fifth of the catalogue's memory. A search decompresses piece by piece, on every processor.
+Imports Polars: only the modules that the catalogue loads in the background may import this one.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterable, Sequence
+from itertools import accumulate
+from typing import Self
+
+import polars as pl
+
+from store.catalogue.plain_texts import PlainTexts
+from store.catalogue.slices import on_every_processor
+from store.catalogue.text import Lineage, Texts
+
+#: Entries of a compressed piece. Smaller ones take longer to read; larger ones are shared out worse.
+_PIECE = 1 << 16
+_COUNT_BYTES = 8
+
+
+class Piece:
+    """Some entries: compressed, or plain as long as they are few."""
+
+    def __init__(self, count: int, packed: bytes | None, plain: PlainTexts | None = None) -> None:
+        self.count = count
+        self._packed = packed
+        self.plain = plain
+
+    @classmethod
+    def of(cls, texts: PlainTexts) -> Piece:
+        """Make a piece of entries, and compress it if they are enough."""
+        piece = cls(len(texts), None, texts)
+        return cls(len(texts), piece.packed()) if len(texts) >= _PIECE else piece
+
+    @classmethod
+    def of_packed(cls, packed: bytes) -> Piece:
+        """Make a piece of the result of `packed`, without reading it. Raises ValueError."""
+        if len(packed) < _COUNT_BYTES:
+            raise ValueError("not a piece of identifiers")
+        return cls(int.from_bytes(packed[:_COUNT_BYTES], "big"), packed)
+
+    def packed(self) -> bytes:
+        """Return the entries compressed: their number and an Arrow IPC file."""
+        if self._packed is not None:
+            return self._packed
+        assert self.plain is not None
+        texts, folded = self.plain.parts(pl.arange(self.count, dtype=pl.UInt32, eager=True))
+        columns = {"text": texts} if folded.null_count() == self.count else {"text": texts, "folded": folded}
+        file = io.BytesIO()
+        # The oldest layout writes only the used texts.
+        pl.DataFrame(columns).rechunk().write_ipc(file, compression="zstd", compat_level=pl.CompatLevel.oldest())
+        return self.count.to_bytes(_COUNT_BYTES, "big") + file.getbuffer()
+
+    def texts(self) -> PlainTexts:
+        """Return the entries. Raises ValueError if the bytes that they were made of are no piece."""
+        if self.plain is not None:
+            return self.plain
+        assert self._packed is not None
+        try:
+            frame = pl.read_ipc(io.BytesIO(memoryview(self._packed)[_COUNT_BYTES:]))
+            texts = frame.get_column("text")
+        except (pl.exceptions.PolarsError, OSError) as error:
+            raise ValueError("not a piece of identifiers") from error
+        if "folded" in frame.columns:
+            return PlainTexts.of(texts, frame.get_column("folded"))
+        return PlainTexts.of(texts, pl.repeat(None, len(texts), dtype=pl.String, eager=True))
+
+
+class Identifiers(Texts):
+    """Texts in compressed pieces. Those added last are plain until they are enough for a piece."""
+
+    def __init__(self, pieces: Sequence[Piece], lineage: Lineage | None = None) -> None:
+        super().__init__(lineage)
+        self.pieces = tuple(pieces)
+        self._starts = list(accumulate((piece.count for piece in self.pieces), initial=0))
+
+    @classmethod
+    def of(cls, texts: pl.Series, folded: pl.Series) -> Self:
+        """Make a column of texts and their searched forms; null for those that are searched in place."""
+        return cls([Piece.of(PlainTexts.of(texts, folded))])
+
+    def __len__(self) -> int:
+        return self._starts[-1]
+
+    def extend(self, other: Self) -> Self:
+        pieces = [piece for piece in self.pieces if piece.count]
+        for piece in other.pieces:
+            last = pieces[-1].plain if pieces else None
+            if last is not None and piece.plain is not None:
+                pieces[-1] = Piece.of(last.extend(piece.plain))
+            elif piece.count:
+                pieces.append(piece)
+        return type(self)(pieces, self._lineage)
+
+    def gather(self, codes: pl.Series) -> pl.Series:
+        return self._gathered(codes, lambda texts, places: texts.gather(places))
+
+    @property
+    def scattered(self) -> bool:
+        """Whether the pieces are so small that `gathered_up` makes searching much faster."""
+        return len(self.pieces) > 2 + 2 * len(self) // _PIECE
+
+    def gathered_up(self) -> Identifiers:
+        """Make a column of the same entries in larger pieces."""
+        found = Identifiers(())
+        for piece in self.pieces:
+            plain = piece if piece.count >= _PIECE else Piece(piece.count, None, piece.texts())
+            found = found.extend(Identifiers([plain]))
+        return found
+
+    def picked(self, codes: pl.Series) -> Identifiers:
+        """Make a column of the entries with these codes, which ascend, in as many pieces."""
+        found = []
+        for start, piece in zip(self._starts, self.pieces, strict=False):
+            first, last = (int(codes.search_sorted(code)) for code in (start, start + piece.count))
+            if last - first == piece.count:
+                found.append(piece)
+            else:
+                found.append(Piece.of(PlainTexts.of(*piece.texts().parts(codes[first:last] - start))))
+        return Identifiers(found)
+
+    def find_among(self, needles: Sequence[str], codes: pl.Series) -> pl.Series:
+        return self._gathered(codes, lambda texts, places: texts.find_among(needles, places), pl.Boolean)
+
+    def _gathered(
+        self,
+        codes: pl.Series,
+        read: Callable[[PlainTexts, pl.Series], pl.Series],
+        kind: type[pl.DataType] = pl.String,
+    ) -> pl.Series:
+        """Return what `read` returns for the entries of the codes, in their order. Only pieces with codes are read."""
+        pieces = pl.Series(self._starts[1:], dtype=pl.UInt32).search_sorted(codes, side="right")
+        rows = pl.DataFrame({"code": codes, "piece": pieces}).with_row_index("row")
+
+        def one(group: tuple[int, pl.DataFrame]) -> pl.Series:
+            number, part = group
+            return read(self.pieces[number].texts(), part.get_column("code") - self._starts[number])
+
+        groups = [(int(part.get_column("piece")[0]), part) for part in rows.partition_by("piece")] if len(rows) else []
+        found = pl.concat([pl.Series([], dtype=kind), *on_every_processor(one, groups)], rechunk=True)
+        order = pl.concat([rows.get_column("row").head(0), *(part.get_column("row") for _, part in groups)])
+        return found.gather(order.arg_sort())
+
+    def _scan(self, needles: Sequence[str], start: int) -> pl.Series:
+        def one(at: tuple[int, Piece]) -> pl.Series:
+            begin, piece = at
+            return piece.texts().contain(needles, max(start - begin, 0), piece.count)
+
+        return self._joined(
+            on_every_processor(
+                one, [at for at in zip(self._starts, self.pieces, strict=False) if at[0] + at[1].count > start]
+            )
+        )
+
+    def _narrow(self, needles: Sequence[str], mask: pl.Series) -> pl.Series:
+        def one(at: tuple[int, Piece]) -> pl.Series:
+            begin, piece = at
+            part = mask.slice(begin, piece.count)
+            return piece.texts().contain_among(needles, part, 0) if part.any() else part
+
+        return self._joined(on_every_processor(one, list(zip(self._starts, self.pieces, strict=False))))
+
+    @staticmethod
+    def _joined(masks: Iterable[pl.Series]) -> pl.Series:
+        return pl.concat([pl.Series([], dtype=pl.Boolean), *masks], rechunk=True)

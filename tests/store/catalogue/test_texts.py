@@ -1,0 +1,114 @@
+"""Text columns of the catalogue: searched forms, search in slices, identifiers in compressed pieces."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from store.catalogue import identifiers as catalogue_identifiers
+from store.catalogue import slices
+from store.catalogue import text as catalogue_text
+from store.catalogue.forms import forms, sender_forms
+from store.catalogue.frame import dictionary, identifiers
+from store.catalogue.identifiers import Identifiers, Piece
+from store.catalogue.text import Texts
+from store.filters.folding import needles, searched
+
+_BITS = st.sampled_from(
+    [
+        *["<", ">", "@", " ", "a", "C", "Я", "о", "п", "Σ", "ς", "Ä", "\u0338", "\u00ad", "имя", "İ", "ß", "\t", "\0"],
+        *["\u212a", "É", "é", "\uff46", "x.net>", "王", "<a1@B>", " <u@x.example>", "\u13a0", "α", "k", "K", "-", "\n"],
+    ]
+)
+texts = st.lists(_BITS, max_size=6).map("".join)
+
+
+@pytest.fixture(autouse=True)
+def small() -> Iterator[None]:
+    """Make slices and pieces of a few entries."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(slices, "_SLICE", 8)
+        patch.setattr(catalogue_text, "_FEW", 2)
+        patch.setattr(catalogue_identifiers, "_PIECE", 3)
+        yield
+
+
+def _contains(text: str, line: str) -> bool:
+    return any(needle in searched(text) for needle in needles(line))
+
+
+@given(st.lists(texts, max_size=4))
+def test_from_fields_are_folded_as_other_texts(some: list[str]) -> None:
+    assert sender_forms([*some, *some]) == forms([*some, *some], [*some, *some])
+
+
+def _made(kind: str, parts: list[list[str]]) -> Texts:
+    made: list[Texts] = [identifiers(part) if kind == "id" else dictionary(part, part) for part in parts]
+    whole = made[0]
+    for part in made[1:]:
+        whole = whole.extend(part)
+    return whole
+
+
+@given(
+    st.sampled_from(["id", "text"]),
+    st.lists(st.lists(texts, max_size=12), min_size=1, max_size=4),
+    st.lists(texts.filter(bool), min_size=1, max_size=4),
+    st.data(),
+)
+def test_every_way_to_search_finds_what_the_forms_contain(
+    kind: str, parts: list[list[str]], lines: list[str], data: st.DataObject
+) -> None:
+    all_texts = [text for part in parts for text in part]
+    column, line = _made(kind, parts[:-1] or [[]]), ""
+    for text in lines:
+        line = line + text if data.draw(st.booleans()) else text
+        column.find(*needles(line))  # cached: the next search looks only at what is new, or among what was found
+    column = column.extend(_made(kind, [parts[-1]])) if len(parts) > 1 else _made(kind, parts)
+    assert len(column) == len(all_texts)
+    expected = [_contains(text, line) for text in all_texts]
+    assert column.find(*needles(line)).to_list() == expected
+    some = data.draw(st.lists(st.sampled_from(range(len(all_texts))), max_size=9)) if all_texts else []
+    codes = pl.Series(some, dtype=pl.UInt32)
+    assert column.gather(codes).to_list() == [all_texts[code] for code in some]
+    assert column.find_among(needles(line), codes).to_list() == [expected[code] for code in some]
+
+
+@given(st.lists(st.lists(texts, max_size=7), min_size=1, max_size=4), st.data())
+def test_identifiers_stay_the_same_packed_and_picked(parts: list[list[str]], data: st.DataObject) -> None:
+    column = _made("id", parts)
+    assert isinstance(column, Identifiers)
+    all_texts = [text for part in parts for text in part]
+    every = pl.arange(len(all_texts), dtype=pl.UInt32, eager=True)
+    again = Identifiers([Piece.of_packed(piece.packed()) for piece in column.pieces])
+    assert again.gather(every).to_list() == column.gathered_up().gather(every).to_list() == all_texts
+    assert not again.gathered_up().scattered
+    keep = [code for code in range(len(all_texts)) if data.draw(st.booleans())]
+    left = column.picked(pl.Series(keep, dtype=pl.UInt32))
+    assert left.gather(pl.arange(len(keep), dtype=pl.UInt32, eager=True)).to_list() == [all_texts[at] for at in keep]
+    assert len(left.pieces) == len(column.pieces)
+    gone = {text for text in all_texts if len(text) > 2} - {all_texts[at] for at in keep}
+    kept = "\n".join(all_texts[at] for at in keep)
+    for text in gone:
+        assert text in kept or not any(
+            text in other for piece in left.pieces for other in piece.texts().texts.to_list()
+        )
+
+
+def test_bytes_that_are_no_piece_are_refused() -> None:
+    for wrong in (b"", b"x" * 7):
+        with pytest.raises(ValueError, match="identifiers"):
+            Piece.of_packed(wrong)
+    with pytest.raises(ValueError, match="identifiers"):
+        Piece.of_packed(b"\0" * 7 + b"\1no frame").texts()
+
+
+def test_case_is_ignored_only_where_folding_ignores_it() -> None:
+    column = dictionary(["Kilo", "\u212a", "\u13a0", "É"], ["Kilo", "\u212a", "\u13a0", "É"])
+    for line in ("k", "É", "\u13a0", "\uab70"):
+        expected = [_contains(text, line) for text in column.texts.to_list()]
+        assert column.find(*needles(line)).to_list() == expected
