@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from store.database.connection import DiskFull, as_bytes, pragma, run, sound
+from store.database.orm import SqliteDatabase
 from store.helpers.clock import now_ms
 from store.helpers.decoding import msgpack_decoder
 from store.helpers.runs import joined as runs_joined
@@ -34,8 +35,8 @@ _READ = (
 _FULL = "Not erased from the disk: the disk is full, so the deleted data could not be overwritten."
 _TARGET_SECONDS = 0.02
 #: Longest pause between batches (seconds). The write lock is free for as long as it was held, because a waiting writer
-#: polls it only now and then.
-_LONGEST_PAUSE = 0.02
+#: polls it only now and then. PostgreSQL wakes the waiting writer, which needs a moment to begin.
+_LONGEST_PAUSE, _LONGEST_PAUSE_POSTGRESQL = 0.02, 0.002
 #: Rotation merges its tombstones while the newest is younger than this (ms) and names fewer copies than this.
 _JOINED_MS, _JOINED_COPIES = 3_600_000, 1000
 _FIRST_BATCH, _LEAST, _MOST = 100, 20, 2000
@@ -237,6 +238,7 @@ class Deleter:
         wanted = sorted(set(ids))
         nested = vault.db.in_transaction()
         size, start, squeezed = _FIRST_BATCH, 0, False
+        pause = _LONGEST_PAUSE if isinstance(vault.db, SqliteDatabase) else _LONGEST_PAUSE_POSTGRESQL
         while start < len(wanted) and not (cancelled is not None and cancelled()):
             batch = wanted[start : start + size]
             if erased:
@@ -272,7 +274,7 @@ class Deleter:
                 size = _LEAST
                 self._room.done()
             if start < len(wanted) and not nested:
-                time.sleep(min(took, _LONGEST_PAUSE))
+                time.sleep(min(took, pause))
         if squeezed or (result.deleted and not nested and self._room.is_short()):
             self._room.settle()
         return result

@@ -10,6 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from store.database.connection import is_url
+from store.opening.opening import Unlock, open_store
 from store.sealing.epochs import EPOCH_STEPS
 from store.sealing.signatures import Right
 from store.space.limits import usage
@@ -18,6 +20,7 @@ from store.terms.records import CopyRecord
 from store.vault import deleting
 from store.vault.vault import Vault
 from tests.amounts import amount
+from tests.conftest import PASSPHRASE
 
 
 def test_what_is_put_comes_back(any_vault: Vault, record: CopyRecord) -> None:
@@ -149,11 +152,32 @@ def test_between_batches_of_a_deletion_others_may_write(
     ids = put_some(any_vault, 250)
     seen: list[int] = []
     any_vault.delete(ids[:240], progress=lambda done, _total: seen.append(done))
-    assert len(pauses) == len(seen) - 1 > 1 and all(0 < pause <= 0.02 for pause in pauses)
+    longest = 0.002 if is_url(any_vault.location) else 0.02
+    assert len(pauses) == len(seen) - 1 > 1 and all(0 < pause <= longest for pause in pauses)
     pauses.clear()
     with any_vault.write():
         any_vault.delete(ids[240:])
     assert pauses == []
+
+
+def test_a_short_pause_lets_others_write_in_postgresql(
+    postgres_store: str, record: CopyRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server wakes whoever waits for the lock; in SQLite they poll it."""
+    for name in ("_FIRST_BATCH", "_LEAST", "_MOST"):
+        monkeypatch.setattr(deleting, name, 5)
+    ours, other = (open_store(postgres_store, Unlock.passphrase(PASSPHRASE)) for _ in range(2))
+    ids = ours.put_many((b"raw", record, None) for _ in range(300))
+    deletion = threading.Thread(target=ours.delete, args=(ids,))
+    deletion.start()
+    put = 0
+    while deletion.is_alive():
+        other.put(b"raw", record)
+        put += 1
+    deletion.join()
+    assert put > 10 and ours.count().messages == put
+    ours.close()
+    other.close()
 
 
 def test_a_copy_without_its_body_is_named(
