@@ -186,7 +186,8 @@ class Intake:
             return {}, before, Accept()
         results, content = await self._scan(rule, incoming)
         work = partial(_decided, lists, rule, incoming, results, content, listed)
-        decision, changes = await self._aside(work)
+        # Attachments are looked for in a thread, because the message is parsed for that.
+        decision, changes = await self._aside(work) if _takes_attachments(rule, results, content) else work()
         return results, *await self._checked(rule, incoming, decision, changes)
 
     async def _listed(self, lists: AddressLists, incoming: Incoming) -> ListMatch:
@@ -336,6 +337,13 @@ def _decided(
         return decision, Accept()
     changes = accept_without(incoming.raw, decision.attachments)
     return (decision, changes) if changes != Accept() else (decision.with_whole_message_deleted(), changes)
+
+
+def _takes_attachments(rule: Rule, results: dict[str, EngineResult], content: ContentResult) -> bool:
+    """Return True if the rule deletes attachments because of any verdict."""
+    verdicts = (*content.verdicts, *(verdict for result in results.values() for verdict in result.verdicts))
+    actions = (rule.action_for(verdict.engine, verdict.status) for verdict in verdicts)
+    return any(action in (Action.DELETE_ATTACHMENT, Action.DISINFECT) for action in actions)
 
 
 def _by_attachment(rule: Rule, verdict: Verdict) -> bool:

@@ -395,3 +395,31 @@ async def test_what_ends_here_is_always_kept(lab: Lab, vault: Vault, monkeypatch
     lab.opened = None
     assert await lab.intake.take(incoming) == TEMPORARY
     assert len(vault.ids()) == 2
+
+
+@pytest.mark.parametrize(
+    ("status", "action", "in_thread"),
+    [
+        (Status.CLEAN, Action.SKIP, False),
+        (Status.INFECTED, Action.DELETE_MESSAGE, False),
+        (Status.INFECTED, Action.REJECT, False),
+        (Status.INFECTED, Action.DELETE_ATTACHMENT, True),
+        (Status.INFECTED, Action.DISINFECT, True),
+    ],
+)
+async def test_only_a_rule_that_deletes_attachments_needs_a_thread_to_decide(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, status: Status, action: Action, in_thread: bool
+) -> None:
+    """Handing a message to a thread and back takes longer than deciding."""
+    decided = []
+
+    def judge_of(*args: Any) -> Any:
+        decided.append(threading.current_thread())
+        return judged(*args)
+
+    judged = handling.judge
+    monkeypatch.setattr(handling, "judge", judge_of)
+    lab.scanner.status = status
+    lab.force(Rule(id=1, actions={Engine.ANTI_VIRUS: {Status.INFECTED: action}}))
+    await lab.filter()
+    assert [thread is not threading.main_thread() for thread in decided] == [in_thread]
