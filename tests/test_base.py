@@ -15,8 +15,8 @@ from tui.commands import COMMANDS
 
 #: Packages of the extras, which the base works without.
 EXTRAS = ("textual", "rich", "polars", "aiosmtpd", "prometheus_client", "uvloop", "psycopg")
-#: Modules that may import them: the console, the demo, and the modules that use Polars.
-OF_EXTRAS = ("tui.console", "tui.demo", "tui.terminal.rich", "store.catalogue")
+#: Modules that may import them: the console, the demo, and the modules that use Polars or psycopg.
+OF_EXTRAS = ("tui.console", "tui.demo", "tui.terminal.rich", "store.catalogue", "store.database.binary_results")
 MAIL = "From: Anna <anna@x.example>\r\nTo: bob@corp.example\r\nSubject: Счёт 发票\r\n\r\nhello\r\n".encode()
 
 Python = Callable[..., "subprocess.CompletedProcess[str]"]
