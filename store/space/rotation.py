@@ -1,5 +1,8 @@
 """Rotation: when the maximum size is exceeded, removes the oldest copies, and no more of them than needed.
 
+The one exception: a put into a large store frees up to a megabyte more, so that the next puts need not rotate: finding
+the oldest and signing their tombstone takes as long for one copy as for many.
+
 In order: copies in the bin beyond its share (earliest deleted first), copies in the bin whose time is over, then the
 oldest copies. The oldest is the one with the lowest id, so changes of the clock have no effect. Never removed: a copy
 with a live delivery, and the newest copy. So a message always has its copy before an action is taken, even if that copy
@@ -41,6 +44,9 @@ _BATCH_BYTES_FULL = 512 * 1024
 #: Up to this excess the counter is trusted; beyond it the copies are counted.
 _BELIEVED_BYTES = 2 * _BATCH_BYTES
 _VACUUM_PAGES = 2000
+#: What a put may free beyond the excess: a 100th of the maximum, up to so many bytes and copies. Nothing if the maximum
+#: is smaller than `_SPARE_FROM`.
+_SPARE_SHARE, _SPARE_BYTES, _SPARE_COPIES, _SPARE_FROM = 100, 1024 * 1024, 64, 64 * 1024 * 1024
 #: Number of pages whose write-ahead log fits into the space of the ballast file.
 _FEW_PAGES = 100
 
@@ -142,7 +148,7 @@ def rotate(
         try:
             with vault.write():
                 most = None if nested else _BATCH_BYTES_FULL if made_room else _BATCH_BYTES
-                over, ids, size, binned = _excess(vault, most, trusted=total is not None)
+                over, ids, size, binned = _excess(vault, most, trusted=total is not None, spare=nested)
                 total = max(over, 0) if total is None else total
                 if ids and binned:
                     vault.bin.rotate(ids)
@@ -166,11 +172,12 @@ def rotate(
         time.sleep(min((time.perf_counter() - began) / 5, 0.005))
 
 
-def _excess(vault: Vault, most: int | None, *, trusted: bool) -> tuple[int, list[int], int, bool]:
+def _excess(vault: Vault, most: int | None, *, trusted: bool, spare: bool) -> tuple[int, list[int], int, bool]:
     """Return the bytes above the maximum, the next copies to remove, their bytes, and whether these are in the bin.
 
     `most`: byte limit of the batch. The counter of used bytes is `trusted` only for a small excess. Before removing
-    more than that, the copies are counted: a forged counter must not empty the store.
+    more than that, the copies are counted: a forged counter must not empty the store. With `spare`, copies of Backup
+    that fit in `_spare_bytes` come on top of the excess.
     """
     bounds = limits.bounds_or_last(vault)
     if bounds is None:
@@ -185,14 +192,22 @@ def _excess(vault: Vault, most: int | None, *, trusted: bool) -> tuple[int, list
     wanted = over if most is None else min(over, most)
     if wanted > 0 and (ids := from_bin(vault, now, bounds, wanted, _BATCH_COPIES)):
         return over, [copy_id for copy_id, _ in ids], sum(size for _, size in ids), True
+    if wanted <= 0:
+        return over, [], 0, False
     ids, size = [], 0
+    more = _spare_bytes(bounds.max_bytes) if spare else 0
     messages = now.messages + now.binned
-    about = min(_BATCH_COPIES, max(0, over) * messages // max(now.all_bytes, 1) * 2 + 8)
+    about = min(_BATCH_COPIES, over * messages // max(now.all_bytes, 1) * 2 + (_SPARE_COPIES if more else 8))
     for limit in (about, _BATCH_COPIES):
         if size >= wanted:
             break
-        ids, size = first_of(oldest.removable(vault.db, limit), wanted)
+        ids, size = first_of(oldest.removable(vault.db, limit), wanted, wanted + more if more else 0)
     return over, [copy_id for copy_id, _ in ids], size, False
+
+
+def _spare_bytes(maximum: int) -> int:
+    """Return how many bytes a put may free beyond the excess."""
+    return min(maximum // _SPARE_SHARE, _SPARE_BYTES) if maximum >= _SPARE_FROM else 0
 
 
 def removal_token(vault: Vault) -> object:

@@ -22,6 +22,7 @@ from store.database.connection import DiskFull
 from store.opening.opening import create_store
 from store.space import limits
 from store.space import rotation as retention
+from store.space.bin import first_of
 from store.space.changing_settings import change_settings
 from store.space.limits import usage
 from store.space.rotation import DAY_MS, Removal, forecast, give_back, rotate, would_remove
@@ -332,6 +333,51 @@ def test_a_few_megabytes_go_in_one_batch_and_more_in_several(vault: Vault) -> No
             vault, Settings(max_size=left, notify_below=0), progress=lambda done, _total, seen=seen: seen.append(done)
         )
         assert len(seen) == batches and vault.count().used_bytes <= left
+
+
+def test_a_put_into_a_large_store_makes_room_for_the_next_puts_too(
+    vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It frees a little more, so that not every put has to sign a tombstone. Other rotation frees what it must."""
+    fill(vault, 40, 50_000)
+    used = vault.count().used_bytes
+    change_settings(vault, Settings(max_size=used, notify_below=0))
+    fill(vault, 1, 50_000)
+    assert vault.ids() == list(range(2, 42))  # not in a small store
+    monkeypatch.setattr(retention, "_SPARE_FROM", 0)
+    monkeypatch.setattr(retention, "_SPARE_SHARE", 12)
+    [put] = fill(vault, 1, 50_000)
+    oldest = vault.ids()[0]
+    newest = vault.newest_tombstone()
+    assert oldest == 2 + 1 + 3
+    assert vault.count().used_bytes <= used
+    fill(vault, 3, 50_000)
+    assert vault.ids() == list(range(oldest, put + 4)) and vault.newest_tombstone() == newest
+    assert used - 60_000 < vault.count().used_bytes <= used
+    fill(vault, 1, 50_000)
+    assert vault.ids()[0] == oldest + 4 and vault.newest_tombstone() > newest
+    smaller = vault.count().used_bytes - 10_000
+    promised = retention.would_remove(vault, smaller)
+    left = vault.ids()
+    change_settings(vault, Settings(max_size=smaller, notify_below=0))
+    assert vault.ids() == left[promised.copies :] and promised.copies == 1
+    assert check(vault).broken == []
+
+
+@given(st.lists(st.integers(0, 9), max_size=12), st.integers(0, 40), st.integers(0, 60))
+def test_the_first_copies_free_what_is_wanted_and_at_most_what_they_may(
+    sizes: list[int], wanted: int, most: int
+) -> None:
+    copies = list(enumerate(sizes))
+    few, freed = first_of(copies, wanted)
+    assert few == copies[: len(few)] and freed == sum(sizes[: len(few)])
+    assert freed >= wanted or few == copies
+    assert not few or freed - few[-1][1] < wanted  # none too many
+    more, all_freed = first_of(copies, wanted, most)
+    assert more[: len(few)] == few and all_freed == sum(sizes[: len(more)])
+    assert more == few or freed < all_freed + 1 <= most + 1
+    following = copies[len(more) : len(more) + 1]
+    assert not most or not following or all_freed + following[0][1] > most
 
 
 def test_a_file_that_others_make_larger_meanwhile_gives_nothing_back(
