@@ -58,11 +58,11 @@ def load(size: str) -> Iterator[Figure]:
                 yield from _lines(f"{label}, {sessions} sessions", size, took, sessions == 8 and mean < 10_000)
                 if sessions > 8:
                     continue
-                label = f"{label}, {sessions} sessions"
+                both = f"{label}, {sessions} sessions"
                 if scanned is None:
-                    yield scanning.missing(label, size)
+                    yield scanning.missing(both, size)
                 else:
-                    yield from scanning.lines(label, size, scanning.measure(scanned, raw, file, count // 2, ROUNDS))
+                    yield from scanning.lines(both, size, scanning.measure(scanned, raw, file, count // 2, ROUNDS))
 
 
 def _ways(stack: ExitStack) -> dict[str, Way]:

@@ -28,7 +28,7 @@ SESSIONS = 8
 
 
 class Rspamd(rspamd.RspamdServer):
-    """rspamd with both workers and its compiled expressions, whose map of senders condemns `SENDER`."""
+    """rspamd with both workers (without hyperscan, as in the tests), whose map of senders condemns `SENDER`."""
 
     local: ClassVar[Mapping[str, str]] = {
         **rspamd.LOCAL,
