@@ -106,7 +106,7 @@ class Packets:
 
     def add(self, data: bytes) -> None:
         """Add received bytes."""
-        if self._start < len(self._data):
+        if self._later or self._start < len(self._data):
             self._later.append(data)
             self._later_size += len(data)
         else:

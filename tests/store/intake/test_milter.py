@@ -364,6 +364,16 @@ def test_packets_are_the_same_however_they_arrive(data: st.DataObject) -> None:
     assert found == [(b"B", each) for each in contents] and len(packets) == 0
 
 
+def test_what_waits_stays_before_what_arrives_later() -> None:
+    """A message that is judged ends the splitting right at the end of what was received at once."""
+    packets = Packets()
+    packets.add(packet(b"E"))
+    packets.add(packet(b"M", b"second"))
+    assert packets.next() == (b"E", b"")
+    packets.add(packet(b"M", b"third"))
+    assert [packets.next(), packets.next(), packets.next()] == [(b"M", b"second"), (b"M", b"third"), None]
+
+
 def test_a_large_packet_in_small_pieces_takes_no_more_memory_than_it_has_bytes() -> None:
     packets, whole = Packets(), packet(b"B", bytes(4 * MIB))
     pieces = [whole[start : start + 4096] for start in range(0, len(whole), 4096)]
