@@ -97,8 +97,12 @@ async def still_condemned(scanners: Iterable[Scanner], incoming: Incoming, raw: 
 
 
 def client_ip(incoming: Incoming) -> str:
-    """Return the client's IP address without the prefix and brackets that MTAs write around it; "" if unknown."""
+    """Return the client's IP address without the prefix and brackets that MTAs write around it; "" if unknown.
+
+    An IPv6 zone is left out: Python accepts any text as one, also line ends.
+    """
+    address = incoming.client_address.removeprefix("IPv6:").strip("[]").partition("%")[0]
     try:
-        return str(ipaddress.ip_address(incoming.client_address.removeprefix("IPv6:").strip("[]")))
+        return str(ipaddress.ip_address(address))
     except ValueError:
         return ""

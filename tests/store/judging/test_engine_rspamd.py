@@ -174,6 +174,17 @@ async def test_a_hostile_envelope_is_no_failure(server: WireServer, text: str) -
     await scanner.close()
 
 
+async def test_the_client_s_address_cannot_add_header_fields(server: WireServer) -> None:
+    """An IPv6 zone is any text for Python, and a proxy may tell the address."""
+    seen: list[bytes] = []
+    server.talk = answering(http(answer()), seen)
+    scanner = Rspamd(server.address)
+    assert (await scanner.scan(incoming(client_address="IPv6:fe80::1%x\r\nSettings-Id: none\r\nX: "))).scanned
+    await scanner.close()
+    lines = seen[0].decode().split("\r\n")
+    assert "IP: fe80::1" in lines and not any(line.startswith("Settings-Id") for line in lines)
+
+
 async def test_an_unknown_client_is_not_named(server: WireServer) -> None:
     seen: list[bytes] = []
     server.talk = answering(http(answer()), seen)
