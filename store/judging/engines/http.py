@@ -67,7 +67,8 @@ def _body(data: memoryview, fields: dict[bytes, bytes], ended: bool, limit: int)
     if coding is not None:
         if coding != b"chunked":
             raise ScannerFailure(_INVALID)
-        return _chunked(bytes(data), limit), True
+        _check(len(data), 2 * limit + HEADER_LIMIT)
+        return _chunked(bytes(data), limit)
     if length is None:
         _check(len(data), limit)
         return (bytes(data) if ended else None), False
@@ -77,22 +78,23 @@ def _body(data: memoryview, fields: dict[bytes, bytes], ended: bool, limit: int)
     return (bytes(data[: int(length)]) if len(data) >= int(length) else None), len(data) == int(length)
 
 
-def _chunked(data: bytes, limit: int) -> bytes | None:
+def _chunked(data: bytes, limit: int) -> tuple[bytes | None, bool]:
     body, at = bytearray(), 0
     while True:
         head = _CHUNK.match(data, at)
         if head is None:
             if b"\r\n" in data[at : at + 1000] or len(data) - at > 1000:
                 raise ScannerFailure(_INVALID)
-            return None
+            return None, False
         size = int(head[1], 16)
         _check(len(body) + size, limit)
         at = head.end() + size + 2
         if size == 0:
             # Without trailer fields, or with some that end in an empty line.
-            return bytes(body) if data[head.end() : at] == b"\r\n" or b"\r\n\r\n" in data[head.end() :] else None
+            end = at if data[head.end() : at] == b"\r\n" else data.find(b"\r\n\r\n", head.end()) + 4
+            return (bytes(body), len(data) == end) if end >= at else (None, False)
         if len(data) < at:
-            return None
+            return None, False
         if data[at - 2 : at] != b"\r\n":
             raise ScannerFailure(_INVALID)
         body += data[head.end() : at - 2]

@@ -81,6 +81,8 @@ def test_garbage_is_an_error_or_not_complete(data: bytes, ended: bool) -> None:
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3e9\r\n",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nab\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1;%b\r\nx\r\n" % (b"x" * 900) * 100,
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n" + b"X: x\r\n" * 20_000,
         b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 1001,
     ],
     ids=lambda data: ascii(data)[:60],
@@ -104,6 +106,13 @@ def test_whether_the_connection_can_be_kept(head: bytes, lasting: bool) -> None:
     assert response(bytearray(data), False, LIMIT) == Response(200, b"ok", lasting)
     assert response(bytearray(data), True, LIMIT) == Response(200, b"ok", False), "the server has closed it"
     assert response(bytearray(data + b"more"), False, LIMIT) == Response(200, b"ok", False), "it sent too much"
+
+
+@pytest.mark.parametrize("trailer", [b"", b"X: x\r\n"])
+def test_more_than_a_response_in_chunks_ends_the_connection(trailer: bytes) -> None:
+    data = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n" + trailer + b"\r\n"
+    assert response(bytearray(data), False, LIMIT) == Response(200, b"ok", True)
+    assert response(bytearray(data + b"HTTP/1.1 200"), False, LIMIT) == Response(200, b"ok", False)
 
 
 def test_a_request() -> None:
