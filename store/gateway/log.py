@@ -15,6 +15,7 @@ import logging
 import sys
 import time
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
@@ -122,7 +123,8 @@ def start(form: Literal["json", "text"], level: str, stream: TextIO | None = Non
     root = logging.getLogger()
     for old in list(root.handlers):
         if isinstance(old, _Handler):
-            old.flush()
+            with suppress(OSError, ValueError):  # Such as a full disk, or a closed stream.
+                old.flush()
             root.removeHandler(old)
     root.addHandler(handler)
     logging.getLogger(NAME).setLevel(level.upper())

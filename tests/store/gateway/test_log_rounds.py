@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
@@ -109,6 +110,18 @@ async def test_a_change_of_the_form_loses_no_line(writes: Writes) -> None:
     say("too little")
     await asyncio.sleep(0)
     assert writes.events == [["before"]]
+
+
+async def test_a_stream_that_fails_does_not_prevent_a_change(writes: Writes) -> None:
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        gateway_log.start("json", "info", full)
+        say("lost")
+        gateway_log.start("json", "info", writes)
+        say("kept")
+        await asyncio.sleep(0)
+        assert writes.events == [["kept"]]
+        with suppress(OSError):
+            full.close()
 
 
 @pytest.mark.parametrize("end", ["return", "raise RuntimeError", "sys.exit(3)", "asyncio.get_running_loop().stop()"])
