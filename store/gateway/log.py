@@ -11,6 +11,7 @@ the lines of its last round.
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import sys
 import time
@@ -59,7 +60,7 @@ class Lines(logging.Formatter):
         if record.exc_info and record.exc_info[1] is not None:
             entry |= _of_error(record.exc_info[1])
         if self._json:
-            return msgspec.json.encode(entry).decode()
+            return _encoded(entry)
         return " ".join(f"{name}={_word(value)}" for name, value in entry.items())
 
     def _time(self, seconds: float) -> str:
@@ -141,8 +142,11 @@ def _of_error(error: BaseException) -> dict[str, str]:
 
 def _word(value: object) -> str:
     text = str(value)
-    return text if text.isascii() and text.isprintable() and not set(text) & set(' "=') and text else _quoted(text)
+    return text if text.isascii() and text.isprintable() and not set(text) & set(' "=') and text else _encoded(text)
 
 
-def _quoted(text: str) -> str:
-    return msgspec.json.encode(text).decode()
+def _encoded(value: object) -> str:
+    try:
+        return msgspec.json.encode(value).decode()
+    except UnicodeEncodeError:  # Bytes that a client sent, and that are no UTF-8.
+        return json.dumps(value)

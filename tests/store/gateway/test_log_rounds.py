@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from typing import Literal
 
 import pytest
 
@@ -102,6 +103,13 @@ async def test_a_stream_that_fails_stops_nothing(writes: Writes, monkeypatch: py
     say("kept")
     await asyncio.sleep(0)
     assert writes.events == [["kept"]]
+
+
+@pytest.mark.parametrize("form", ["json", "text"])
+def test_what_is_no_utf_8_loses_no_line(form: Literal["json", "text"]) -> None:
+    record = logging.LogRecord("mailhold", logging.INFO, "", 0, "message", None, None)
+    record.__dict__["fields"] = {"queue_id": "4A\udcff"}
+    assert r'"4A\udcff"' in gateway_log.Lines(form).format(record)
 
 
 async def test_a_change_of_the_form_loses_no_line(writes: Writes) -> None:
