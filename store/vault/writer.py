@@ -179,8 +179,8 @@ class Writer:
                 self._committing = True
             else:
                 mine = _Waiting(item)
-                self._queue.append(mine)
                 self._have_committed()
+                self._queue.append(mine)
         if alone:
             try:
                 return self._commit([item])[0]
@@ -236,8 +236,9 @@ class Writer:
 
     def _have_committed(self) -> None:
         if self._thread is None:
-            self._thread = threading.Thread(target=self._commit_all, name="vault-writer", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._commit_all, name="vault-writer", daemon=True)
+            thread.start()  # Raises RuntimeError if the system has none left; the next caller tries again.
+            self._thread = thread
         self._changed.notify()
 
     def _commit_all(self) -> None:

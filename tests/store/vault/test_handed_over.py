@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable
 from functools import partial
 
+import pytest
+
 from store.check import check
 from store.terms.records import CopyRecord
 from store.vault.vault import Vault
@@ -69,6 +71,26 @@ def test_work_without_a_copy_needs_no_commit(vault: Vault, record: CopyRecord) -
     assert done.wait(60) and vault.ids() == []
     vault.hand_over(partial(hand_in, vault, b"x", record, told))
     assert told.wait() == vault.ids()
+
+
+def test_a_system_without_a_thread_left_stops_nothing_for_good(
+    vault: Vault, record: CopyRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    told = Told(2)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", fail)
+        with pytest.raises(RuntimeError):
+            vault.hand_over(partial(hand_in, vault, b"never", record, told))
+        with pytest.raises(RuntimeError):
+            vault.hand_in(b"never", record, told)
+        with pytest.raises(RuntimeError):
+            vault.put(b"never", record)
+    vault.hand_over(partial(hand_in, vault, b"first", record, told))
+    vault.hand_in(b"second", record, told)
+    assert {vault.raw(copy_id) for copy_id in told.wait()} == {b"first", b"second"} and len(vault.ids()) == 2
 
 
 def test_what_was_handed_over_when_the_vault_is_closed_is_stored(
