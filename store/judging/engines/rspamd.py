@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import partial
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import msgspec
 
@@ -159,7 +159,7 @@ def _parse(url: str) -> tuple[Address, str]:
     if parts.scheme != "http" or not parts.hostname or parts.query or parts.username:
         raise UsageError(f"`{url}` is not an address of rspamd. Use http://host:port, host:port or unix:/path.")
     address = Address("", parts.hostname, port)
-    return address, parts.path.rstrip("/")
+    return address, quote(parts.path.rstrip("/"), safe="/%:@!$&'()*+,;=~")
 
 
 def _headers(incoming: Incoming) -> Iterator[tuple[str, str]]:

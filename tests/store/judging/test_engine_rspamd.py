@@ -297,6 +297,13 @@ def test_addresses(url: str, where: str) -> None:
     assert Rspamd(url).where == where
 
 
+@pytest.mark.parametrize(
+    ("url", "path"), [("http://x/", ""), ("http://x/a b/\u00fc/", "/a%20b/%C3%BC"), ("http://x/a%20b", "/a%20b")]
+)
+def test_the_path_of_a_url_is_valid_in_a_request(url: str, path: str) -> None:
+    assert Rspamd(url)._base == path
+
+
 @pytest.mark.parametrize("url", ["", "https://x", "http://", "http://x:99999", "http://u:p@x", "ftp://x", "unix:x"])
 def test_what_is_no_address(url: str) -> None:
     with pytest.raises(UsageError):
