@@ -16,6 +16,7 @@ from textual.widgets import Static
 from store.authority.audit import events
 from store.authority.settings import Settings, read_settings
 from store.catalogue.catalogue import Catalogue
+from store.catalogue.selection import FrameSelection
 from store.delivery.queue import deliveries, queue_length
 from store.space.changing_settings import change_settings
 from store.terms.errors import StoreUnavailable
@@ -559,6 +560,21 @@ async def test_what_is_copied_is_safe(vault: Vault, console: Callable[[], Mailho
         await choose(pilot, "y", "s")
         assert app.clipboard.startswith("Bad ")
         assert "\x1b" not in app.clipboard and "\u202e" not in app.clipboard
+
+
+async def test_the_identifiers_of_a_loaded_list_can_be_copied(vault: Vault, console: Callable[[], MailholdApp]) -> None:
+    """The list leaves them out, because they take long to read."""
+    for number in (1, 2):
+        vault.put(raw(number), sample(number), stored_at=NOW)
+    app = console()
+    async with app.run_test(size=(120, 30)) as pilot:
+        await loaded(pilot, 2)
+        while (pages := the_list(app).pages) is None or not isinstance(pages.result, FrameSelection):
+            await poll(pilot)
+        await choose(pilot, "down", "y", "m")
+        assert app.clipboard == sample(1).message_id
+        await choose(pilot, "y", "a")
+        assert app.clipboard == sample(1).mta_message_id
 
 
 async def test_themes_go_round(vault: Vault, console: Callable[[], MailholdApp]) -> None:

@@ -325,7 +325,7 @@ class BackupView(Page):
     def action_copy(self) -> None:
         from tui.console.dialogs.copy import CopyDialog
 
-        if row := self.list.current:
+        if self.list.current and self.list.pages and (row := self.list.pages.whole(self.list.cursor)):
             self.context.shell.ask(CopyDialog(row), self._copied)
 
     def action_campaign(self) -> None:

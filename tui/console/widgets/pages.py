@@ -69,10 +69,14 @@ class Pages:
                 self._keep(page, self._fetch(page))
 
     def row(self, index: int) -> Row | None:
-        """Return a row; None while it is being fetched."""
+        """Return a row, without its identifiers; None while it is being fetched."""
         rows = self._page(index // PAGE)
         place = index % PAGE
         return rows[place] if rows is not None and place < len(rows) else None
+
+    def whole(self, index: int) -> Row | None:
+        """Return a row with its identifiers, which `row` leaves out. Takes some milliseconds."""
+        return next(iter(self.result.rows(index, index + 1)), None)
 
     def expect(self, start: int, stop: int) -> None:
         """Start fetching the pages of these rows, without waiting: cursor steps will need them next."""
