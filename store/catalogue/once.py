@@ -17,6 +17,8 @@ from store.terms.errors import TamperedError
 from store.terms.records import Row, row_of
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from store.vault.vault import Vault
 
 #: With more new copies than this since the snapshot, loading the whole catalogue in child processes is faster.
@@ -46,7 +48,7 @@ def select_once(vault: Vault, flt: MessageFilter, sort: Sort, limit: int) -> tup
     None if the snapshot cannot answer: use a `Catalogue` then. Raises StoreUnavailable.
     """
     path = snapshot_path(vault)
-    if flt.asks_delivered() or flt.asks() or path is None or not path.exists():
+    if flt.asks_delivered() or flt.asks() or path is None or not _exists(path):
         return None
     from store.catalogue.follow import Follower
     from store.catalogue.query import mask_of
@@ -74,3 +76,11 @@ def select_once(vault: Vault, flt: MessageFilter, sort: Sort, limit: int) -> tup
         return [row_of(copy) for copy in vault.get_many(ids.to_list())], count
     except TamperedError:
         return None
+
+
+def _exists(path: Path) -> bool:
+    """Whether there is a snapshot. Not in a folder that this user may not enter: HOME may be another user's."""
+    try:
+        return path.exists()
+    except OSError:
+        return False

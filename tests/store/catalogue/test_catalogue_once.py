@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 from pathlib import Path
 
@@ -120,3 +122,19 @@ def test_the_snapshot_is_not_written(vault: Vault) -> None:
     vault.delete(ids[:2])
     select_once(vault, parse("pills"), NEWEST, 5)
     assert path.read_bytes() == Path(before).read_bytes()
+
+
+def test_a_cache_folder_that_this_user_may_not_enter_is_left_alone(
+    vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After `su` without `-`, HOME is another user's."""
+
+    def refused(_path: Path, **_options: bool) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    put(vault, 1)
+    saved(vault)
+    assert select_once(vault, parse(""), NEWEST, 5) is not None
+    monkeypatch.setattr(Path, "stat", refused)
+    assert select_once(vault, parse(""), NEWEST, 5) is None
+    saved(vault)
