@@ -46,16 +46,20 @@ class Promise(NamedTuple):
         return self.lasts is None
 
 
-def first_of(copies: Iterable[tuple[int, int]], wanted: int, most: int = 0) -> tuple[list[tuple[int, int]], int]:
+def first_of(
+    copies: Iterable[tuple[int, int]], wanted: int, most: int = 0, more: int = 0
+) -> tuple[list[tuple[int, int]], int]:
     """Return the first of `copies` (id, bytes) that together have `wanted` bytes, and their bytes.
 
-    With `most`, the next ones are added as long as all together have no more than that.
+    Up to `more` of the next ones are added as long as all together have no more than `most` bytes.
     """
     found: list[tuple[int, int]] = []
     size = 0
     for copy in copies:
-        if size >= wanted and (not most or size + copy[1] > most):
-            break
+        if size >= wanted:
+            if not more or size + copy[1] > most:
+                break
+            more -= 1
         found.append(copy)
         size += copy[1]
     return found, size

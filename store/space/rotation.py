@@ -201,7 +201,7 @@ def _excess(vault: Vault, most: int | None, *, trusted: bool, spare: bool) -> tu
     for limit in (about, _BATCH_COPIES):
         if size >= wanted:
             break
-        ids, size = first_of(oldest.removable(vault.db, limit), wanted, wanted + more if more else 0)
+        ids, size = first_of(oldest.removable(vault.db, limit), wanted, wanted + more, _SPARE_COPIES if more else 0)
     return over, [copy_id for copy_id, _ in ids], size, False
 
 

@@ -364,20 +364,37 @@ def test_a_put_into_a_large_store_makes_room_for_the_next_puts_too(
     assert check(vault).broken == []
 
 
-@given(st.lists(st.integers(0, 9), max_size=12), st.integers(0, 40), st.integers(0, 60))
+def test_a_put_frees_few_copies_more_than_needed_even_if_they_are_small(
+    vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "_SPARE_FROM", 0)
+    monkeypatch.setattr(retention, "_SPARE_SHARE", 4)
+    fill(vault, 400, 1)
+    fill(vault, 30, 20_000)
+    change_settings(vault, Settings(max_size=vault.count().used_bytes, notify_below=0))
+    size = sizes(vault)
+    [large] = fill(vault, 1, 20_000)
+    gone = [copy_id for copy_id in size if copy_id not in vault.ids()]
+    few, _ = first_of(size.items(), sizes(vault)[large])
+    assert len(few) < len(gone) <= len(few) + retention._SPARE_COPIES
+    assert vault.count().used_bytes <= usage(vault).max_bytes
+
+
+@given(st.lists(st.integers(0, 9), max_size=12), st.integers(0, 40), st.integers(0, 60), st.integers(0, 12))
 def test_the_first_copies_free_what_is_wanted_and_at_most_what_they_may(
-    sizes: list[int], wanted: int, most: int
+    sizes: list[int], wanted: int, most: int, spare: int
 ) -> None:
     copies = list(enumerate(sizes))
     few, freed = first_of(copies, wanted)
     assert few == copies[: len(few)] and freed == sum(sizes[: len(few)])
     assert freed >= wanted or few == copies
     assert not few or freed - few[-1][1] < wanted  # none too many
-    more, all_freed = first_of(copies, wanted, most)
+    more, all_freed = first_of(copies, wanted, most, spare)
     assert more[: len(few)] == few and all_freed == sum(sizes[: len(more)])
     assert more == few or freed < all_freed + 1 <= most + 1
     following = copies[len(more) : len(more) + 1]
-    assert not most or not following or all_freed + following[0][1] > most
+    assert len(more) <= len(few) + spare
+    assert len(more) == len(few) + spare or not following or all_freed + following[0][1] > most
 
 
 def test_a_file_that_others_make_larger_meanwhile_gives_nothing_back(
