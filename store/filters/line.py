@@ -29,6 +29,8 @@ __all__ = ["FIELDS", "KB", "MessageFilter", "Period", "Term", "fold", "parse", "
 
 #: Limits of a line: words, alternatives (`or`), groups, and nesting of groups.
 MOST_PIECES, MOST_ALTERNATIVES, MOST_GROUPS, DEEPEST = 2000, 256, 64, 12
+#: Max characters of a word. Polars fails on texts of about 100,000, and shorter ones take seconds.
+LONGEST = 4000
 _QUOTE = "To search for the text itself, put it in quotation marks."
 
 
@@ -49,6 +51,9 @@ class _Reader:
         self._at = self._groups = self._depth = 0
         if len(self._tokens) > MOST_PIECES:
             raise FilterError(f"A filter can have at most {MOST_PIECES:,} words.", self._tokens[MOST_PIECES].position)
+        for token in self._tokens:
+            if len(token.text) > LONGEST:
+                raise FilterError(f"A word of a filter can have at most {LONGEST:,} characters.", token.position)
         alternatives = [token for token in self._tokens if token.kind is Kind.OR]
         if len(alternatives) > MOST_ALTERNATIVES:
             raise FilterError(
