@@ -36,7 +36,7 @@ class Ahead:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._changed = threading.Condition()
         self._claims: deque[Claim] = deque()
-        self._opening: dict[int, Claim] = {}
+        self._opening: dict[tuple[int, int], Claim] = {}
         self._ready: deque[Ready] = deque()
         self._bytes = 0
         self._full = False
@@ -133,14 +133,14 @@ class Ahead:
             if self._closed:
                 return None
             claim = self._claims.popleft()
-            self._opening[claim.id] = claim
+            self._opening[claim.key] = claim
             return claim
 
     def _put(self, claim: Claim, found: Parcel | Exception) -> None:
         with self._changed:
             if self._closed:
                 return
-            del self._opening[claim.id]
+            del self._opening[claim.key]
             self._ready.append((claim, found))
             self._bytes += _size(found)
             self._full = len(self._ready) + len(self._opening) >= MOST or self._bytes >= MOST_BYTES

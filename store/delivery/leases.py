@@ -93,6 +93,11 @@ class Claim(NamedTuple):
         return self.row.id
 
     @property
+    def key(self) -> tuple[int, int]:
+        """Tell this claim from an earlier or later one of the same delivery."""
+        return self.row.id, self.token
+
+    @property
     def live(self) -> list[int]:
         """Ids of the recipient rows without an outcome."""
         return _live(self.recipients)

@@ -51,6 +51,8 @@ IDLE = 5.0
 #: Seconds that a stop waits: for deliveries begun, and for those announced for DATA, which would else become `unknown`.
 GRACE, DATA_GRACE = 2.0, 20.0
 
+Key = tuple[int, int]
+
 
 class Shift:
     """One run of a worker, from start to stop."""
@@ -61,12 +63,13 @@ class Shift:
         self._ledger = Ledger(worker._vault, worker.spent)
         self._greeting = Greeting(worker._vault, self._ledger, worker, worker._access.gateway_id)
         self._ahead = Ahead(worker._vault, self._open)
-        self._held: dict[int, Claim] = {}
-        #: Deliveries recorded as about to be sent: the states of their recipients before, and what is being sent.
-        self._announced: dict[int, tuple[dict[int, State], Parcel] | None] = {}
+        # By `Claim.key`: a delivery whose lease ran out, as while the machine slept, may be claimed here once more.
+        self._held: dict[Key, Claim] = {}
+        #: Claims recorded as about to be sent: the states of their recipients before, and what is being sent.
+        self._announced: dict[Key, tuple[dict[int, State], Parcel] | None] = {}
         #: Of these, those whose content may have been sent, and those recorded while the message before was sent.
-        self._begun: set[int] = set()
-        self._marks: dict[int, asyncio.Future[None]] = {}
+        self._begun: set[Key] = set()
+        self._marks: dict[Key, asyncio.Future[None]] = {}
         self._progress = asyncio.Event()
 
     async def work(self, stop: asyncio.Event, *, until_idle: bool, deadline: float | None) -> None:
@@ -120,7 +123,7 @@ class Shift:
         except MailholdError as error:
             worker.problem = str(error)
             return 0
-        self._held.update((each.id, each) for each in claims)
+        self._held.update((each.key, each) for each in claims)
         self._ahead.add(claims)
         return len(claims)
 
@@ -136,7 +139,7 @@ class Shift:
         worker = self._worker
         while True:
             await asyncio.sleep(worker._lease / 3000)
-            held = list(self._held)
+            held = [each.id for each in self._held.values()]
             if held:
                 with suppress(MailholdError):
                     now = worker.clock.now()
@@ -158,20 +161,20 @@ class Shift:
         """Give back claims, except those that may have been sent: the next claim settles these by their recipients."""
         for each in claims:
             with suppress(MailholdError, LeaseLost):
-                if each.id not in self._announced:
+                if each.key not in self._announced:
                     await self._ledger.write(partial(give_back, self._vault, each))
-                elif each.id not in self._begun and (announced := self._announced[each.id]) is not None:
+                elif each.key not in self._begun and (announced := self._announced[each.key]) is not None:
                     await self._withdraw(each, *announced)
-            self._held.pop(each.id, None)
+            self._held.pop(each.key, None)
 
     async def _withdraw(self, each: Claim, before: Mapping[int, State], parcel: Parcel) -> None:
         """Give back a claim that was announced, but whose content was not sent."""
-        if mark := self._marks.pop(each.id, None):
+        if mark := self._marks.pop(each.key, None):
             await self._ledger.now(mark)
         await self._strike(parcel, list(parcel.rows))
         now, releases = self._worker.clock.now(), list(parcel.releases.values())
         await self._ledger.write(lambda: withdraw(self._vault, each, before, releases, now))
-        self._announced.pop(each.id, None)
+        self._announced.pop(each.key, None)
 
     def _open(self, each: Claim) -> Parcel:
         """Open the message of a claim. In a thread."""
@@ -212,7 +215,7 @@ class Shift:
         """Write an attempt's outcomes, if any, and release the claim."""
         try:
             if outcomes is not None:
-                self._begun.add(each.id)  # There are outcomes to write, so a stop must not give it back.
+                self._begun.add(each.key)  # There are outcomes to write, so a stop must not give it back.
                 await self._settle(each, outcomes)
         except Exception as error:
             self._stopped(each, error)
@@ -223,9 +226,10 @@ class Shift:
         self._worker.problem = f"Delivery {each.id} stopped unexpectedly: {error!r}."
 
     def _let_go(self, each: Claim) -> None:
-        self._held.pop(each.id, None)
-        self._announced.pop(each.id, None)
-        self._begun.discard(each.id)
+        self._held.pop(each.key, None)
+        self._announced.pop(each.key, None)
+        self._begun.discard(each.key)
+        self._marks.pop(each.key, None)
         if not self._held or self._ahead.unopened < self._worker._connections:
             self._progress.set()
 
@@ -256,7 +260,7 @@ class Shift:
         except (SessionLost, MailholdError) as error:  # DATA was not sent, though it may have been announced.
             outcomes = dict.fromkeys(parcel.rows, Outcome(State.DEFERRED, str(error)))
         refused = [to for to, outcome in outcomes.items() if outcome.state not in (State.SENT, State.UNKNOWN)]
-        if each.id in self._announced and refused:
+        if each.key in self._announced and refused:
             with suppress(MailholdError):  # On failure, it is not sent again from here.
                 await self._strike(parcel, refused)
         return session, {parcel.rows[address]: parcel.told(outcome) for address, outcome in outcomes.items()}
@@ -267,16 +271,16 @@ class Shift:
         """Send over `session`, or over a new session if that one was closed since its last use."""
 
         async def before_data(accepted: Sequence[str], refused: Mapping[str, Outcome]) -> None:
-            if mark := self._marks.pop(each.id, None):
+            if mark := self._marks.pop(each.key, None):
                 await self._ledger.now(mark)
                 if len(accepted) == len(parcel.rows):
                     return
-            if each.id in self._announced and refused:
+            if each.key in self._announced and refused:
                 await self._strike(parcel, list(refused))
             await self._ledger.now(self._announce(each, parcel, accepted, refused))
 
         def before_content() -> None:
-            self._begun.add(each.id)
+            self._begun.add(each.key)
             if session is not None and session.offers.pipelining and not following:
                 self._look_ahead(following)
 
@@ -298,7 +302,7 @@ class Shift:
         following.append(ready)
         each, parcel = ready
         if isinstance(parcel, Parcel) and parcel.rows:
-            self._marks[each.id] = self._announce(each, parcel, list(parcel.rows), {})
+            self._marks[each.key] = self._announce(each, parcel, list(parcel.rows), {})
 
     def _announce(
         self, each: Claim, parcel: Parcel, accepted: Sequence[str], refused: Mapping[str, Outcome]
@@ -309,7 +313,7 @@ class Shift:
         now, lease = self._worker.clock.now(), self._worker._lease
         releases = [parcel.releases[address] for address in accepted if address in parcel.releases]
         retracted = [parcel.releases[address] for address in refused if address in parcel.releases]
-        self._announced.setdefault(each.id, (dict(each.recipients), parcel))
+        self._announced.setdefault(each.key, (dict(each.recipients), parcel))
         return self._ledger.later(
             lambda: start_data(self._vault, each, rows, others, now, lease, releases, retracted),
             Spending(parcel.nonce, accepted, each.row.expires_at),

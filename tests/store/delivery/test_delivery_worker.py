@@ -470,7 +470,7 @@ async def test_what_was_put_off_and_claimed_again_is_given_back_like_all_others(
     run = shift.Shift(DeliveryWorker(vault, owner="test"))
     with vault.write():
         one, two = leases.claim(vault, 1, "test", 2, now_ms(), 60_000)
-    run._announced.update({first: None, second: None})
+    run._announced.update({one.key: None, two.key: None})
     run._let_go(one)
     await run._return([one, two])
     await run._ledger.close()
@@ -483,9 +483,9 @@ async def test_what_is_ready_to_be_sent_is_given_back_by_a_stop(vault: Vault) ->
     run = shift.Shift(DeliveryWorker(vault, owner="test"))
     with vault.write():
         ready, opening, queued = leases.claim(vault, 1, "test", 3, now_ms(), 60_000)
-    run._held.update((each.id, each) for each in (ready, opening, queued))
+    run._held.update((each.key, each) for each in (ready, opening, queued))
     run._ahead._ready.append((ready, MailholdError("it could not be opened")))
-    run._ahead._opening[opening.id] = opening
+    run._ahead._opening[opening.key] = opening
     run._ahead._claims.append(queued)
     await run._drain([])
     await run._ledger.close()

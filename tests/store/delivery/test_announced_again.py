@@ -1,0 +1,79 @@
+"""What was announced for DATA and did not go out: its next attempt announces it anew, and no connection is left open."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+
+import pytest
+
+from store.delivery import leases, relaying, shift
+from store.delivery.queue import delivery_of
+from store.delivery.worker import DeliveryWorker
+from store.helpers.clock import now_ms
+from store.mail.outcome import State
+from store.vault.vault import Vault
+from tests.store.delivery.test_delivery_worker import DEADLINE, QUICK, fill, until, use
+from tests.store.mail.smtp_server import ScriptedServer, offering
+
+
+async def test_a_message_put_off_after_it_was_announced_is_recorded_again_before_its_content(
+    vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The relay goes away while a message is transferred and the next is announced. See what a crash leaves later."""
+    monkeypatch.setattr(relaying, "PAUSE", 0.05)
+    monkeypatch.setattr("store.delivery.ahead.OPENERS", 1)  # So that they go out in order.
+    seen: list[tuple[str, int | None]] = []
+    away = False
+
+    def script(point: str, argument: str) -> str | None:
+        nonlocal away
+        if point == "connect":
+            return "die" if away else None
+        if point == "dot" and delivery_of(vault, first).state is State.SENDING:
+            away = True
+            return "die"
+        if point == "content" and delivery_of(vault, first).state is not State.SENDING:
+            with sqlite3.connect(vault.location) as db:
+                sql = (
+                    "SELECT delivery_recipient.state, data_started_at FROM delivery_recipient "
+                    "JOIN delivery ON delivery.id = delivery_id WHERE delivery_id = ?"
+                )
+                seen.extend(db.execute(sql, [second]))
+        return None
+
+    with offering(True):
+        async with ScriptedServer(script) as server:
+            use(vault, server.port)
+            first, second = fill(vault, 2)
+            stop = asyncio.Event()
+            sender = DeliveryWorker(vault, owner="test", connections=1, timeouts=QUICK, poll=0.02)
+            task = asyncio.create_task(sender.run(stop))
+            await until(lambda: delivery_of(vault, second).state is State.DEFERRED)
+            assert delivery_of(vault, first).state is State.UNKNOWN
+            away = False
+            table = vault.models.Delivery
+            table.update(next_attempt_at=0).where(table.id == second).execute()
+            await until(lambda: len(server.taken) == 1)
+            stop.set()
+            await asyncio.wait_for(task, DEADLINE)
+    [(state, started)] = seen
+    assert state == "sending" and started is not None
+
+
+async def test_letting_go_of_a_claim_leaves_a_later_one_of_the_same_delivery(vault: Vault) -> None:
+    """A delivery whose lease ran out here, as while the machine slept, may be claimed here again."""
+    use(vault, 1)
+    [delivery_id] = fill(vault, 1)
+    run = shift.Shift(DeliveryWorker(vault, owner="test"))
+    for now in (now_ms(), now_ms() + 60_001):
+        with vault.write():
+            run._held.update((each.key, each) for each in leases.claim(vault, 1, "test", 1, now, 60_000))
+    earlier, later = run._held.values()
+    assert earlier.id == later.id == delivery_id
+    for each in (earlier, later):
+        run._announced[each.key] = None
+        run._marks[each.key] = asyncio.get_running_loop().create_future()
+    run._let_go(earlier)
+    assert list(run._held) == list(run._announced) == list(run._marks) == [later.key]
+    await run._ledger.close()
