@@ -293,7 +293,11 @@ class Shift:
         if session:
             await session.close()
         session = await self._greeting.connect()
-        return session, await session.send(*parts)
+        try:
+            return session, await session.send(*parts)
+        except BaseException:
+            await session.close(polite=False)  # The caller does not have it yet.
+            raise
 
     def _look_ahead(self, following: list[Ready]) -> None:
         """Take the message that goes out next, and announce it while the present one is on its way."""

@@ -9,9 +9,11 @@ import pytest
 
 from store.delivery import leases, relaying, shift
 from store.delivery.queue import delivery_of
+from store.delivery.spent import Spent
 from store.delivery.worker import DeliveryWorker
 from store.helpers.clock import now_ms
 from store.mail.outcome import State
+from store.terms.errors import StoreUnavailable
 from store.vault.vault import Vault
 from tests.store.delivery.test_delivery_worker import DEADLINE, QUICK, fill, until, use
 from tests.store.mail.smtp_server import ScriptedServer, offering
@@ -77,3 +79,25 @@ async def test_letting_go_of_a_claim_leaves_a_later_one_of_the_same_delivery(vau
     run._let_go(earlier)
     assert list(run._held) == list(run._announced) == list(run._marks) == [later.key]
     await run._ledger.close()
+
+
+async def test_no_connection_stays_open_where_what_is_sent_cannot_be_recorded(
+    vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unwritable(*_: object) -> None:
+        raise StoreUnavailable("no space")
+
+    monkeypatch.setattr(Spent, "spend", unwritable)
+    with offering(True):
+        async with ScriptedServer() as server:
+            use(vault, server.port)
+            ids = fill(vault, 6)
+            stop = asyncio.Event()
+            sender = DeliveryWorker(vault, owner="test", connections=1, timeouts=QUICK, poll=0.02)
+            task = asyncio.create_task(sender.run(stop))
+            await until(lambda: {delivery_of(vault, each).state for each in ids} == {State.DEFERRED})
+            await asyncio.sleep(0.1)
+            assert server.sessions and not server._writers
+            stop.set()
+            await asyncio.wait_for(task, DEADLINE)
+            assert not server.taken
