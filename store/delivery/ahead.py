@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from store.delivery.leases import Claim
@@ -75,6 +76,8 @@ class Ahead:
             try:
                 await taker
             except asyncio.CancelledError:
+                with suppress(ValueError), self._changed:
+                    self._takers.remove(taker)
                 self._wake()  # Another taker gets what woke this one.
                 raise
 

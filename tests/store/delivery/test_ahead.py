@@ -101,3 +101,13 @@ async def test_what_is_being_opened_is_given_back_and_its_result_dropped(vault: 
     go_on.set()
     await waiting.close()
     assert waiting.take_nowait() is None and not closed
+
+
+async def test_takers_that_gave_up_leave_nothing_behind(vault: Vault) -> None:
+    """An idle worker gives up and waits again every few seconds, for weeks."""
+    waiting = Ahead(vault, lambda claim: parcel(1))
+    for _ in range(5):
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(waiting.take(), 0.01)
+    assert not waiting._takers
+    await waiting.close()
