@@ -110,7 +110,9 @@ class Spent:
             try:
                 if torn := os.fstat(descriptor).st_size % _RECORD:
                     os.truncate(self._path, os.fstat(descriptor).st_size - torn)
-                os.write(descriptor, b"".join(records))
+                data = b"".join(records)
+                while data:  # A disk that is nearly full takes a part, and says so only at the next write.
+                    data = data[os.write(descriptor, data) :]
                 if durable:
                     os.fsync(descriptor)
             finally:

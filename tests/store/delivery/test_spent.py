@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 from typing import Any
@@ -119,3 +120,12 @@ def test_nothing_is_left_behind_of_a_store_that_was_just_made(tmp_path: Path, st
     assert DeliveryWorker(vault, owner="demo").spent is None
     vault.close()
     assert not state_home.exists()
+
+
+def test_a_record_that_the_disk_takes_in_parts_is_written_whole(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = Spent(user_spent(vault.store_id))
+    write = os.write
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "write", lambda descriptor, data: write(descriptor, data[:30]))
+        kept.spend([Spending(NONCE, ["a@x.example", "b@x.example"], LATER)])
+    assert Spent(user_spent(vault.store_id)).of(NONCE, ["a@x.example", "b@x.example"]) == ["a@x.example", "b@x.example"]
