@@ -269,8 +269,13 @@ class Session:
         self, commands: Sequence[bytes], recipients: list[str], before_data: BeforeData, outcomes: dict[str, Outcome]
     ) -> tuple[dict[str, Outcome], SMTPResponse | None]:
         """Send MAIL, RCPT and DATA in one write. Returns the refused recipients, and the reply to DATA."""
+        from aiosmtplib import SMTPResponseException
+
         await before_data(recipients, outcomes)
         replies = await self._ask(*commands, b"DATA")
+        if any(reply.code == 354 for reply in replies[: len(commands)]):
+            # It waits for content already, so that whatever is sent next would become part of a message.
+            raise SMTPResponseException(-1, "The relay answers commands in another order than they were sent.")
         if replies[0].code != 250:
             return dict.fromkeys(recipients, outcome_of(replies[0])), replies[-1] if replies[1:] else None
         if len(replies) <= len(commands):

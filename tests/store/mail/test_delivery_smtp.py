@@ -155,6 +155,16 @@ async def test_a_partial_refusal_shows_per_recipient_and_before_data_knows_it(pi
     assert server.sessions == 1
 
 
+async def test_a_server_that_asks_for_content_too_early_is_sent_nothing_more(pipelining: bool) -> None:
+    """It would take the next command, and the next message, for content."""
+    if pipelining:
+        async with ScriptedServer(script(rcpt="354 go")) as server:
+            session = await session_to(server)
+            with pytest.raises(SessionLost, match="another order"):
+                await session.send("s@x.example", ["r@x.example"], RAW, nothing)
+            assert not session.connected and server.commands[-1] == "DATA" and not server.taken
+
+
 async def test_a_message_for_nobody_is_not_sent_to_a_server_that_asks_for_it(pipelining: bool) -> None:
     async with ScriptedServer(lambda point, argument: "550 no" if point == "rcpt" else None) as server:
         server.lax = True
