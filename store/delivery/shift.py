@@ -67,9 +67,10 @@ class Shift:
         self._held: dict[Key, Claim] = {}
         #: Claims recorded as about to be sent: the states of their recipients before, and what is being sent.
         self._announced: dict[Key, tuple[dict[int, State], Parcel] | None] = {}
-        #: Of these, those whose content may have been sent, and those recorded while the message before was sent.
+        #: Of these, those whose content may have been sent, and those recorded while the message before was sent, and
+        #: when (Unix ms).
         self._begun: set[Key] = set()
-        self._marks: dict[Key, asyncio.Future[None]] = {}
+        self._marks: dict[Key, tuple[asyncio.Future[None], int]] = {}
         self._progress = asyncio.Event()
 
     async def work(self, stop: asyncio.Event, *, until_idle: bool, deadline: float | None) -> None:
@@ -169,8 +170,8 @@ class Shift:
 
     async def _withdraw(self, each: Claim, before: Mapping[int, State], parcel: Parcel) -> None:
         """Give back a claim that was announced, but whose content was not sent."""
-        if mark := self._marks.pop(each.key, None):
-            await self._ledger.now(mark)
+        if marked := self._marks.pop(each.key, None):
+            await self._ledger.now(marked[0])
         await self._strike(parcel, list(parcel.rows))
         now, releases = self._worker.clock.now(), list(parcel.releases.values())
         await self._ledger.write(lambda: withdraw(self._vault, each, before, releases, now))
@@ -271,9 +272,12 @@ class Shift:
         """Send over `session`, or over a new session if that one was closed since its last use."""
 
         async def before_data(accepted: Sequence[str], refused: Mapping[str, Outcome]) -> None:
-            if mark := self._marks.pop(each.key, None):
+            if marked := self._marks.pop(each.key, None):
+                mark, at = marked
                 await self._ledger.now(mark)
-                if len(accepted) == len(parcel.rows):
+                # One recorded long ago is recorded again: its lease may be lost since.
+                fresh = 0 <= self._worker.clock.now() - at < self._worker._lease // 3
+                if fresh and len(accepted) == len(parcel.rows):
                     return
             if each.key in self._announced and refused:
                 await self._strike(parcel, list(refused))
@@ -306,7 +310,8 @@ class Shift:
         following.append(ready)
         each, parcel = ready
         if isinstance(parcel, Parcel) and parcel.rows:
-            self._marks[each.key] = self._announce(each, parcel, list(parcel.rows), {})
+            mark = self._announce(each, parcel, list(parcel.rows), {})
+            self._marks[each.key] = mark, self._worker.clock.now()
 
     def _announce(
         self, each: Claim, parcel: Parcel, accepted: Sequence[str], refused: Mapping[str, Outcome]

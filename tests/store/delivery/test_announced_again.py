@@ -1,4 +1,4 @@
-"""What was announced for DATA and did not go out: its next attempt announces it anew, and no connection is left open."""
+"""What was announced for DATA and did not go out: the next attempt announces it anew, and no connection is left."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ async def test_letting_go_of_a_claim_leaves_a_later_one_of_the_same_delivery(vau
     assert earlier.id == later.id == delivery_id
     for each in (earlier, later):
         run._announced[each.key] = None
-        run._marks[each.key] = asyncio.get_running_loop().create_future()
+        run._marks[each.key] = asyncio.get_running_loop().create_future(), now
     run._let_go(earlier)
     assert list(run._held) == list(run._announced) == list(run._marks) == [later.key]
     await run._ledger.close()
@@ -101,3 +101,47 @@ async def test_no_connection_stays_open_where_what_is_sent_cannot_be_recorded(
             stop.set()
             await asyncio.wait_for(task, DEADLINE)
             assert not server.taken
+
+
+async def test_a_message_announced_long_ago_is_not_sent_if_its_lease_was_lost_since(
+    vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The machine slept while a message was transferred; another worker has made the next one `unknown` meanwhile."""
+    monkeypatch.setattr("store.delivery.ahead.OPENERS", 1)  # So that they go out in order.
+    waiting, go_on = asyncio.Event(), asyncio.Event()
+    with offering(True):
+        async with ScriptedServer() as server:
+            content = server._talk
+
+            async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+                until_end = reader.readuntil
+
+                async def slowly(separator: bytes = b"\n") -> bytes:
+                    found = await until_end(separator)
+                    if separator == b"\r\n.\r\n":
+                        waiting.set()
+                        await go_on.wait()
+                    return found
+
+                reader.readuntil = slowly
+                await content(reader, writer)
+
+            server._talk = talk
+            use(vault, server.port)
+            _, second = fill(vault, 2)
+            stop = asyncio.Event()
+            sender = DeliveryWorker(vault, owner="test", connections=1, lease=60_000, poll=30, timeouts=QUICK)
+            task = asyncio.create_task(sender.run(stop))
+            await until(waiting.is_set)
+            row = vault.models.Delivery
+            await until(lambda: row.get_by_id(second).data_started_at)
+            now, after = sender.clock.now, 120_000
+            monkeypatch.setattr(sender.clock, "now", lambda: now() + after)
+            with vault.write():
+                leases.claim(vault, 1, "another", 2, now() + after, 60_000)
+            assert delivery_of(vault, second).state is State.UNKNOWN
+            go_on.set()
+            await asyncio.sleep(0.5)
+            stop.set()
+            await asyncio.wait_for(task, DEADLINE)
+            assert len(server.taken) == 1
