@@ -59,9 +59,11 @@ class Ahead:
             self._claims.extend(claims)
             self._changed.notify_all()
 
-    def take_nowait(self) -> Ready | None:
-        """Return the next opened message, None if there is none yet."""
+    def take_nowait(self, most: int | None = None) -> Ready | None:
+        """Return the next opened message, None if there is none yet, or if it has more than `most` bytes."""
         with self._changed:
+            if most is not None and self._ready and _size(self._ready[0][1]) > most:
+                return None
             return self._take()
 
     async def take(self) -> Ready:

@@ -46,6 +46,9 @@ if TYPE_CHECKING:
 
 #: Maximum claims in hand per connection. Each round of claims reads the settings and commits once, whatever its size.
 CLAIMED = 16
+#: Bytes of the largest message that a connection takes while it still sends another. To wait for the record of a larger
+#: one costs little of the time that it takes, and its memory would be needed for every connection.
+AHEAD_BYTES = 1024 * 1024
 #: Seconds until an idle session is closed.
 IDLE = 5.0
 #: Seconds that a stop waits: for deliveries begun, and for those announced for DATA, which would else become `unknown`.
@@ -305,7 +308,7 @@ class Shift:
 
     def _look_ahead(self, following: list[Ready]) -> None:
         """Take the message that goes out next, and announce it while the present one is on its way."""
-        if (ready := self._ahead.take_nowait()) is None:
+        if (ready := self._ahead.take_nowait(AHEAD_BYTES)) is None:
             return
         following.append(ready)
         each, parcel = ready

@@ -145,3 +145,29 @@ async def test_a_message_announced_long_ago_is_not_sent_if_its_lease_was_lost_si
             stop.set()
             await asyncio.wait_for(task, DEADLINE)
             assert len(server.taken) == 1
+
+
+@pytest.mark.parametrize(("most", "ahead"), [(1 << 20, 4), (10, 2)])
+async def test_large_messages_are_not_taken_ahead_by_every_connection(
+    vault: Vault, monkeypatch: pytest.MonkeyPatch, most: int, ahead: int
+) -> None:
+    """Two connections are sending; of small messages each has another in hand, and one more is open for each thread."""
+    monkeypatch.setattr(shift, "AHEAD_BYTES", most)
+    monkeypatch.setattr("store.delivery.ahead.MOST_BYTES", 10)
+    monkeypatch.setattr(shift, "GRACE", 0.1)
+    monkeypatch.setattr(shift, "DATA_GRACE", 0.2)
+    opened: list[int] = []
+    open_one = shift.Shift._open
+    monkeypatch.setattr(shift.Shift, "_open", lambda run, each: (opened.append(each.id), open_one(run, each))[1])
+    with offering(True):
+        async with ScriptedServer(lambda point, argument: "250-" if point == "dot" else None) as server:
+            use(vault, server.port)
+            fill(vault, 12)
+            stop = asyncio.Event()
+            sender = DeliveryWorker(vault, owner="test", connections=2, poll=0.02)
+            task = asyncio.create_task(sender.run(stop))
+            await until(lambda: server.commands.count("DATA") == 2)
+            await asyncio.sleep(0.3)
+            assert 2 + 1 <= len(opened) <= 2 + ahead
+            stop.set()
+            await asyncio.wait_for(task, DEADLINE)
