@@ -103,10 +103,9 @@ class Shift:
         worker = self._worker
         while not stop.is_set() and (deadline is None or time.monotonic() < deadline):
             self._progress.clear()
-            claimed = 0
-            if self._ahead.unopened < worker._connections and not worker.paused:
-                claimed = await self._claim(worker._connections * CLAIMED - self._ahead.unopened)
-            if claimed:
+            if self._ahead.unopened >= worker._connections or worker.paused:
+                await self._ledger.read(worker.read_relay)  # So that messages in hand go to a relay just changed.
+            elif await self._claim(worker._connections * CLAIMED - self._ahead.unopened):
                 continue
             if until_idle and not self._held:
                 return
