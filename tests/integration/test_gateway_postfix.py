@@ -127,7 +127,9 @@ def test_a_change_is_taken_up_and_a_forged_one_refused(
         with sqlite3.connect(gateway.location, timeout=20) as db:
             newest = "SELECT id, sealed FROM configuration WHERE name = ? ORDER BY id DESC LIMIT 1"
             [(row, sealed)] = db.execute(newest, (name,))
-            db.execute("UPDATE configuration SET sealed = ? WHERE id = ?", (sealed[:-1] + b"\0", row))
+            db.execute(
+                "UPDATE configuration SET sealed = ? WHERE id = ?", (sealed[:-1] + bytes((sealed[-1] ^ 1,)), row)
+            )
         gateway.wait_for(lambda name=name: any(entry["name"] == name for entry in gateway.log("configuration refused")))
         gateway.wait_for(lambda: events(vault, 1)[0].action == "configuration refused")
         with sqlite3.connect(gateway.location, timeout=20) as db:
@@ -169,7 +171,7 @@ def test_what_is_released_goes_out_and_comes_in_once(gateway: GatewayProcess, po
     assert vault.models.Delivery.get_by_id(queued).gateway_id == 2
     assert b"X-Mailhold" not in arrived and b"Resent-From" in arrived and arrived.endswith(b"after all\n\nbody\n")
     assert vault.count().messages == count
-    assert gateway.log("message")[-1]["outcome"] == "released"
+    gateway.wait_for(lambda: gateway.log("message")[-1]["outcome"] == "released")
 
 
 def test_larger_than_the_maximum(gateway: GatewayProcess, postfix: Postfix, vault: Vault) -> None:
@@ -198,7 +200,8 @@ def test_reload_takes_up_what_is_right_and_refuses_what_is_wrong(gateway: Gatewa
     gateway.wait_notified("READY=1")
     assert gateway.log("mailhold.toml read again")
     assert send(postfix, b"Subject: x\r\n\r\nx\r\n")[0] == 250
-    assert gateway.log("message")[-1]["not_scanned"] == "anti-virus"
+    # The line is written after the answer.
+    gateway.wait_for(lambda: gateway.log("message")[-1].get("not_scanned") == "anti-virus")
     gateway.config.write_text(text)
     gateway.process.send_signal(signal.SIGHUP)
     gateway.wait_notified("READY=1")

@@ -143,7 +143,7 @@ def test_what_is_released_comes_in_once_and_without_the_marker(lab: Lab, way: st
     assert len(arrived) == 2 and lab.vault.count().messages == copies + 1
     assert all(b"X-Mailhold" not in each and b"Resent-From" in each for each in arrived)
     assert all(each.endswith(MESSAGE.replace(b"\r\n", b"\n")) for each in arrived)
-    assert lab.gateways[way].log("message")[-1]["outcome"] == "released"
+    lab.gateways[way].wait_for(lambda: lab.gateways[way].log("message")[-1]["outcome"] == "released")
     with lab.vault.reading():
         assert lab.vault.db.execute_sql("SELECT COUNT(*) FROM release").fetchone() == (0,)
 

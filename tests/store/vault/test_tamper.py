@@ -332,7 +332,13 @@ def test_a_released_key_of_somebody_else(full_vault: Vault, sql: Callable[..., A
     first, second = full_vault.models.Delivery.select().order_by(full_vault.models.Delivery.id)[:2]
     assert full_vault.released_raw(first).startswith(b"first 0")
     own = bytes(first.sealed_body_key)
-    for blob in (bytes(second.sealed_body_key), own[:64] + own[70:], b"", bytes(2000), own[:-1] + b"\0"):
+    for blob in (
+        bytes(second.sealed_body_key),
+        own[:64] + own[70:],
+        b"",
+        bytes(2000),
+        own[:-1] + bytes((own[-1] ^ 1,)),
+    ):
         first.sealed_body_key = blob
         with pytest.raises(TamperedError, match=f"[Dd]elivery {first.id} "):
             full_vault.released_raw(first)
