@@ -96,7 +96,9 @@ class StandingReader:
         return [(copy_id, joined[copy_id].campaign) for copy_id in new]
 
     def _waiting(self) -> int:
-        return self._vault.count_above(self._rows.state.looked)
+        looked = self._rows.state.looked
+        # Before the first finding all copies wait: counting a million rows after every change would take too long.
+        return self._vault.count_above(looked) if looked else self._vault.count().messages
 
     def _stand(self, waiting: int) -> Standing:
         state = self._rows.state

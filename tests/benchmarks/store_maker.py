@@ -19,10 +19,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from store.campaigns.standing import Standing
 from store.opening.opening import Unlock, create_store, open_store
 from store.terms.records import CopyRecord
 from store.terms.verdicts import Engine, Status, Verdict
 from store.vault.vault import Vault
+from tests.store.clearing import standings
 
 FOLDER = Path(".bench")
 SIZES = {"1k": 1_000, "10k": 10_000, "100k": 100_000, "1M": 1_000_000}
@@ -113,6 +115,8 @@ def store(size: int) -> Path:
     if not _made(location):
         vault = new_store(location)
         vault.put_many(records(size))
+        # As if campaigns had been found, and there were none: else a finder would work beside every console.
+        standings.store(vault, Standing())
         vault.close()
         _stamp(location)
     if not Path(f"{location}.snapshot").exists():
