@@ -273,7 +273,7 @@ def maker() -> dict[str, object]:
     """Return what a finished file is stamped with: the version of this file's mail and of the store's format."""
     from store.database.tables import FORMAT
 
-    return {"mail": 1, "format": FORMAT}
+    return {"mail": 2, "format": FORMAT}
 
 
 def disk_use() -> int:
