@@ -3,9 +3,9 @@
 It contains only the event names and fields passed to `say`. Of an exception, only the type and the place where it was
 raised are logged, because its text may quote a message. Mailhold's own exceptions never do, so their text is logged.
 
-What the event loop logs in one of its rounds is written together. Warnings, and what threads log, are written at once,
-after the lines before them. The rest is written before the process ends, however the loop ends; only a kill can lose
-the lines of its last round.
+The lines about messages (event `message`) that the event loop logs in one of its rounds are written together. All other
+lines, warnings, and what threads log are written at once, after the lines before them. The rest is written before the
+process ends, however the loop ends; only a kill can lose the lines about messages of its last round.
 """
 
 from __future__ import annotations
@@ -70,6 +70,10 @@ class Lines(logging.Formatter):
         return f"{self._text}.{int((seconds - second) * 1000):03d}Z"
 
 
+#: The event that is logged once a message.
+_FREQUENT = "message"
+
+
 class _Handler(logging.StreamHandler[TextIO]):
     """The gateway's handler. Its lock, which `logging` takes around `emit` and `flush` here, guards the lines."""
 
@@ -78,10 +82,10 @@ class _Handler(logging.StreamHandler[TextIO]):
         self._lines: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write a line, or have it written at the end of the event loop's round."""
+        """Write a line, or have a frequent one written at the end of the event loop's round."""
         try:
             line = self.format(record) + self.terminator
-            if record.levelno < logging.WARNING and (loop := _loop()) is not None:
+            if record.msg == _FREQUENT and record.levelno < logging.WARNING and (loop := _loop()) is not None:
                 if not self._lines:
                     loop.call_soon(self._end_round, record)
                 self._lines.append(line)

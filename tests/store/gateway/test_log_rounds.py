@@ -1,4 +1,4 @@
-"""The gateway's log: the lines of a round of the event loop are one write, and none is lost however the loop ends."""
+"""The gateway's log: the lines about messages of one round of the event loop are one write, and none is lost."""
 
 from __future__ import annotations
 
@@ -16,19 +16,24 @@ from typing import Literal
 import pytest
 
 from store.gateway import log as gateway_log
-from store.gateway.log import say
+from store.gateway.log import say as say_any
 from tests.test_hygiene import ROOT
 
 
+def say(name: str, *, level: int = logging.INFO) -> None:
+    """Log a line about a message."""
+    say_any("message", level=level, of=name)
+
+
 class Writes(io.StringIO):
-    """A stream that remembers its writes: the events of each."""
+    """A stream that remembers its writes: the events of each, or what the messages were."""
 
     def __init__(self) -> None:
         super().__init__()
         self.events: list[list[str]] = []
 
     def write(self, text: str, /) -> int:
-        self.events.append([json.loads(line)["event"] for line in text.splitlines()])
+        self.events.append([(entry := json.loads(line)).get("of", entry["event"]) for line in text.splitlines()])
         return len(text)
 
 
@@ -53,6 +58,12 @@ async def test_a_round_is_one_write(writes: Writes) -> None:
     await asyncio.gather(*(one(number) for number in range(3)))
     await asyncio.sleep(0)
     assert writes.events == [["0", "1", "2"], ["0 again", "1 again", "2 again"]]
+
+
+async def test_what_is_not_about_a_message_does_not_wait(writes: Writes) -> None:
+    say("first")
+    say_any("gateway started")
+    assert writes.events == [["first", "gateway started"]]
 
 
 async def test_a_warning_does_not_wait_and_comes_after_what_was_said_before(writes: Writes) -> None:
@@ -136,8 +147,8 @@ async def test_a_stream_that_fails_does_not_prevent_a_change(writes: Writes) -> 
 def test_the_last_lines_are_written_however_the_loop_ends(end: str) -> None:
     code = (
         "import asyncio, sys\nfrom store.gateway.log import say, start\nstart('json', 'info')\n"
-        f"async def main():\n    say('last')\n    {end}\nasync def begin():\n"
+        f"async def main():\n    say('message', of='last')\n    {end}\nasync def begin():\n"
         "    asyncio.get_running_loop().call_soon(lambda: None)\n    await main()\nasyncio.run(begin())\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, cwd=ROOT)
-    assert done.stderr.count('"event":"last"') == 1
+    assert done.stderr.count('"of":"last"') == 1
