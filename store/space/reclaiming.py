@@ -35,9 +35,11 @@ class Reclaiming:
         self._bytes += size
         if self._bytes < max(_LEAST_BYTES, maximum // _SHARE) or (self._thread is not None and self._thread.is_alive()):
             return
-        self._bytes = 0
-        self._thread = threading.Thread(target=self._free, name="vacuum", daemon=True)
-        self._thread.start()
+        thread = threading.Thread(target=self._free, name="vacuum", daemon=True)
+        # If the system has no thread left, the copies are stored all the same; the next removal tries again.
+        with suppress(RuntimeError):
+            thread.start()
+            self._bytes, self._thread = 0, thread
 
     def wait(self) -> None:
         """Wait until a run that was started has ended."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -118,3 +119,18 @@ def test_vacuum_frees_what_is_deleted_and_leaves_sqlite_alone(any_vault: Vault) 
     with translated(any_vault.location):
         vacuuming.vacuum(any_vault.db)
     assert any_vault.count().messages == 1
+
+
+def test_copies_are_stored_also_if_the_system_has_no_thread_left(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    full(vault)
+
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        before = vault.id_range()[1]
+        put(vault, 4)
+        assert vault.id_range()[1] == before + 4
+    put(vault, 1)
+    assert upkeep(vault).reclaiming._thread is not None, "the next removal tries again"
