@@ -49,6 +49,7 @@ def _resume_list(backup: BackupView, view: View) -> None:
     if view.filter:
         backup.line.show_text(view.filter)
         backup.edit_filter(view.filter)
+        backup.settle()
     backup.set_sort(Sort(SortKey(view.sort), view.descending))
     if view.marks:
         vault = backup.context.vault

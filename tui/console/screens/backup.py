@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import ClassVar
 
 import msgspec
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.message import Message
@@ -22,7 +23,7 @@ from tui.console.context import ConsoleContext
 from tui.console.follow import Facts
 from tui.console.keys.keymap import Scope, bindings
 from tui.console.marks import Frozen
-from tui.console.screens.marking import Marking
+from tui.console.screens.marking import Act, Marking
 from tui.console.screens.page import Page
 from tui.console.tasks import explain
 from tui.console.widgets.counts import counts_line, loading_words
@@ -35,8 +36,9 @@ from tui.console.widgets.pages import Pages, Result
 from tui.terminal.cells import zone_name
 from tui.terminal.words import no_traits
 
-#: Shown in the list while the filter line cannot be read.
-_STANDS = "The list still shows the last valid filter."
+#: What the list shows while the filter line cannot be read, or only up to an unfinished word, and what to do.
+_STANDS = "The list still shows the last valid filter. Correct the line, or press Esc to clear it."
+_UNFINISHED = "The list shows the filter without it. Complete the line, or press Esc to clear it."
 #: Sort keys that start descending: the newest and the largest come first.
 _DOWNWARD = frozenset({SortKey.PLACED, SortKey.SIZE})
 
@@ -69,7 +71,7 @@ class BackupView(Page):
         self.being_read = "", ""
         self._standing: Standing | None = None
         self._fresh = True
-        self._problem = ""
+        self._unread = self._problem = ""
         self._marked_outside = 0
         self._views_mark = False
         self._loading = False
@@ -80,6 +82,7 @@ class BackupView(Page):
         self.line = FilterLine(self.edit_filter, id="filter")
         self.header = ListHeader(id="list-header")
         self.list = MessageList(clock=self.context.clock, tz=self.context.tz, id="messages")
+        self.list.refused = self.refused_unread
         self.marking = Marking(self.context, self.list)
         yield self.line
         yield Line()
@@ -95,6 +98,7 @@ class BackupView(Page):
 
         `text`: what the user typed for it; without, the filter line is rewritten.
         """
+        self._unread = ""
         self._say_problem("")
         if text is None:
             self.line.show_text(print_filter(flt, tz=self.context.tz))
@@ -193,20 +197,46 @@ class BackupView(Page):
             self.call_after_refresh(self.context.catalogue.start)
 
     def edit_filter(self, text: str) -> None:
-        """List the copies that the text in the filter line matches, or show what is wrong with the text."""
+        """List the copies that the text in the filter line matches, or show what is wrong with the text.
+
+        An unfinished word is ignored for now: `settle` shows what is wrong with it.
+        """
+        unfinished = ""
         try:
-            flt = self.context.parse(text, lenient=True)
+            try:
+                flt = self.context.parse(text)
+            except FilterError as error:
+                flt = self.context.parse(text, lenient=True)
+                unfinished = f"{error} {_UNFINISHED}"
         except FilterError as error:
-            self._say_problem(str(error))
-            self._show_counts()
+            self._unread = f"{error} {_STANDS}"
+            self.settle()
             return
         self.set_filter(flt, text=text)
+        self._unread = unfinished
+
+    @property
+    def unread(self) -> str:
+        """Why the list is not what the filter line says, and what to do; "" if it is."""
+        return f"The filter line is not read. {self._unread}" if self._unread else ""
+
+    def settle(self) -> bool:
+        """Show what is wrong with the text in the filter line, now also unfinished words. Return True if it is read."""
+        self._say_problem(self._unread)
+        self._show_counts()
+        return not self._unread
+
+    def refused_unread(self) -> bool:
+        """Return True if the list is not what the filter line says, after a notice with the reason."""
+        if not self.settle():
+            self.context.shell.notice(self.unread, severity="warning")
+        return bool(self._unread)
 
     def _say_problem(self, text: str) -> None:
         """Show below the filter line why it cannot be read, on as many lines as needed; "" removes the message."""
         if text != self._problem:
             self._problem = text
-            self.line.show_problem(f"{text} {_STANDS}" if text else "")
+            self.line.show_problem(text)
             self._say_empty()
 
     def _say_empty(self, result: Result | None = None) -> None:
@@ -225,7 +255,12 @@ class BackupView(Page):
 
     def on_filter_line_done(self, event: FilterLine.Done) -> None:
         event.stop()
-        self.focus_main()
+        if self.settle():
+            self.focus_main()
+
+    def on_descendant_blur(self, event: events.DescendantBlur) -> None:
+        if event.widget is self.line.input:
+            self.settle()
 
     def on_list_header_sort_by(self, event: ListHeader.SortBy) -> None:
         event.stop()
@@ -265,13 +300,17 @@ class BackupView(Page):
         )
 
     def action_deliver(self) -> None:
-        self.marking.act(actions.deliver)
+        self._act(actions.deliver)
 
     def action_delete(self) -> None:
-        self.marking.act(actions.delete)
+        self._act(actions.delete)
 
     def action_save(self) -> None:
-        self.marking.act(actions.save)
+        self._act(actions.save)
+
+    def _act(self, act: Act) -> None:
+        if not self.refused_unread():
+            self.marking.act(act)
 
     def action_filter(self) -> None:
         self.line.focus_text()
@@ -296,7 +335,8 @@ class BackupView(Page):
         self.context.shell.background(catalogue.rule_ids, ask, group="look")
 
     def action_save_filter(self) -> None:
-        saving_filters.save(self.context, self.line.text if not self._problem else "", self.filter)
+        if not self.refused_unread():
+            saving_filters.save(self.context, self.line.text, self.filter)
 
     def action_sort(self) -> None:
         from tui.console.dialogs.sort import SortDialog
@@ -343,5 +383,5 @@ class BackupView(Page):
 
     def action_mark_all(self) -> None:
         """Mark all copies that the filter matches now, not those that arrive later."""
-        if self.list.pages is not None:
+        if self.list.pages is not None and not self.refused_unread():
             self.mark_matches(self.filter, self.list.pages.result)

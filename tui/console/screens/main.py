@@ -41,6 +41,8 @@ NO_TWINS = "No other copies from the senders delivered last are in Backup."
 WIDE = 100
 #: Seconds between checks whether the saved filters are due to be counted.
 _LOOK = 1.0
+#: Actions on what the filter line says: impossible while it is not read.
+_OF_FILTER = ("deliver", "delete", "save", "save-filter", "mark", "mark-range", "mark-up", "mark-down", "mark-all")
 #: Scopes for which the page itself says why an action is not possible.
 _OF_PAGE = (
     Scope.CAMPAIGNS,
@@ -219,6 +221,8 @@ class MainScreen(Screen[None]):
 
     def cannot(self, action: str) -> str | None:
         """Return why an action of the key map is not possible now, or None."""
+        if action in _OF_FILTER and (unread := self.backup.unread):
+            return unread
         if reason := actions.reason_against(self.context, action):
             return reason
         key = by_id().get(action)

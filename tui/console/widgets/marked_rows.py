@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from textual.message import Message
@@ -40,6 +40,8 @@ class MarkedRows(ScrollView):
         self.pages: Pages | None = None
         self.cursor_id: int | None = None
         self.range_start: int | None = None
+        #: Asked before rows are marked; True: they must not be, and the user was told why.
+        self.refused: Callable[[], bool] = lambda: False
 
     @property
     def count(self) -> int:
@@ -92,6 +94,8 @@ class MarkedRows(ScrollView):
             self.lost = 0
 
     def action_mark(self) -> None:
+        if self.refused():
+            return
         if self.range_start is not None:
             self._end_range()
             return
@@ -103,7 +107,7 @@ class MarkedRows(ScrollView):
             self.post_message(self.Changed())
 
     def action_mark_move(self, step: int) -> None:
-        if self.cursor_id is not None:
+        if not self.refused() and self.cursor_id is not None:
             self.settle_lost()
             self.marks.add((self.cursor_id,))
             self.refresh_line(self.cursor)
@@ -115,6 +119,8 @@ class MarkedRows(ScrollView):
             self.post_message(self.Changed())
 
     def action_mark_range(self) -> None:
+        if self.refused():
+            return
         if self.range_start is None and self.count:
             self.settle_lost()
             self.range_start = self.cursor

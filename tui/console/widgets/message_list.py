@@ -230,6 +230,8 @@ class MessageList(MarkedRows, can_focus=True):
             return
         self.cursor = index
         column = next((one for one in self.painter.columns if one.x <= event.x < one.x + one.width), None)
+        if (event.shift or event.x <= 1) and self.refused():
+            return
         if event.shift and self.cursor_id is not None:
             self.settle_lost()
             self.marks.add((self.cursor_id,))
