@@ -7,7 +7,8 @@
 Bare words search From, To and Subject; a leading ``-`` negates texts, alternatives, flags and groups. Words are
 separated by spaces. A text in double quotes may contain spaces, colons and parentheses; in it ``\\"`` and ``\\\\``
 stand for the quote and the backslash, ``\\n``, ``\\r`` and ``\\t`` for control characters. Several texts must all be
-found; several values of one field (rules, scan types, statuses, outcomes, campaigns, results) are alternatives.
+found; several values of one field (rules, scan types, statuses, outcomes, campaigns, sums, results) are alternatives,
+in one word or in several; of several periods, dates, sizes or scores all must match.
 ``or`` separates alternatives and binds weaker than the space; parentheses group; ``"or"`` searches for the word.
 A date or minute includes all of its time: ``until:2026-11-20`` includes that day. Times are in the reader's zone
 unless they end in ``Z`` or an offset. Sizes are in KB unless MB or GB is given.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from datetime import tzinfo
@@ -11,7 +12,7 @@ from store.filters import asked
 from store.filters.folding import fold
 from store.filters.model import KB, MAX_KB, Period, Term
 from store.filters.moments import may_become_time, read_time
-from store.filters.tokens import Incomplete, Token
+from store.filters.tokens import Incomplete, Token, quote
 from store.mail.outcome import Delivered
 from store.terms.errors import FilterError
 from store.terms.verdicts import Engine, Status
@@ -92,7 +93,8 @@ def take(found: dict[str, Any], word: Token, tz: tzinfo) -> None:
         return
     field = _field(word)
     if word.negated and field not in _NEGATABLE:
-        raise FilterError(f"{field}: cannot be negated with a leading “-”.", word.position)
+        instead = f"-({field}:{quote(word.text) if word.text else '…'})"
+        raise FilterError(f"{field}: cannot be negated with a leading “-”. Write {instead} instead.", word.position)
     if not word.text:
         raise Incomplete(f"{field}: takes {FIELDS[field]}.", word.position)
     if field in _TEXT_FIELDS:
@@ -125,7 +127,12 @@ def take(found: dict[str, Any], word: Token, tz: tzinfo) -> None:
     elif field == "until":
         add(field, _time(word, tz, end=True), min)
     else:
-        add(field, _choice(word, word.text, {period.value: period for period in Period}, field), lambda old, new: new)
+        add(field, _choice(word, word.text, {period.value: period for period in Period}, field), _shorter)
+
+
+def _shorter(one: Period, other: Period) -> Period:
+    """Return the shorter of two periods: both must match. CUSTOM has no length: since: and until: limit it."""
+    return min(one, other, key=lambda period: period.milliseconds or math.inf)
 
 
 def _field(word: Token) -> str:

@@ -36,7 +36,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "query",
         metavar="QUERY",
         nargs="*",
-        help='a filter, for example from:exa period:week "cheap pills"; @NAME uses a saved one',
+        help='a filter, for example from:exa period:week "cheap pills"; @NAME uses a saved one; all words must match, '
+        "except that values of one choice field are alternatives (rule:1 rule:2 means rule:1,2)",
     )
     parser.add_argument("--limit", metavar="N", type=int, help="print only the first N")
     parser.add_argument(

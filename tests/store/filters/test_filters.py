@@ -477,6 +477,48 @@ def test_repeated_sets_are_joined_and_repeated_limits_tightened() -> None:
     assert flt.since == int(datetime(2026, 11, 3, tzinfo=UTC).timestamp() * 1000)
 
 
+@given(st.lists(st.sampled_from(Period), min_size=1, max_size=4), st.booleans(), st.integers(0, 366 * 24))
+def test_of_several_periods_all_must_match(periods: list[Period], limited: bool, hours: int) -> None:
+    one = Copy(7, NOW - hours * 3_600_000, 0, CopyRecord())
+    since = "since:1970-01-02"
+    words = [f"period:{period.value}" for period in periods]
+    if Period.CUSTOM in periods and len(set(periods)) == 1 and not limited:
+        with pytest.raises(FilterError):
+            parse(" ".join(words))
+        return
+    flt = parse(" ".join([*words, since] if limited else words))
+    each = [parse(f"{word} {since}" if limited or "custom" in word else word).matches(one, now=NOW) for word in words]
+    assert flt.matches(one, now=NOW) is all(each)
+    assert parse(print_filter(flt)) == flt
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_a_field_that_cannot_be_negated_says_how_to_exclude_its_copies(field: str) -> None:
+    values = ("day", "2026-11-02", "<=5", "3", "yes", "spam", "anti-spam", "abcdef", "fail", "a")
+    for value in values:
+        try:
+            meant = parse(f"{field}:{value}")
+            break
+        except FilterError:
+            continue
+    try:
+        flt = parse(f"-{field}:{value}")
+    except FilterError as error:
+        assert field in ("period", "since", "until", "size", "score")
+        flt = parse(str(error).split("Write ")[1].removesuffix(" instead."))
+    else:
+        assert field not in ("period", "since", "until", "size", "score")
+    for hours in (0, 30, 10**5):
+        one = Copy(7, NOW - hours * 3_600_000, 0, CopyRecord())
+        beside = Beside(looked=True)
+        assert flt.matches(one, now=NOW, beside=beside) is not meant.matches(one, now=NOW, beside=beside)
+
+
+def test_two_values_of_one_choice_field_are_both_required_in_parentheses() -> None:
+    flt = parse("(auth:pass) (auth:fail)")
+    assert len(flt.groups) == 2 and parse("auth:pass auth:fail") == parse("auth:pass,fail")
+
+
 def test_dates_are_in_the_readers_zone_and_until_includes_what_it_names() -> None:
     berlin = ZoneInfo("Europe/Berlin")
     flt = parse("since:2026-07-01 until:2026-07-01", tz=berlin)

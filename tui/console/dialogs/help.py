@@ -103,7 +103,8 @@ class HelpDialog(Dialog[None]):
         words = [
             *((f"{name}:", says) for name, says in FIELDS.items()),
             ("word", "part of From, To or Subject"),
-            ("-", "before a word, a field or a group: excludes the copies that match"),
+            ("-", "before a word, a field or a group: excludes the copies that match; -(period:day) needs parentheses"),
+            (",", "between alternatives of a field; rule:1 rule:2 means rule:1,2. Other words must all match"),
             ("or", "between alternatives; a b or c means (a b) or c"),
             ("( )", "a group, as in invoice (from:a or from:b)"),
             ('"…"', 'a text with spaces, colons or parentheses, or the word "or"'),
