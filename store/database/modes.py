@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import NamedTuple
 
-from store.terms.errors import StoreUnavailable
+from store.terms.errors import StoreReadOnly
 
 
 class Use(Enum):
@@ -41,6 +41,6 @@ class ReadOnly(NamedTuple):
         log = " Its newest changes may be missing: its write-ahead log cannot be read." if self.old else ""
         return f"{store} is open for reading only: {self.why}.{log}"
 
-    def refusal(self) -> StoreUnavailable:
+    def refusal(self) -> StoreReadOnly:
         """Make the error for a caller that wants to change the store."""
-        return StoreUnavailable(f"The store {self.location} cannot be changed: {self.why}. {self.advice}")
+        return StoreReadOnly(f"The store {self.location} cannot be changed: {self.why}. {self.advice}")

@@ -76,6 +76,11 @@ def revoke(vault: Vault, name: str, *, operator: str = "") -> Revocation:
     return Revocation(row.id, seal.count, waiting, seal.refused)
 
 
+def check_revocable(vault: Vault, name: str) -> None:
+    """Raise what `revoke` raises for a gateway that does not exist, is revoked already, or does not verify."""
+    _enrolled(vault, name)
+
+
 def _take_away(vault: Vault, gateway_id: int) -> None:
     """Seal the configuration with a new key that the gateway does not get.
 

@@ -25,6 +25,11 @@ from store.terms.records import Copy
 if TYPE_CHECKING:
     from store.vault.vault import Vault
 
+#: Why a read-only store refuses to save copies, and what works instead.
+SAVED_BY_SHOW = (
+    "Saving is recorded in Events, so it changes the store. To write a message to a file anyway: `mailhold show --raw "
+    "ID >FILE`."
+)
 _PAGE = 200
 #: Copies recorded by one event.
 _TOLD = 500

@@ -253,7 +253,7 @@ def _open(db: StoreDatabase, location: str, kind: str, secret: bytes, use: Use, 
                     raise
             vault = Vault(location, db, models, keys, Rotation)
             heed(vault)
-            vault.opened_by = slot_name(vault, slot_id)
+            vault.opened_by, vault.opened_slot = slot_name(vault, slot_id), slot_id
             vault.tables.tables = TABLES_OF.get(store.format, TABLES)
             differs = vault.tables.look()
             if differs is not None and use is Use.WRITE:

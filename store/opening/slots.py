@@ -143,14 +143,18 @@ def slot_name(vault: Vault, slot_id: int) -> str:
     return label or f"{called} {slot_id}"
 
 
+def check_removable(vault: Vault, slot_id: int) -> None:
+    """Raise UsageError where there is no such slot, LastSlot where there is no other."""
+    with vault.reading():
+        present = [each for (each,) in run(vault.db, "SELECT id FROM key_slot").fetchall()]
+    if slot_id not in present:
+        raise UsageError(f"There is no key slot {slot_id}. `mailhold keys` lists them.")
+    if len(present) == 1:
+        raise LastSlot("The last key slot cannot be removed, or nobody could open the store. Add another one first.")
+
+
 def remove_slot(vault: Vault, slot_id: int) -> None:
     """Remove a key slot. Raises LastSlot, UsageError where there is no such slot."""
     with vault.write():
-        present = [each for (each,) in run(vault.db, "SELECT id FROM key_slot").fetchall()]
-        if slot_id not in present:
-            raise UsageError(f"There is no key slot {slot_id}. `mailhold keys` lists them.")
-        if len(present) == 1:
-            raise LastSlot(
-                "The last key slot cannot be removed, or nobody could open the store. Add another one first."
-            )
+        check_removable(vault, slot_id)
         run(vault.db, "DELETE FROM key_slot WHERE id = ?", slot_id)

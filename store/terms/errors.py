@@ -13,6 +13,7 @@
      │   ├─ StoreExists               `init` found a store already there
      │   ├─ StoreFormat               not a store, or a format version that this version of Mailhold does not know
      │   ├─ StoreUnavailable          the database is locked, gone, read-only or its disk is full
+     │   │   ├─ StoreReadOnly         the store can only be read
      │   │   ├─ StoreOlder            the store holds less than was seen of it: an older state was restored
      │   │   └─ StoreDamaged          a page of the database cannot be read, or was changed (a StoreFormat too)
      │   └─ CopyMissing               no copy has that id (any more)
@@ -117,6 +118,10 @@ class StoreFormat(StoreError):
 
 class StoreUnavailable(StoreError):
     """The database is locked, gone, read-only or its disk is full."""
+
+
+class StoreReadOnly(StoreUnavailable):
+    """The store can only be read, and something was to change it."""
 
 
 class StoreOlder(StoreUnavailable):

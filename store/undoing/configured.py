@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
+import msgspec
+
 from store.authority import configuration
 from store.authority import settings as settings_module
 from store.authority.settings import Settings
@@ -23,6 +25,7 @@ from store.terms.errors import RuleError
 from store.undoing.marks import merged_marks
 from store.undoing.merging import in_order, without_change, without_entries
 from store.undoing.plans import Told
+from store.vault.counters import counters
 
 if TYPE_CHECKING:
     from store.undoing.plans import Cancelled, PastAct, Progress
@@ -50,6 +53,8 @@ class Part(NamedTuple, Generic[T]):
     kind: type[T]
     first: T
     merge: Callable[[T, T, T], Merged[T]]
+    #: Called with the value now and the merged one: leaves out changes that the store does not allow.
+    allowed: Callable[[Vault, T, Merged[T]], Merged[T]] = lambda _vault, _present, merged: merged
 
 
 class Configured(Generic[T]):
@@ -101,7 +106,8 @@ class Configured(Generic[T]):
             return None
         stored = configuration.read(vault, part.name, part.kind)
         present = stored.value if stored else part.first
-        return part.merge(after, former, present) if again else part.merge(former, after, present)
+        merged = part.merge(after, former, present) if again else part.merge(former, after, present)
+        return part.allowed(vault, present, merged)
 
     def _told(self, merged: Merged[T] | None) -> Told:
         if merged is None:
@@ -119,12 +125,20 @@ def merge_settings(before: Settings, after: Settings, present: Settings) -> Merg
     was, left, now = ({name: (getattr(each, name),) for name in fields} for each in (before, after, present))
     merged, kept = without_change(was, left, now)
     stays = [_changed_since(name) for name in kept]
-    values = {name: value for name, (value,) in merged.items()}
-    if values["max_size"] < present.max_size:
-        values["max_size"] = present.max_size
-        stays.append(_MAX_SIZE)
-    value = Settings(**values)
+    value = Settings(**{name: value for name, (value,) in merged.items()})
     return Merged(value, settings_module.changes_of(present, value), stays)
+
+
+def keep_copies(vault: Vault, present: Settings, merged: Merged[Settings]) -> Merged[Settings]:
+    """Leave out a smaller maximum if what Backup and the bin use does not fit in it."""
+    if merged.value.max_size >= present.max_size:
+        return merged
+    with vault.reading():
+        used = counters(vault.db).all_bytes
+    if used <= merged.value.max_size:
+        return merged
+    value = msgspec.structs.replace(merged.value, max_size=present.max_size)
+    return Merged(value, settings_module.changes_of(present, value), [*merged.stays, _MAX_SIZE])
 
 
 def merge_lists(before: AddressLists, after: AddressLists, present: AddressLists) -> Merged[AddressLists]:
@@ -186,7 +200,10 @@ def merge_marks(before: Marks, after: Marks, present: Marks) -> Merged[Marks]:
 
 _FILTERS: type[tuple[SavedFilter, ...]] = tuple[SavedFilter, ...]
 PARTS: tuple[tuple[tuple[str, ...], Part[Any]], ...] = (
-    ((settings_module.CHANGED,), Part(settings_module.NAME, "settings", Settings, Settings(), merge_settings)),
+    (
+        (settings_module.CHANGED,),
+        Part(settings_module.NAME, "settings", Settings, Settings(), merge_settings, keep_copies),
+    ),
     ((rules.CHANGED,), Part(rules.NAME, "rules", Rules, rules.NO_RULES, merge_rules)),
     ((address_lists.CHANGED,), Part(address_lists.NAME, "address lists", AddressLists, AddressLists(), merge_lists)),
     ((saved.SAVED, saved.REMOVED), Part(saved.NAME, "saved filters", _FILTERS, (), merge_filters)),

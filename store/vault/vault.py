@@ -61,6 +61,8 @@ class Vault(Reader):
         super().__init__(location, db, models, keys)
         #: Label of the key slot that unlocked the store, as the name of the operator; "" for a gateway.
         self.opened_by = ""
+        #: Id of that key slot; 0 for a gateway.
+        self.opened_slot = 0
         self.room = Room(self)
         self.unanswered = Unanswered(self)
         self.epoch_writer = EpochWriter(db, models, keys, self.epoch_reader)

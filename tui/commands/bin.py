@@ -9,17 +9,19 @@ from typing import TYPE_CHECKING, Any
 from store.terms.errors import UsageError
 from store.terms.sizes import format_size
 from tui.commands.asking import confirm_count
-from tui.commands.ids import parse_ids
+from tui.commands.ids import in_range, parse_ids
 from tui.commands.interrupt import Interrupt
 from tui.commands.opened import opened, use_of
 from tui.commands.printing import iso, local_time, print_json
-from tui.commands.reporting import say_cancelled, say_copies
+from tui.commands.reporting import say_cancelled, say_copies, say_failed
 from tui.terminal.bin_words import standing
 from tui.terminal.progress import Progress
 from tui.terminal.safe import fit, safe
 from tui.terminal.words import copies
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from store.vault.bin import BinAct
     from store.vault.vault import Vault
 
@@ -95,17 +97,25 @@ def act_json(act: BinAct) -> dict[str, Any]:
     }
 
 
-def _ids(vault: Vault, args: argparse.Namespace) -> list[int]:
-    """Return the ids of the copies that the command names. A range stands for the copies in the bin with such ids.
+def _ids(vault: Vault, args: argparse.Namespace) -> tuple[list[int], list[str]]:
+    """Return the ids of the copies that the command names, and the ranges of which the bin has no copy.
 
-    Raises UsageError.
+    A range stands for the copies in the bin with such ids. Raises UsageError.
     """
-    if args.ids:
-        there = vault.bin.ids()
-        chosen: dict[int, None] = {}
-        for low, high in parse_ids(args.ids):
-            chosen.update(dict.fromkeys([low] if low == high else [n for n in there if low <= n <= high]))
-        return list(chosen)
+    if not args.ids:
+        return _ids_of_acts(vault, args), []
+    there = vault.bin.ids()
+    chosen: dict[int, None] = {}
+    empty = []
+    for low, high in parse_ids(args.ids):
+        found = [low] if low == high else in_range(there, low, high)
+        chosen.update(dict.fromkeys(found))
+        if not found:
+            empty.append(f"copies {low}-{high}")
+    return list(chosen), empty
+
+
+def _ids_of_acts(vault: Vault, args: argparse.Namespace) -> list[int]:
     if args.last:
         from store.authority.deleting import last_act
 
@@ -122,7 +132,7 @@ def _ids(vault: Vault, args: argparse.Namespace) -> list[int]:
 def _restore(vault: Vault, args: argparse.Namespace) -> int:
     from store.authority.deleting import bring_back
 
-    ids = _ids(vault, args)
+    ids, empty = _ids(vault, args)
     with Progress("Restoring") as progress, Interrupt() as interrupt:
         done = bring_back(vault, ids, operator=vault.opened_by, progress=progress, cancelled=interrupt)
     if args.json:
@@ -131,15 +141,19 @@ def _restore(vault: Vault, args: argparse.Namespace) -> int:
     else:
         print(f"{copies(len(done.restored))} restored from the bin")
     there = [(copy_id, "it is in Backup already") for copy_id in done.there]
-    failures = say_copies([*done.refused, *there], done.gone)
+    failures = say_copies([*done.refused, *there], done.gone) + _say_empty(empty)
     failures += say_cancelled(interrupt, "bin restore", f"cancelled; {len(done.left):,} are still in the bin")
     return 1 if failures else 0
+
+
+def _say_empty(ranges: Sequence[str]) -> int:
+    return say_failed((each, "none of them is in the bin. `mailhold bin` lists what is.") for each in ranges)
 
 
 def _empty(vault: Vault, args: argparse.Namespace) -> int:
     from store.authority.deleting import empty_bin
 
-    ids = _ids(vault, args)
+    ids, empty = _ids(vault, args)
     there = vault.present_in_bin(ids)
     what = f"This permanently deletes {copies(len(there))} of {copies(vault.bin.totals()[0])} in the bin."
     confirm_count(what, len(there), yes=args.yes)
@@ -153,6 +167,7 @@ def _empty(vault: Vault, args: argparse.Namespace) -> int:
     if done.left:
         print(f"mailhold: {safe(done.left)}", file=sys.stderr)
     failures = say_copies([*done.refused, *((copy_id, "it is not in the bin") for copy_id in done.missing)])
+    failures += _say_empty(empty)
     left = len(ids) - len(done.deleted) - len(done.missing) - len(done.refused)
     failures += say_cancelled(interrupt, "bin empty", f"cancelled; {left:,} were not deleted")
     return 1 if failures else 0

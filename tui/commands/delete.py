@@ -59,7 +59,6 @@ def run(args: argparse.Namespace) -> int:
                 cancelled=interrupt,
             )
         said = _said(vault, result)
-    missing = [*missing, *result.missing]
     if args.json:
         print_json(
             {
@@ -67,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
                 "binned": len(result.binned),
                 "act": result.act or None,
                 "until": iso(result.until) if result.binned else None,
-                "missing": missing,
+                "missing": [*missing.copies, *result.missing],
                 "refused": [{"id": copy_id, "error": why} for copy_id, why in result.refused],
                 "erased": not result.left and not result.binned,
             }
@@ -76,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
         print(said)
     for each in (*result.notes, *([result.left] if result.left else [])):
         print(f"mailhold: {safe(each)}", file=sys.stderr)
-    failures = say_copies(result.refused, missing)
+    failures = say_copies(result.refused, result.missing) + missing.say()
     left = len(ids) - len(result.gone)
     failures += say_cancelled(interrupt, "delete", f"cancelled; {left:,} were not deleted")
     return 1 if failures else 0

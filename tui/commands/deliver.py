@@ -123,13 +123,13 @@ def run(args: argparse.Namespace) -> int:
         for copy_id, why in result.refused
     ]
     refused = [{"copy_id": copy_id, "reason": why} for copy_id, why in reasons]
-    refused += [{"copy_id": copy_id, "reason": "there is no such copy"} for copy_id in missing]
+    refused += [{"copy_id": copy_id, "reason": why} for copy_id, why in missing.copies.items()]
     if args.json:
         left_out = [each._asdict() for each in result.left_out]
         print_json({"queued": len(result.queued), "deliveries": sent, "refused": refused, "left_out": left_out})
     else:
         print(_summary(sent, result, wait=args.wait, unread=bool(unread)))
-    failures = len(unread) + say_copies(reasons, missing)
+    failures = len(unread) + say_copies(reasons) + missing.say()
     failures += say_copies((each.copy_id, f"{each.address} was left out: {each.reason}") for each in result.left_out)
     if result.withheld:
         print("mailhold: --again also delivers to recipients who have it already.", file=sys.stderr)

@@ -22,14 +22,13 @@ if TYPE_CHECKING:
 
     from store.delivery.choosing import Choice
     from store.vault.vault import Vault
+    from tui.commands.selection import Missing
 
 #: Seconds to wait until a gateway has asked its relay.
 ASK_WAIT = 15.0
 
 
-def dry_run(
-    vault: Vault, ids: Sequence[int], missing: Sequence[int], choice: Choice, *, ask: bool, as_json: bool
-) -> int:
+def dry_run(vault: Vault, ids: Sequence[int], missing: Missing, choice: Choice, *, ask: bool, as_json: bool) -> int:
     """Print what delivering `ids` would do; with `ask` ask the relay again first.
 
     Returns 1 if a copy or a recipient would be left out or would fail. Raises NoRelay, StoreUnavailable.
@@ -53,16 +52,16 @@ def dry_run(
         print_json(_json(found, summed, contents, missing))
     else:
         print(lines(said))
-    failures = say_copies(found.refused, missing)
+    failures = say_copies(found.refused) + missing.say()
     failures += say_copies((each.copy_id, f"{each.address} is left out: {each.reason}") for each in found.left_out)
     failures += say_copies(summed.problems)
     failures += say_cancelled(interrupt, "deliver", f"cancelled; {len(found.going) - len(contents):,} were not read")
     return 1 if failures or any(each.problem for each in said) else 0
 
 
-def _json(found: Preflight, summed: Tally, contents: Mapping[int, Content], missing: Sequence[int]) -> dict[str, Any]:
+def _json(found: Preflight, summed: Tally, contents: Mapping[int, Content], missing: Missing) -> dict[str, Any]:
     refused = [{"copy_id": copy_id, "reason": why} for copy_id, why in found.refused]
-    refused += [{"copy_id": copy_id, "reason": "no such copy"} for copy_id in missing]
+    refused += [{"copy_id": copy_id, "reason": why} for copy_id, why in missing.copies.items()]
     return {
         "copies": [{"copy_id": copy_id, "to": going.addresses} for copy_id, going in found.going.items()],
         "addresses": found.addresses,

@@ -87,11 +87,12 @@ def _revoke(args: argparse.Namespace) -> int:
     if not args.name:
         raise UsageError("`gateway revoke` needs the name of a gateway. `mailhold gateway list` lists them.")
     from store.enrolment.enrolled import gateways, is_alive
-    from store.enrolment.revocation import revoke
+    from store.enrolment.revocation import check_revocable, revoke
     from tui.terminal.safe import safe
 
     with opened(args) as vault:
         known = next((each.id for each in gateways(vault, on_error=lambda _: None) if each.name == args.name), None)
+        check_revocable(vault, args.name)
         running = "It is running. Stop it first: copies that it places before it notices fail `mailhold check`. "
         question = (
             f"Revoke gateway {safe(args.name)}? It can then place no more copies. This cannot be undone. "

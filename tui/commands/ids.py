@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 
 from store.terms.errors import UsageError
@@ -19,6 +20,11 @@ def parse_ids(words: Sequence[str]) -> list[tuple[int, int]]:
             raise UsageError(f"The range `{word}` is backwards. Write {high}-{low}.")
         ranges.append((low, high))
     return ranges
+
+
+def in_range(ids: Sequence[int], low: int, high: int) -> Sequence[int]:
+    """Return those of the ascending `ids` that are in a range, both ends included."""
+    return ids[bisect_left(ids, low) : bisect_right(ids, high)]
 
 
 def _number(digits: str) -> int:

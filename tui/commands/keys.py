@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from store.terms.errors import UsageError
+from tui.commands.asking import confirm
 from tui.commands.caller import as_text, login_name
 from tui.commands.ids import parse_ids
 from tui.commands.opened import opened, use_of
@@ -18,11 +19,18 @@ from tui.commands.reporting import say_failed
 from tui.terminal.safe import safe
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from store.opening.slots import SlotInfo
     from store.vault.vault import Vault
+
+RECOVERY = "recovery"
+#: Kinds of slots whose name in a sentence is another.
+_KINDS = {"key-file": "key file", RECOVERY: "recovery key"}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the verb, SLOT, the options of `add`, and --json."""
+    """Declare the verb, SLOT, the options of `add`, --yes and --json."""
     parser.add_argument("verb", nargs="?", choices=["list", "add", "remove"], default="list", help="default: list")
     parser.add_argument("slot", metavar="SLOT", nargs="?", help="remove: the slot's number")
     parser.add_argument(
@@ -39,28 +47,26 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         dest="user",
         help="add: make a key file for this system user (default: ~USER/.config/mailhold/key)",
     )
+    parser.add_argument("--yes", action="store_true", help="remove: do not ask for confirmation")
     parser.add_argument("--json", action="store_true", help="print an array of {id, kind, name, created_at}")
 
 
 def run(args: argparse.Namespace) -> int:
     """List or change the key slots; return 1 if a slot does not verify.
 
-    Raises LastSlot, KeyFileError, NotMade, UsageError.
+    Raises LastSlot, KeyFileError, NotMade, UsageError if the arguments do not fit or the removal is not confirmed.
     """
     if (args.verb == "remove") != (args.slot is not None):
         raise UsageError("`keys remove` needs the number of a slot. `mailhold keys` lists them.")
     if args.user is not None and (args.verb != "add" or args.new_recovery):
         raise UsageError("--for USER is only for `keys add` with a key file.")
+    if args.yes and args.verb != "remove":
+        raise UsageError("--yes is only for `keys remove`.")
     from store.opening import slots
 
     with opened(args, use_of(args)) as vault:
         if args.verb == "remove":
-            [(slot_id, last)] = parse_ids([args.slot])
-            if slot_id != last:
-                raise UsageError("`keys remove` removes one slot at a time.")
-            if slot_id >= 1 << 63:
-                raise UsageError(f"There is no key slot {slot_id}. `mailhold keys` lists them.")
-            slots.remove_slot(vault, slot_id)
+            _remove(vault, args)
         elif args.verb == "add":
             name = as_text(args.name) if args.name else login_name()
             if args.user is not None:
@@ -79,6 +85,42 @@ def run(args: argparse.Namespace) -> int:
         for s in listed:
             print(f"{s.id:>4}  {s.kind:<12}{safe(s.label):<24}{iso(s.created_at) or ''}".rstrip())
     return 1 if say_failed((what, f"{why} `mailhold keys remove` removes it.") for what, why in damaged) else 0
+
+
+def _remove(vault: Vault, args: argparse.Namespace) -> None:
+    """Say what is special about the slot, ask, and remove it. Raises LastSlot, UsageError."""
+    from store.opening import slots
+
+    [(slot_id, last)] = parse_ids([args.slot])
+    if slot_id != last:
+        raise UsageError("`keys remove` removes one slot at a time.")
+    if slot_id >= 1 << 63:
+        raise UsageError(f"There is no key slot {slot_id}. `mailhold keys` lists them.")
+    slots.check_removable(vault, slot_id)
+    listed = slots.list_slots(vault, on_error=lambda _: None)
+    confirm(removal_question(listed, slot_id, vault.opened_slot), yes=args.yes)
+    slots.remove_slot(vault, slot_id)
+
+
+def removal_question(listed: Sequence[SlotInfo], slot_id: int, opened_slot: int) -> str:
+    """Describe the removal of a slot: `listed` are the slots that verify, `opened_slot` opened the store."""
+    slot = next((each for each in listed if each.id == slot_id), None)
+    others = [each.kind for each in listed if each.id != slot_id]
+    if slot is None:
+        said = [f"This removes key slot {slot_id}, which is damaged or was tampered with."]
+    else:
+        what = _KINDS.get(slot.kind, slot.kind)
+        of = f" of {safe(slot.label)}" if slot.label else ""
+        said = [f"This removes key slot {slot_id}, a {what}{of}: it no longer opens the store."]
+        if slot.kind not in others:
+            said.append(f"It is the last {what}.")
+    if slot_id == opened_slot:
+        said.append("This command opened the store with it.")
+    if slot is not None and not set(others) - {RECOVERY}:
+        said.append("Only the recovery key then opens the store." if others else "No other slot verifies.")
+    elif slot is not None and slot.kind == RECOVERY and RECOVERY not in others:
+        said.append("If the other keys are lost, nobody can then open the store.")
+    return " ".join([*said, "This cannot be undone."])
 
 
 def _give(vault: Vault, args: argparse.Namespace) -> None:

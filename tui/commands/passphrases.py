@@ -7,6 +7,9 @@ from pathlib import Path
 
 from store.terms.errors import UnlockError, UsageError
 
+#: Least characters of a new passphrase.
+SHORTEST = 12
+
 
 def can_ask_secret() -> bool:
     """Return True if the process has a terminal to ask for a secret."""
@@ -31,10 +34,15 @@ def ask_secret(prompt: str) -> str:
 
 
 def ask_new_passphrase() -> str:
-    """Ask twice for a new passphrase. Raises UsageError if it is empty or the two differ."""
+    """Ask twice for a new passphrase. Raises UsageError if it is empty, too short or the two differ."""
     first = ask_secret("New passphrase: ")
     if not first:
         raise UsageError("An empty passphrase protects nothing. Choose one, or use a key file.")
+    if len(first) < SHORTEST:
+        raise UsageError(
+            f"A passphrase of fewer than {SHORTEST} characters is too easy to guess for who has a copy of the store. "
+            "Nothing was changed. Choose a longer one, for example several words, or use a key file."
+        )
     if ask_secret("Repeat passphrase: ") != first:
         raise UsageError("The two passphrases differ. Nothing was changed.")
     return first

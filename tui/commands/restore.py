@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+import sys
+from typing import TYPE_CHECKING, Any
 
 from store.terms.errors import UsageError
 from tui.commands.asking import ask, can_ask
@@ -24,7 +25,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="send the waiting deliveries, although they may have been sent before (default: cancel them)",
     )
-    parser.add_argument("--yes", action="store_true", help="do not ask for confirmation")
+    parser.add_argument(
+        "--yes", action="store_true", help="accept the store without asking, even if it lacks nothing here"
+    )
     parser.add_argument(
         "--json",
         action="store_true",
@@ -38,6 +41,8 @@ def run(args: argparse.Namespace) -> int:
 
     with opened(args, repair=True) as vault:
         before = standing(vault)
+        if not args.yes and before.seen_at and before.older is None and vault.read_only is None:
+            return _nothing_lacks(before, as_json=args.json)
         if not args.json:
             _print(before, keep=args.keep_orders)
         question = "Accept this store as it is? What it lacks stays lost. [y/N] "
@@ -46,17 +51,35 @@ def run(args: argparse.Namespace) -> int:
         keep = before.waiting if args.keep_orders else ()
         gone = restore(vault, keep=keep, operator=vault.opened_by)
     if args.json:
-        print_json(
-            {
-                "older": None if before.older is None else str(before.older),
-                "seen_at": iso(before.older.at if before.older else before.seen_at),
-                "called_off": gone,
-                "kept": sorted(keep),
-            }
-        )
+        print_json(_record(before, gone, sorted(keep)))
     else:
         print("The store is accepted. Gateways use its settings and send again. Now run `mailhold check`.")
     return 0
+
+
+def _nothing_lacks(before: Standing, *, as_json: bool) -> int:
+    """Say that nothing has to be accepted on this machine, and what to do if a gateway saw more."""
+    print(
+        f"{_holds_all(before)} So there is nothing to accept, and nothing was changed. If a gateway reports that the "
+        "store is older than what it saw, add --yes: this accepts the store and cancels what waits in the queue.",
+        file=sys.stderr if as_json else sys.stdout,
+    )
+    if as_json:
+        print_json(_record(before, [], []))
+    return 0
+
+
+def _record(before: Standing, gone: list[int], kept: list[int]) -> dict[str, Any]:
+    return {
+        "older": None if before.older is None else str(before.older),
+        "seen_at": iso(before.older.at if before.older else before.seen_at),
+        "called_off": gone,
+        "kept": kept,
+    }
+
+
+def _holds_all(before: Standing) -> str:
+    return f"The store holds everything that was seen of it on this machine, last at {local_time(before.seen_at)}."
 
 
 def _print(before: Standing, *, keep: bool) -> None:
@@ -66,7 +89,7 @@ def _print(before: Standing, *, keep: bool) -> None:
             f"{before.older}."
         )
     elif before.seen_at:
-        print(f"The store holds everything that was seen of it on this machine, last at {local_time(before.seen_at)}.")
+        print(_holds_all(before))
     else:
         print("This store was not seen on this machine before, so it is not known what it lacks.")
     if before.waiting:

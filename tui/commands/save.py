@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from store.files.saving import SAVED_BY_SHOW
+from store.terms.errors import StoreReadOnly
 from tui.commands.asking import confirm_count
 from tui.commands.caller import as_text
 from tui.commands.interrupt import Interrupt
@@ -33,12 +37,21 @@ def _folder(name: str) -> Path:
     return Path(name)
 
 
+@contextmanager
+def _advised() -> Iterator[None]:
+    """Add to the error of a read-only store what works instead."""
+    try:
+        yield
+    except StoreReadOnly as error:
+        raise StoreReadOnly(f"{error} {SAVED_BY_SHOW}") from None
+
+
 def run(args: argparse.Namespace) -> int:
     """Save the selected copies; return 1 if one was not saved. Raises UsageError if saving is not confirmed."""
     from store.files.saving import save_copies
 
     check_selection(args)
-    with opened(args) as vault:
+    with _advised(), opened(args) as vault:
         ids, missing = selected_ids(vault, args)
         if len(ids) > 1 and not args.ids:
             confirm_count(
@@ -52,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
             dangerous = [copy.id for copy in vault.get_many(saved) if copy.record.dangerous]
     if args.json:
         failed = [{"id": copy_id, "error": why} for copy_id, why in result.failed]
-        failed += [{"id": copy_id, "error": "there is no such copy"} for copy_id in missing]
+        failed += [{"id": copy_id, "error": why} for copy_id, why in missing.copies.items()]
         print_json({"saved": [{"id": copy_id, "path": str(path)} for copy_id, path in result.saved], "failed": failed})
     else:
         print(f"{len(result.saved):,} saved to {args.to}")
@@ -61,6 +74,6 @@ def run(args: argparse.Namespace) -> int:
             f"mailhold: Warning: {len(dangerous):,} of the saved files are infected or probably infected.",
             file=sys.stderr,
         )
-    failures = say_copies(result.failed, missing)
+    failures = say_copies(result.failed) + missing.say()
     failures += say_cancelled(interrupt, "save", f"cancelled; {len(ids) - len(saved):,} were not saved")
     return 1 if failures else 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -17,12 +17,12 @@ from store.helpers.clock import now_ms
 from store.helpers.installed import installed
 from store.terms.errors import TamperedError, UsageError
 from store.terms.records import row_of
-from tui.commands.ids import parse_ids
+from tui.commands.ids import in_range, parse_ids
 from tui.commands.printing import local_time
-from tui.commands.reporting import say_copies
+from tui.commands.reporting import say_copies, say_failed
 from tui.terminal.progress import Progress
 from tui.terminal.safe import fit
-from tui.terminal.words import no_traits
+from tui.terminal.words import counted, no_traits
 
 if TYPE_CHECKING:
     from store.campaigns.standing import Standing
@@ -87,32 +87,54 @@ def _require_words(query: str) -> None:
     )
 
 
-def selected_ids(vault: Vault, args: argparse.Namespace) -> tuple[list[int], list[int]]:
-    """Return the selected ids, and the single ids that do not exist.
+class Missing(NamedTuple):
+    """What a selection names and Backup does not have: single ids, and ranges of which it has no copy, with reasons."""
+
+    copies: dict[int, str]
+    ranges: dict[str, str]
+
+    def say(self) -> int:
+        """Print each with the reason; return their number."""
+        ranges = say_failed((f"copies {each}", why) for each, why in self.ranges.items())
+        return say_copies(self.copies.items()) + ranges
+
+
+def selected_ids(vault: Vault, args: argparse.Namespace) -> tuple[list[int], Missing]:
+    """Return the selected ids, and what of the selection is missing.
 
     A range stands for the existing copies in it. Raises UsageError like `check_selection`.
     """
     check_selection(args)
+    missing = Missing({}, {})
     if args.query is not None:
         _require_words(written_out(vault, args.query))
         damaged: set[int] = set()
         rows, _ = select_rows(vault, args.query, damaged=damaged)
         say_damaged(damaged)
-        return [row.id for row in rows], []
+        return [row.id for row in rows], missing
     if args.all:
-        return vault.ids(), []
-    existing = set(vault.ids())
+        return vault.ids(), missing
+    existing = vault.ids()
     chosen: dict[int, None] = {}
-    missing = []
     for low, high in parse_ids(args.ids):
-        if low == high:
-            if low in existing:
-                chosen[low] = None
-            else:
-                missing.append(low)
-        else:
-            chosen.update(dict.fromkeys(sorted(copy_id for copy_id in existing if low <= copy_id <= high)))
-    return list(chosen), list(dict.fromkeys(missing))
+        found = in_range(existing, low, high)
+        chosen.update(dict.fromkeys(found))
+        if not found and low == high:
+            missing.copies[low] = str(vault.missing(low))
+        elif not found:
+            missing.ranges[f"{low}-{high}"] = _why_none(vault, low, high)
+    return list(chosen), missing
+
+
+def _why_none(vault: Vault, low: int, high: int) -> str:
+    """Return why Backup has no copy in a range of ids, and how to restore those that are in the bin."""
+    binned = in_range(vault.bin.ids(), low, high)
+    if not binned:
+        return "Backup has no copy with such an ID: they were deleted, removed by rotation, or never existed."
+    what = counted(len(binned), "of them is in the bin", "of them are in the bin")
+    them = "it" if len(binned) == 1 else "them"
+    ids = f"{binned[0]}-{binned[-1]}" if len(binned) > 1 else f"{binned[0]}"
+    return f"Backup has none of them; {what}. To restore {them}: `mailhold bin restore {ids}`."
 
 
 def select_rows(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from store.judging.rules.address_lists import added, change_lists, read_lists, r
 from store.judging.rules.model import Rule
 from store.judging.rules.rules import change_rules, read_rules
 from store.space.changing_settings import change_settings
+from store.terms.records import CopyRecord
 from store.terms.sizes import MIB
 from store.undoing.undoing import acts_of, carry_out, next_plan
 from store.vault.vault import Vault
@@ -101,8 +103,22 @@ def test_what_is_as_it_was_already_is_passed_over(any_vault: Vault) -> None:
     assert z(any_vault) == (("black list of the organisation: removed first.example",), ())
 
 
-def test_a_larger_maximum_is_not_taken_back(any_vault: Vault) -> None:
+def test_a_larger_maximum_is_taken_back_and_done_again_if_all_copies_fit(any_vault: Vault) -> None:
+    any_vault.put(b"Subject: x\r\n\r\nx\r\n", CopyRecord())
+    former = read_settings(any_vault).max_size
+    set_settings(any_vault, max_size=9000 * MIB)
+    assert z(any_vault)[1] == ()
+    assert read_settings(any_vault).max_size == former and any_vault.count().messages == 1
+    set_settings(any_vault, max_size=8 * MIB)
+    assert z(any_vault)[1] == () and z(any_vault, again=True)[1] == ()
+    assert read_settings(any_vault).max_size == 8 * MIB and any_vault.count().messages == 1
+
+
+def test_a_larger_maximum_is_not_taken_back_if_copies_would_go(any_vault: Vault) -> None:
+    set_settings(any_vault, max_size=MIB)
     set_settings(any_vault, max_size=9000 * MIB, lock_after=5)
+    for _ in range(2):
+        any_vault.put(b"Subject: x\r\n\r\n" + os.urandom(MIB), CopyRecord())
     does, does_not = z(any_vault)
     assert does == ("lock_after: 5 minutes -> off",)
     assert len(does_not) == 1 and does_not[0].startswith("max_size stays")

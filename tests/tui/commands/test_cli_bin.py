@@ -134,3 +134,45 @@ def test_the_promise_in_words() -> None:
     assert [length(ms) for ms in (0, HOUR // 2, HOUR, 2 * HOUR, 71 * HOUR, 72 * HOUR, 240 * HOUR)] == [
         *("1 minute", "30 minutes", "60 minutes", "2 hours", "71 hours", "3 days", "10 days")
     ]
+
+
+@pytest.mark.parametrize(
+    "command", [("delete", "--yes"), ("deliver", "--also", "c@x.example"), ("save", "--to", "out")]
+)
+def test_a_command_says_that_a_copy_is_in_the_bin_and_how_to_restore_it(
+    cli: Cli, command: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    cli("settings", "set", "relay=smtp://127.0.0.1:9")
+    cli("delete", "2-4", "--yes")
+    cli(*command, "3")
+    assert cli.code == 1
+    assert "mailhold: copy 3: Message copy 3 is in the bin. To restore it: `mailhold bin restore 3`.\n" in cli.err
+    cli(*command, "2-4")
+    assert cli.code == 1
+    assert "mailhold: copies 2-4: Backup has none of them; 3 of them are in the bin." in cli.err
+    advice = cli.err.split("`mailhold ")[1].split("`")[0]
+    cli(*command, "700-705")
+    assert cli.code == 1 and "mailhold: copies 700-705: Backup has no copy with such an ID" in cli.err
+    cli(*advice.split())
+    assert cli.code == 0 and cli.ids() == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_range_without_copies_in_the_bin_is_a_failure(cli: Cli) -> None:
+    cli("delete", "2", "--yes")
+    for verb in ("restore", "empty"):
+        cli("bin", verb, "700-705")
+        assert cli.code == 1
+        assert cli.err == "mailhold: copies 700-705: none of them is in the bin. `mailhold bin` lists what is.\n"
+    cli("bin", "restore", "2", "3-5")
+    assert cli.code == 1 and "copies 3-5" in cli.err and cli.ids() == [1, 2, 3, 4, 5, 6]
+
+
+def test_the_reason_of_a_missing_copy_is_in_the_json_too(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    cli("delete", "2", "--yes")
+    [failed] = cli.json("save", "2", "--to", "out")["failed"]
+    assert failed["id"] == 2 and "in the bin" in failed["error"]
+    assert cli.json("delete", "2", "--yes")["missing"] == [2]

@@ -161,7 +161,12 @@ _cut = st.tuples(st.lists(_piece, max_size=4).map(" ".join), st.integers(0, 3))
 texts = _cut.map(lambda made: made[0][: len(made[0]) - made[1]])
 
 
-@settings(max_examples=amount(3, 60), deadline=None, phases=[Phase.explicit, Phase.generate], suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=amount(3, 15),
+    deadline=None,
+    phases=[Phase.explicit, Phase.generate],  # Shrinking would take minutes.
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(st.lists(texts, min_size=10, max_size=20, unique=True))
 def test_after_enter_the_line_is_in_force_or_said_not_to_be_read(vault: Vault, tried: list[str]) -> None:
     async def type_all() -> None:

@@ -53,7 +53,12 @@ _CHANGING = frozenset(
 def reason_against(context: ConsoleContext, action: str) -> str | None:
     """Return why the store or the settings rule out an action of the key map now, or None."""
     if context.vault.read_only is not None and action in _CHANGING:
-        return context.vault.read_only.says("This store")
+        said = context.vault.read_only.says("This store")
+        if action in ("save", "view-save"):
+            from store.files.saving import SAVED_BY_SHOW
+
+            return f"{said} {SAVED_BY_SHOW}"
+        return said
     if action in ("deliver", "view-deliver", "binned-deliver", "campaign-deliver") and not context.settings.relay:
         return NO_RELAY
     return None
