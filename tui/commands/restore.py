@@ -25,9 +25,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="send the waiting deliveries, although they may have been sent before (default: cancel them)",
     )
-    parser.add_argument(
-        "--yes", action="store_true", help="accept the store without asking, even if it lacks nothing here"
-    )
+    parser.add_argument("--yes", action="store_true", help="do not ask for confirmation")
     parser.add_argument(
         "--json",
         action="store_true",
@@ -41,12 +39,15 @@ def run(args: argparse.Namespace) -> int:
 
     with opened(args, repair=True) as vault:
         before = standing(vault)
-        if not args.yes and before.seen_at and before.older is None and vault.read_only is None:
-            return _nothing_lacks(before, as_json=args.json)
+        complete = bool(before.seen_at) and before.older is None and vault.read_only is None
         if not args.json:
             _print(before, keep=args.keep_orders)
         question = "Accept this store as it is? What it lacks stays lost. [y/N] "
+        if complete:
+            question = "Accept this store anyway, for gateways that saw more of it? [y/N] "
         if not args.yes and not (can_ask() and ask(question).lower() in ("y", "yes")):
+            if complete:
+                return _nothing_to_accept(before, as_json=args.json)
             raise UsageError("Nothing was changed. Answer y, or add --yes to confirm.")
         keep = before.waiting if args.keep_orders else ()
         gone = restore(vault, keep=keep, operator=vault.opened_by)
@@ -57,11 +58,11 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _nothing_lacks(before: Standing, *, as_json: bool) -> int:
-    """Say that nothing has to be accepted on this machine, and what to do if a gateway saw more."""
+def _nothing_to_accept(before: Standing, *, as_json: bool) -> int:
+    """Say that nothing had to be accepted on this machine, and what to do if a gateway saw more."""
     print(
-        f"{_holds_all(before)} So there is nothing to accept, and nothing was changed. If a gateway reports that the "
-        "store is older than what it saw, add --yes: this accepts the store and cancels what waits in the queue.",
+        "Nothing had to be accepted, and nothing was changed. If a gateway reports that the store is older than what "
+        "it saw, answer y, or add --yes.",
         file=sys.stderr if as_json else sys.stdout,
     )
     if as_json:
@@ -78,10 +79,6 @@ def _record(before: Standing, gone: list[int], kept: list[int]) -> dict[str, Any
     }
 
 
-def _holds_all(before: Standing) -> str:
-    return f"The store holds everything that was seen of it on this machine, last at {local_time(before.seen_at)}."
-
-
 def _print(before: Standing, *, keep: bool) -> None:
     if before.older is not None:
         print(
@@ -89,7 +86,7 @@ def _print(before: Standing, *, keep: bool) -> None:
             f"{before.older}."
         )
     elif before.seen_at:
-        print(_holds_all(before))
+        print(f"The store holds everything that was seen of it on this machine, last at {local_time(before.seen_at)}.")
     else:
         print("This store was not seen on this machine before, so it is not known what it lacks.")
     if before.waiting:

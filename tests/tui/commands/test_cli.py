@@ -344,11 +344,11 @@ def test_keys_are_listed_added_and_removed_but_never_the_last(filled: Run, tmp_p
     assert filled("keys", "add", "--new-key-file", tmp_path / "second", "--name", "cron").code == 0
     assert filled("list", "--key-file", tmp_path / "second").code == 0
     first = next(slot["id"] for slot in slots if slot["kind"] == "key-file")
-    assert filled("keys", "remove", first).code == 0
+    assert filled("keys", "remove", first, "--yes").code == 0
     done = filled("list")
     assert done.code == 1  # the first key file opens nothing any more
     ids = [slot["id"] for slot in filled("keys", "--key-file", tmp_path / "second", "--json").json]
-    codes = [filled("keys", "remove", slot, "--key-file", tmp_path / "second").code for slot in ids]
+    codes = [filled("keys", "remove", slot, "--yes", "--key-file", tmp_path / "second").code for slot in ids]
     assert 1 in codes
     assert filled("list", "--key-file", tmp_path / "second").code in (0, 1)
 

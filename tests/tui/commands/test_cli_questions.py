@@ -125,19 +125,23 @@ def test_revoking_a_gateway_that_is_not_there_asks_nothing(capsys: pytest.Captur
 
 
 @pytest.mark.usefixtures("key")
-def test_accepting_a_store_that_lacks_nothing_asks_nothing_and_changes_nothing(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_accepting_a_store_that_lacks_nothing_is_no_failure(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert main(["settings", "set", "max_size=7 GB"]) == 0
     capsys.readouterr()
     before = (tmp_path / "backup.db").read_bytes()
     assert main(["restore"]) == 0
     said = capsys.readouterr().out
-    assert "there is nothing to accept, and nothing was changed" in said and "add --yes" in said
+    assert "The store holds everything that was seen of it" in said
+    assert "Nothing had to be accepted, and nothing was changed." in said and "add --yes" in said
     assert main(["restore", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["older"] is None
     assert (tmp_path / "backup.db").read_bytes() == before
-    assert main(["restore", "--yes"]) == 0
+    asked: list[str] = []
+    monkeypatch.setattr("tui.commands.restore.can_ask", lambda: True)
+    monkeypatch.setattr("tui.commands.restore.ask", lambda question: asked.append(question) or "y")
+    assert main(["restore"]) == 0 and "for gateways that saw more of it" in asked[0]
     assert "The store is accepted." in capsys.readouterr().out
 
 

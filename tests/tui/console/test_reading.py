@@ -11,6 +11,7 @@ from textual.pilot import Pilot
 from store.catalogue.catalogue import Catalogue
 from store.database import connection
 from store.database.modes import Use
+from store.files.saving import SAVED_BY_SHOW
 from store.opening.opening import Unlock, create_store, open_store
 from store.vault.vault import Vault
 from tests import small_disk
@@ -68,7 +69,8 @@ async def test_a_console_on_a_read_only_mount_says_so_and_changes_nothing(
                 assert not isinstance(app.screen, DeleteDialog)
                 shown = str(app.main.notice_line.line.render()).removeprefix("△ ")
                 assert shown == "This store is open for reading only: its file system is read-only."
-                assert app.cannot("save") == shown and app.cannot("view") is None
+                assert app.cannot("delete") == shown and app.cannot("view") is None
+                assert app.cannot("save") == app.cannot("view-save") == f"{shown} {SAVED_BY_SHOW}"
             vault.close()
 
 
