@@ -270,7 +270,7 @@ complete -c mailhold -n '_shtab_mailhold_using restore' -l store -xka "(__fish_c
 complete -c mailhold -n '_shtab_mailhold_using restore' -l key-file -xka "(__fish_complete_path (commandline -ct))" -d 'unlock with this key file ($MAILHOLD_KEY_FILE)'
 complete -c mailhold -n '_shtab_mailhold_using restore' -l recovery -d 'unlock with the recovery key (you are asked for it)'
 complete -c mailhold -n '_shtab_mailhold_using restore' -l keep-orders -d 'send the waiting deliveries, although they may have been sent before (default: cancel them)'
-complete -c mailhold -n '_shtab_mailhold_using restore' -l yes -d 'accept the store without asking, even if it lacks nothing here'
+complete -c mailhold -n '_shtab_mailhold_using restore' -l yes -d 'do not ask for confirmation'
 complete -c mailhold -n '_shtab_mailhold_using restore' -l json -d 'print {"older": text or null, "seen_at", "called_off": [ID], "kept": [ID]}'
 complete -c mailhold -n '_shtab_mailhold_using; and test $_shtab_mailhold_npos -eq 0' -a upgrade -d 'Upgrade a store from an older release to the format of this one.'
 complete -c mailhold -n '_shtab_mailhold_using upgrade' -s h -l help -d 'show this help message and exit'
