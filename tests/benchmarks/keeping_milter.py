@@ -4,8 +4,8 @@
 
 Its wire code is the discarding milter's own. A thread digests, compresses, seals and inserts all messages that wait, in
 one transaction of plain SQLite with Mailhold's pragmas, and answers are sent once it is durable. It has uvloop if that
-is installed, as the gateway has. It judges nothing, knows no policy, checks nothing, has one key, logs nothing, and does
-not notice a message that is sent twice: what the gateway takes beyond it is for these.
+is installed, as the gateway has. It judges nothing, knows no policy, checks nothing, has one key, logs nothing, and
+does not notice a message that is sent twice: what the gateway takes beyond it is for these.
 """
 
 from __future__ import annotations
