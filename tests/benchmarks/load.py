@@ -130,7 +130,7 @@ def _lines(label: str, size: str, took: dict[str, list[Round]], small: bool) -> 
         *(f"  processor a message, {label}", size, middle, max(processor), "ms", base, middle / base if base else None),
         *((f"{PROCESSOR} ms", middle <= PROCESSOR) if small else ()),
     )
-    least = [one.processor for one in floor]
-    yield Figure(f"  processor a message, floor, {label}", size, median(least), max(least), "ms")
     loop = [one.loop for one in ours]
     yield Figure(f"    of it the event loop, {label}", size, median(loop), max(loop), "ms")
+    least = [one.processor for one in floor]
+    yield Figure(f"  processor a message, floor, {label}", size, median(least), max(least), "ms")
