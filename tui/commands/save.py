@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from store.files.saving import SAVED_BY_SHOW
 from store.terms.errors import StoreReadOnly
 from tui.commands.asking import confirm_count
 from tui.commands.caller import as_text
@@ -43,6 +42,8 @@ def _advised() -> Iterator[None]:
     try:
         yield
     except StoreReadOnly as error:
+        from store.files.saving import SAVED_BY_SHOW
+
         raise StoreReadOnly(f"{error} {SAVED_BY_SHOW}") from None
 
 
