@@ -118,7 +118,11 @@ async def test_leaving_the_line_by_mouse_or_tab_says_so_too(vault: Vault) -> Non
         await pilot.press("d")
         await settle(pilot)
         assert app.screen is app.main
-        await pilot.press("slash", "d")
+        assert app.main.cannot("clear-filter") is None
+        await pilot.press("escape")
+        await settle(pilot)
+        assert "▲" not in counts(app) and app.main.backup.line.text == ""
+        await pilot.press("slash", *"status:infected")
         await settle(pilot)
         assert "▲" not in counts(app)
         await pilot.press("tab")

@@ -239,7 +239,7 @@ class MainScreen(Screen[None]):
             case "save-filter":
                 return saving_filters.NO_FILTER if self.backup.filter.is_empty else None
             case "clear-filter":
-                return "No filter is set." if self.backup.filter.is_empty else None
+                return saving_filters.NO_FILTER if self.backup.filter.is_empty and not self.backup.unread else None
             case "list-twins":
                 return None if self.context.twins is not None else NO_TWINS
             case "hide-notice":
