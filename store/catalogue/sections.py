@@ -16,7 +16,7 @@ import polars as pl
 
 from store.catalogue.frame import IDENTIFIERS, SCHEMA, TEXTS, Frame, dictionary, identifiers
 from store.catalogue.identifiers import Identifiers, Piece
-from store.catalogue.text import Dictionary, Senders, Texts
+from store.catalogue.text import Dictionary, Senders, Texts, sorted_places
 from store.terms.verdicts import Engine, Status
 
 Compression = Literal["uncompressed", "zstd"]
@@ -164,7 +164,7 @@ def tightened(frame: Frame, name: str) -> Frame:
     if isinstance(words, Identifiers):
         return frame.with_texts(name, words.picked(used).gathered_up(), codes)
     assert isinstance(words, Dictionary)
-    order = words.forms(used).arg_sort()
+    order = sorted_places(words.forms(used))
     used = used.gather(order)
     first = pl.concat([_first_of_equals(words, used, start) for start in range(0, len(used), _SECTION)] or [_NONE])
     places = pl.repeat(0, len(used), dtype=pl.UInt32, eager=True).scatter(order, first.cast(pl.UInt32).cum_sum() - 1)

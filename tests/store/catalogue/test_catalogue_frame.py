@@ -165,6 +165,16 @@ def test_however_a_frame_came_about_it_answers_the_same(
     assert select(frame, flt, sort).rows(0, 100) == [row_of(copy) for copy in expected(left, flt, sort)]
 
 
+def test_new_rows_are_added_without_copying_the_others_and_are_in_few_chunks() -> None:
+    some = [Copy(number, NOW, 0, CopyRecord()) for number in range(1, 61)]
+    frame, chunks = Frame.of(some[:20]), []
+    for copy in some[20:]:
+        frame = frame.merge(Frame.of([copy]))
+        chunks.append(frame.rows.n_chunks())
+    assert chunks[:3] == [2, 3, 4] and max(chunks) == 8 and min(chunks[3:]) == 1
+    assert frame.rows.equals(Frame.of(some).rows.with_columns(frame.rows[list(frame.texts)]))
+
+
 @given(copies(20), filters, sorts, st.integers(1, 5))
 def test_parts_put_together_are_what_all_at_once_is(
     some: list[Copy], flt: MessageFilter, sort: Sort, size: int
