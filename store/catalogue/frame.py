@@ -16,7 +16,7 @@ from store.catalogue.identifiers import Identifiers
 from store.catalogue.order import Orders
 from store.catalogue.text import Dictionary, Senders, Texts
 from store.filters.model import recipients_text
-from store.terms.records import Copy, Row
+from store.terms.records import Copy, CopyRecord, Row
 from store.terms.sender import sender_differs
 from store.terms.verdicts import Engine, Status
 
@@ -33,8 +33,8 @@ SCHEMA = {
     "sender_differs": pl.Boolean,
     **dict.fromkeys(TEXTS, pl.UInt32),
 }
-#: Up to this many rows are added without copying the others, for up to this many chunks.
-_FEW, _CHUNKS = 5_000, 8
+#: Most chunks of the rows. Queries take as long with as many as with one.
+_CHUNKS = 24
 _NUMBERS = ("id", "stored_at", "size", "rule_id", "verdict", "dangerous", "sender_differs")
 _ENGINES: list[Engine | None] = [*Engine, *[None] * (8 - len(Engine))]
 _STATUSES: list[Status | None] = [*Status, *[None] * (32 - len(Status))]
@@ -81,6 +81,7 @@ class Frame:
         ids, times, sizes, rules, verdicts, dangerous, differs = columns = [[], [], [], [], [], [], []]  # type: ignore[var-annotated]  # lists of several kinds
         senders: dict[str, int] = {}
         recipients: dict[tuple[str, str], int] = {}
+        recipients_known: dict[tuple[str, tuple[str, ...]], int] = {}
         subjects: dict[str, int] = {}
         from_codes: list[int] = []
         to_codes: list[int] = []
@@ -101,9 +102,7 @@ class Frame:
             differs += [sender_differs(record.from_, record.envelope_sender) for record in records]
             rule_names.update({record.rule_id: record.rule_name for record in records if record.rule_name})
             from_codes += [senders.setdefault(record.from_, len(senders)) for record in records]
-            to_codes += [
-                recipients.setdefault((record.to, recipients_text(record)), len(recipients)) for record in records
-            ]
+            to_codes += [_recipients_code(record, recipients, recipients_known) for record in records]
             subject_codes += [subjects.setdefault(record.subject, len(subjects)) for record in records]
             # Nearly all distinct: looking for duplicates is not worth the time.
             message_ids += [record.message_id for record in records]
@@ -238,11 +237,25 @@ class Frame:
         ]
 
 
+def _recipients_code(
+    record: CopyRecord, codes: dict[tuple[str, str], int], known: dict[tuple[str, tuple[str, ...]], int]
+) -> int:
+    """Return the code of a record's To field and its text for searching, which repeat. `known`: by their origin."""
+    origin = record.to, record.envelope_recipients
+    code = known.get(origin)
+    if code is None or not record.envelope_recipients:
+        code = known[origin] = codes.setdefault((record.to, recipients_text(record)), len(codes))
+    return code
+
+
 def _joined(rows: pl.DataFrame, others: pl.DataFrame) -> pl.DataFrame:
-    """Put rows below others. A few new rows become a chunk of their own: copying a million others takes 30 ms."""
+    """Put rows below others. The smaller part becomes one chunk; copying all of a million rows would take 30 ms."""
+    if rows.height < others.height:
+        rows = rows.rechunk()
+    else:
+        others = others.rechunk()
     both = pl.concat([rows, others], rechunk=False)
-    few = min(rows.height, others.height) <= _FEW and both.n_chunks() <= _CHUNKS
-    return both if few else both.rechunk()
+    return both if both.n_chunks() <= _CHUNKS else both.rechunk()
 
 
 def empty_frame() -> Frame:
@@ -253,15 +266,19 @@ def dictionary(
     shown: Collection[str], looked_at: Collection[str], *, kind: type[Dictionary] = Dictionary
 ) -> Dictionary:
     """Make a dictionary of the `shown` texts; searches look at the corresponding `looked_at` texts."""
-    return kind.of(_strings(shown), _strings(sender_forms(shown) if kind is Senders else forms(shown, looked_at)))
+    texts = _strings(shown)
+    if kind is Senders:
+        return kind.of(texts, sender_forms(texts))
+    return kind.of(texts, forms(texts, texts if looked_at is shown else _strings(looked_at)))
 
 
 def identifiers(texts: Collection[str]) -> Identifiers:
     """Make a column of identifiers."""
-    return Identifiers.of(_strings(texts), _strings(identifier_forms(texts)))
+    made = _strings(texts)
+    return Identifiers.of(made, identifier_forms(made))
 
 
-def _strings(texts: Collection[str | None]) -> pl.Series:
+def _strings(texts: Collection[str]) -> pl.Series:
     return pl.Series(list(texts), dtype=pl.String)
 
 

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 #: After a poll that found changes the pause is at least this many times as long as it took, so that a store in which
 #: much happens costs at most a quarter of one CPU.
 REST = 3
+#: Seconds between two polls while copies are loaded, which uses every CPU.
+LOADING_REST = 0.3
 #: Seconds after loading during which the finder does not start.
 FINDER_REST = 5.0
 
@@ -138,7 +140,7 @@ class Follower:
             saved=self._read_saved(),
         )
         ended = self._clock()
-        self.rest_until = ended + REST * (ended - began)
+        self.rest_until = ended + max(REST * (ended - began), 0.0 if facts.complete else LOADING_REST)
         self._seen, self._deleted = seen, deleted
         return facts
 

@@ -171,7 +171,7 @@ def test_new_rows_are_added_without_copying_the_others_and_are_in_few_chunks() -
     for copy in some[20:]:
         frame = frame.merge(Frame.of([copy]))
         chunks.append(frame.rows.n_chunks())
-    assert chunks[:3] == [2, 3, 4] and max(chunks) == 8 and min(chunks[3:]) == 1
+    assert chunks[:3] == [2, 3, 4] and max(chunks) == 24 and min(chunks[3:]) == 1
     assert frame.rows.equals(Frame.of(some).rows.with_columns(frame.rows[list(frame.texts)]))
 
 

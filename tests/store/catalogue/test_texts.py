@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from store.catalogue import identifiers as catalogue_identifiers
 from store.catalogue import slices
 from store.catalogue import text as catalogue_text
-from store.catalogue.forms import forms, sender_forms
+from store.catalogue.forms import SIMPLE, forms, identifier_forms, sender_forms
 from store.catalogue.frame import dictionary, identifiers
 from store.catalogue.identifiers import Identifiers, Piece
 from store.catalogue.text import Texts
@@ -43,7 +43,8 @@ def _contains(text: str, line: str) -> bool:
 
 @given(st.lists(texts, max_size=4))
 def test_from_fields_are_folded_as_other_texts(some: list[str]) -> None:
-    assert sender_forms([*some, *some]) == forms([*some, *some], [*some, *some])
+    twice = _strings([*some, *some])
+    assert sender_forms(twice).to_list() == forms(twice, twice).to_list()
 
 
 def _made(kind: str, parts: list[list[str]]) -> Texts:
@@ -112,3 +113,33 @@ def test_case_is_ignored_only_where_folding_ignores_it() -> None:
     for line in ("k", "É", "\u13a0", "\uab70"):
         expected = [_contains(text, line) for text in column.texts.to_list()]
         assert column.find(*needles(line)).to_list() == expected
+
+
+def _by_python(some: list[str]) -> list[str | None]:
+    return [None if searched(text) == text else searched(text) for text in some]
+
+
+def _strings(some: list[str]) -> pl.Series:
+    return pl.Series(some, dtype=pl.String)
+
+
+@pytest.mark.parametrize("around", ["{}", "a{}б {}x", "я{} y {}Σ"])
+def test_every_character_is_folded_as_python_does(around: str) -> None:
+    some = [around.format(chr(code), chr(code)) for code in range(0x110000) if not 0xD800 <= code < 0xE000]
+    assert forms(_strings(some), _strings(some)).to_list() == _by_python(some)
+
+
+def test_simple_characters_do_not_depend_on_their_neighbours() -> None:
+    simple = [chr(code) for first, last in SIMPLE for code in range(first, last + 1) if code < 0x3100]
+    some = [f"{one}{other}" for one in simple for other in simple[::7]]
+    assert forms(_strings(some), _strings(some)).to_list() == _by_python(some)
+
+
+@given(st.lists(texts | st.text(), max_size=12), st.lists(texts | st.text(), max_size=12))
+def test_columns_are_folded_as_each_text_is(some: list[str], others: list[str]) -> None:
+    some, others = some[: len(others)], others[: len(some)]
+    assert forms(_strings(some), _strings(others)).to_list() == [
+        None if searched(other) == text else searched(other) for text, other in zip(some, others, strict=True)
+    ]
+    plain = [None if text.isascii() and "\0" not in text else searched(text) for text in some]
+    assert identifier_forms(_strings(some)).to_list() == plain
