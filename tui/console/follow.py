@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 REST = 3
 #: Seconds between two polls while copies are loaded, which uses every CPU.
 LOADING_REST = 0.3
-#: Seconds after loading during which the finder does not start.
-FINDER_REST = 5.0
+#: Seconds after loading during which the finder does not start: the catalogue works on what it loaded.
+FINDER_REST = 10.0
 
 
 @dataclass(frozen=True)
