@@ -39,7 +39,7 @@ OnError = Callable[[int, TamperedError], None]
 #: Copies in the first frame (small, to show soon) and in later ones. Larger frames cost child memory; smaller ones
 #: duplicate strings.
 FIRST_IDS = 5_000
-FRAME_IDS = 40_000
+FRAME_IDS = 30_000
 _CHILDREN = 2
 #: Database cache of a reading process (KB). Small: each page is read once.
 _CACHE_KB = 1000
