@@ -13,7 +13,8 @@ import polars as pl
 from store.catalogue.forms import forms, identifier_forms, sender_forms
 from store.catalogue.identifiers import Identifiers
 from store.catalogue.order import Orders
-from store.catalogue.text import Dictionary, Senders, Texts
+from store.catalogue.senders import Senders
+from store.catalogue.text import Dictionary, Texts
 from store.filters.model import recipients_text
 from store.terms.records import Copy, Row
 from store.terms.sender import sender_differs
@@ -76,7 +77,7 @@ class Frame:
     def of_batches(cls, batches: Iterable[Sequence[Copy]]) -> Frame:
         """Make a frame of copies in batches, ids ascending, so that only one batch of records is in memory."""
         ids, times, sizes, rules, verdicts, dangerous, differs = columns = [[], [], [], [], [], [], []]  # type: ignore[var-annotated]  # lists of several kinds
-        senders: dict[str, int] = {}
+        from_fields: dict[str, int] = {}
         recipients: dict[tuple[str, str], int] = {}
         subjects: dict[str, int] = {}
         from_codes: list[int] = []
@@ -97,7 +98,7 @@ class Frame:
             dangerous += [record.dangerous for record in records]
             differs += [sender_differs(record.from_, record.envelope_sender) for record in records]
             rule_names.update({record.rule_id: record.rule_name for record in records if record.rule_name})
-            from_codes += [senders.setdefault(record.from_, len(senders)) for record in records]
+            from_codes += [from_fields.setdefault(record.from_, len(from_fields)) for record in records]
             to_codes += [
                 recipients.setdefault((record.to, recipients_text(record)), len(recipients)) for record in records
             ]
@@ -109,7 +110,7 @@ class Frame:
         values = dict(zip(SCHEMA, [*columns, from_codes, to_codes, subject_codes, each, each], strict=True))
         frame = pl.DataFrame([pl.Series(name, values[name], dtype=kind) for name, kind in SCHEMA.items()])
         words = [
-            dictionary(senders, senders, kind=Senders),
+            senders(from_fields),
             dictionary(*zip(*recipients, strict=True)) if recipients else dictionary((), ()),
             dictionary(subjects, subjects),
             identifiers(message_ids),
@@ -190,6 +191,12 @@ class Frame:
         """Return a mask by row: whether the row's id is one of these."""
         return occur_in(self.ids, _ordered(ids))
 
+    def prepare(self) -> None:
+        """Make the first sorts and the first searches fast. Costs seconds per million rows once, then little."""
+        self.orders.prepare()
+        for words in self.texts.values():
+            words.prepare()
+
     def placed_span(self, ids: Iterable[int]) -> tuple[int, int]:
         """Return when the oldest and the newest of these copies were placed (Unix ms); (0, 0) if none exists."""
         placed = self.rows.get_column("stored_at").gather(self.rows_of(ids))
@@ -234,11 +241,14 @@ def empty_frame() -> Frame:
     return Frame.of(())
 
 
-def dictionary(
-    shown: Collection[str], looked_at: Collection[str], *, kind: type[Dictionary] = Dictionary
-) -> Dictionary:
+def dictionary(shown: Collection[str], looked_at: Collection[str]) -> Dictionary:
     """Make a dictionary of the `shown` texts; searches look at the corresponding `looked_at` texts."""
-    return kind.of(_strings(shown), _strings(sender_forms(shown) if kind is Senders else forms(shown, looked_at)))
+    return Dictionary.of(_strings(shown), _strings(forms(shown, looked_at)))
+
+
+def senders(texts: Collection[str]) -> Senders:
+    """Make a dictionary of From fields."""
+    return Senders.of(_strings(texts), _strings(sender_forms(texts)))
 
 
 def identifiers(texts: Collection[str]) -> Identifiers:

@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from store.catalogue import identifiers as catalogue_identifiers
+from store.catalogue import senders as catalogue_senders
 from store.catalogue import slices
 from store.catalogue import text as catalogue_text
 from store.catalogue.forms import forms, sender_forms
-from store.catalogue.frame import dictionary, identifiers
+from store.catalogue.frame import dictionary, identifiers, senders
 from store.catalogue.identifiers import Identifiers, Piece
 from store.catalogue.text import Texts
 from store.filters.folding import needles, searched
@@ -33,6 +34,10 @@ def small() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(slices, "_SLICE", 8)
         patch.setattr(catalogue_text, "_FEW", 2)
+        patch.setattr(catalogue_text, "_SAMPLE", 1)
+        patch.setattr(catalogue_text, "_LETTERS", 4)
+        patch.setattr(catalogue_text, "_TAIL_LIMIT", 1)
+        patch.setattr(catalogue_senders, "_FEW", 2)
         patch.setattr(catalogue_identifiers, "_PIECE", 3)
         yield
 
@@ -47,7 +52,8 @@ def test_from_fields_are_folded_as_other_texts(some: list[str]) -> None:
 
 
 def _made(kind: str, parts: list[list[str]]) -> Texts:
-    made: list[Texts] = [identifiers(part) if kind == "id" else dictionary(part, part) for part in parts]
+    kinds = {"id": identifiers, "from": senders, "text": lambda part: dictionary(part, part)}
+    made: list[Texts] = [kinds[kind](part) for part in parts]
     whole = made[0]
     for part in made[1:]:
         whole = whole.extend(part)
@@ -55,7 +61,7 @@ def _made(kind: str, parts: list[list[str]]) -> Texts:
 
 
 @given(
-    st.sampled_from(["id", "text"]),
+    st.sampled_from(["id", "from", "text"]),
     st.lists(st.lists(texts, max_size=12), min_size=1, max_size=4),
     st.lists(texts.filter(bool), min_size=1, max_size=4),
     st.data(),
@@ -68,6 +74,8 @@ def test_every_way_to_search_finds_what_the_forms_contain(
     for text in lines:
         line = line + text if data.draw(st.booleans()) else text
         column.find(*needles(line))  # cached: the next search looks only at what is new, or among what was found
+        if data.draw(st.booleans()):
+            column.prepare()
     column = column.extend(_made(kind, [parts[-1]])) if len(parts) > 1 else _made(kind, parts)
     assert len(column) == len(all_texts)
     expected = [_contains(text, line) for text in all_texts]
