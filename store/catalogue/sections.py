@@ -145,7 +145,11 @@ def merged(frames: list[Frame]) -> Frame:
     while len(frames) > 1:
         newer, older = frames[::2], frames[1::2]
         frames[:] = [*map(Frame.merge, older, newer), *newer[len(older) :]]
-    frame = frames.pop()
+    return tight(frames.pop())
+
+
+def tight(frame: Frame) -> Frame:
+    """Return the frame without columns that are `loose`."""
     for name in frame.texts:
         if loose(frame, name):
             frame = tightened(frame, name)
@@ -179,21 +183,21 @@ def tightened(frame: Frame, name: str) -> Frame:
         used, codes = _renumbered(words, codes)
         return frame.with_texts(name, words.picked(used).gathered_up(), codes)
     if isinstance(words, Senders):
-        return frame.with_texts(name, *_tight_senders(words, codes))
+        return frame.with_texts(name, *_senders_used(words, codes))
     assert isinstance(words, Dictionary)
-    return frame.with_texts(name, *_tight(words, codes))
+    return frame.with_texts(name, *_words_used(words, codes))
 
 
-def _tight_senders(words: Senders, codes: pl.Series) -> tuple[Senders, pl.Series]:
+def _senders_used(words: Senders, codes: pl.Series) -> tuple[Senders, pl.Series]:
     used, codes = _renumbered(words, codes)
-    parts, columns = zip(*(_tight(part, code.gather(used)) for part, code in words.columns()), strict=True)
+    parts, columns = zip(*(_words_used(part, code.gather(used)) for part, code in words.columns()), strict=True)
     entries = pl.DataFrame(dict(zip(PARTS, columns, strict=True)))
     distinct = entries.unique().sort(PARTS[::-1])
     places = entries.join(distinct.with_row_index("code"), on=PARTS, how="left", maintain_order="left")
     return Senders(parts, distinct.get_columns()), places.get_column("code").gather(codes)
 
 
-def _tight(words: Dictionary, codes: pl.Series) -> tuple[Dictionary, pl.Series]:
+def _words_used(words: Dictionary, codes: pl.Series) -> tuple[Dictionary, pl.Series]:
     """Return the texts that these codes use, nearly each once, and the codes renumbered to these."""
     used, codes = _renumbered(words, codes)
     order = words.forms(used).arg_sort()

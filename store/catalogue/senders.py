@@ -13,7 +13,7 @@ from typing import NamedTuple, Self
 
 import polars as pl
 
-from store.catalogue.slices import by_slices
+from store.catalogue.slices import on_every_processor
 from store.catalogue.text import (
     Dictionary,
     Lineage,
@@ -65,7 +65,7 @@ def _parted(needle: str) -> Iterator[_Parted]:
         yield _Parted(needle[:local], needle[local:], None)
     if 0 < (tail := needle.rfind("@") + 1) < end:
         yield _Parted(None, needle[:tail], needle[tail:])
-        if 0 < (local := needle.rfind("<", 0, tail) + 1):
+        if (local := needle.rfind("<", 0, tail) + 1) > 0:
             yield _Parted(needle[:local], needle[local:tail], needle[tail:])
 
 
@@ -175,32 +175,23 @@ class Senders(RankedTexts):
         return odd | contains_any(self.forms(codes), [needle for needle in needles if not mixes_in_a_word(needle)])
 
     def _scan(self, needles: Sequence[str], start: int) -> pl.Series:
-        ways: list[_Masks] = []
-        for number, part in enumerate(self.parts):
-            mask = part.find(*needles)
-            if mask.any():
-                ways.append(tuple(mask if other == number else None for other in range(len(PARTS))))
-        for needle in needles:
-            for across in _parted(needle):
-                masks = across.masks(self.parts)
-                if all(mask is None or mask.any() for mask in masks):
-                    ways.append(masks)
-
-        def contain(first: int, last: int) -> pl.Series:
-            found = pl.repeat(False, last - first, dtype=pl.Boolean, eager=True)
-            for way in ways:
-                each = ((mask, codes[first:last]) for mask, codes in zip(way, self.codes, strict=True))
-                found = found | reduce(and_, (looked_up(mask, codes) for mask, codes in each if mask is not None))
-            return found
-
-        return by_slices(contain, start, len(self))
+        return _found(self._ways(needles), [code.slice(start) for code in self.codes])
 
     def _narrow(self, needles: Sequence[str], mask: pl.Series) -> pl.Series:
         if int(mask.sum() or 0) >= _FEW:
             return self._scan(needles, 0)
-        rows = places(mask)
-        none = pl.repeat(False, len(self), dtype=pl.Boolean, eager=True)
-        return none.scatter(rows.filter(self.find_among(needles, rows)), True)
+        ways, rows = self._ways(needles), places(mask)
+        found = _found(ways, [code.gather(rows) for code in self.codes] if ways else [rows])
+        return pl.repeat(False, len(self), dtype=pl.Boolean, eager=True).scatter(rows.filter(found), True)
+
+    def _ways(self, needles: Sequence[str]) -> list[_Masks]:
+        """Return all ways in which an entry may contain any of the needles, without those that none does."""
+        ways: list[_Masks] = []
+        for number, part in enumerate(self.parts):
+            mask = part.find(*needles)
+            ways.append(tuple(mask if other == number else None for other in range(len(PARTS))))
+        ways += [across.masks(self.parts) for needle in needles for across in _parted(needle)]
+        return [way for way in ways if all(mask is None or mask.any() for mask in way)]
 
     def sorted_by(self, search: pl.Series) -> pl.Series:
         shown = search.str.strip_chars(" ").str.replace(f"^{PLAIN}$", PLAIN_FIRST).str.strip_chars_end(" ")
@@ -226,6 +217,16 @@ class Senders(RankedTexts):
 
 
 _EMPTY = pl.Series([""], dtype=pl.String)
+
+
+def _found(ways: Sequence[_Masks], codes: Sequence[pl.Series]) -> pl.Series:
+    """Return a mask: the entries with these codes that fit any of the ways."""
+    pairs = [(mask, code) for way in ways for mask, code in zip(way, codes, strict=True) if mask is not None]
+    looked = iter(on_every_processor(lambda pair: looked_up(*pair), pairs))
+    found = pl.repeat(False, len(codes[0]), dtype=pl.Boolean, eager=True)
+    for way in ways:
+        found = found | reduce(and_, (next(looked) for mask in way if mask is not None))
+    return found.rechunk()
 
 
 def _moved(codes: pl.Series, by: int) -> pl.Series:

@@ -9,13 +9,13 @@ import re
 import threading
 from abc import ABC, abstractmethod
 from collections import Counter, OrderedDict
-from collections.abc import Mapping, Sequence
-from functools import reduce
-from operator import and_, or_
+from collections.abc import Sequence
+from string import ascii_lowercase, digits
 from typing import NamedTuple, Self
 
 import polars as pl
 
+from store.catalogue.letters import Letters
 from store.catalogue.slices import by_slices
 from store.filters.folding import NUL
 from store.terms.folding import mixes_in_a_word
@@ -26,8 +26,8 @@ _NARROW_BELOW = 0.5
 #: Up to this many entries are searched at once: sharing them out takes longer.
 _FEW = 100_000
 _TAIL_LIMIT = 20_000
-#: The characters that `prepare` looks for: the commonest of a sample, in bits by entry.
-_LETTERS, _SAMPLE = 80, 2_000
+#: The characters that `prepare` looks for besides those in ASCII: the commonest of a sample.
+_LETTERS, _SAMPLE = 60, 2_000
 _GAP = 1 << 24
 _CHUNKS = 12
 #: Entries whose sort keys are made at once.
@@ -44,8 +44,7 @@ class Lineage:
         self.masks: OrderedDict[tuple[str, ...], pl.Series] = OrderedDict()
         self.ranks: pl.Series | None = None
         self.distinct: pl.Series | None = None
-        #: Masks of common characters (`Texts.prepare`). Replaced as a whole, never changed.
-        self.letters: Mapping[str, pl.Series] = {}
+        self.letters: Letters | None = None
 
 
 class Texts(ABC):
@@ -99,13 +98,12 @@ class Texts(ABC):
                 mask for texts, mask in lineage.masks.items() if len(mask) >= len(self) and _implied(needles, texts)
             ]
         letters = lineage.letters
-        if known is None and needles and all(needle in letters for needle in needles):
-            known = reduce(or_, (letters[needle] for needle in needles))
+        if known is None and letters is not None:
+            known = letters.mask(needles)
         if known is not None and len(known) >= len(self):
             return known.head(len(self))
-        if known is None and needles and all(not letters.keys().isdisjoint(needle) for needle in needles):
-            each = (reduce(and_, (letters[letter] for letter in letters.keys() & {*needle})) for needle in needles)
-            wider.append(_lengthened(reduce(or_, each), len(self)))
+        if letters is not None and (possible := letters.possible(needles, len(self))) is not None:
+            wider.append(possible)
         narrowest = min((mask.head(len(self)) for mask in wider), key=lambda mask: int(mask.sum() or 0), default=None)
         if known is not None:
             mask = pl.concat([known, self._scan(needles, len(known))], rechunk=True)
@@ -141,12 +139,6 @@ class SlicedTexts(Texts):
         return by_slices(
             lambda start, stop: self.contain_among(needles, mask.slice(start, stop - start), start), 0, len(self)
         )
-
-
-def _lengthened(mask: pl.Series, count: int) -> pl.Series:
-    """Return the mask with True for all further entries, up to `count`."""
-    more = max(0, count - len(mask))
-    return pl.concat([mask, pl.repeat(True, more, dtype=pl.Boolean, eager=True)], rechunk=True) if more else mask
 
 
 def _implied(needles: Sequence[str], texts: Sequence[str]) -> bool:
@@ -305,12 +297,15 @@ class Dictionary(RankedTexts, SlicedTexts):
 
     def prepare(self) -> None:
         """Look for each common character in all texts, because the first letter typed is one of them."""
-        letters = self._lineage.letters
-        if len(self) < _FEW or (letters and len(self) - len(next(iter(letters.values()))) <= _TAIL_LIMIT):
+        known = self._lineage.letters
+        if len(self) < _FEW or (known is not None and len(self) - known.covered <= _TAIL_LIMIT):
             return
         sample = self.search.gather_every(len(self) // _SAMPLE)
         common = Counter(letter for text in sample.to_list() for letter in {*text}).most_common(_LETTERS)
-        self._lineage.letters = {letter: self._scan((letter,), 0) for letter, _ in common}
+        letters = {*ascii_lowercase, *digits, *(letter for letter, _ in common)}
+        beyond = self.search.str.len_bytes() != self.search.str.len_chars()
+        masks = {letter: self._scan((letter,), 0) for letter in sorted(letters)}
+        self._lineage.letters = Letters(len(self), masks, beyond.rechunk())
 
 
 _NOTHING = pl.Series([None], dtype=pl.String)
