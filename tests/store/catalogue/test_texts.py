@@ -107,6 +107,15 @@ def test_identifiers_stay_the_same_packed_and_picked(parts: list[list[str]], dat
         )
 
 
+def test_only_long_identifiers_are_held_compressed() -> None:
+    short, long = identifiers(["4CCDDE6AD7"] * 3), identifiers(["<909611f2d8a855c6@x.example>"] * 3)
+    for column in (short, long):
+        again = Identifiers([Piece.of_packed(piece.packed()) for piece in column.pieces])
+        for piece in (*column.pieces, *again.pieces):
+            assert (piece.plain is None) is (column is long)
+    assert len(short.extend(short).pieces) == 2  # searched in parallel
+
+
 def test_bytes_that_are_no_piece_are_refused() -> None:
     for wrong in (b"", b"x" * 7):
         with pytest.raises(ValueError, match="identifiers"):
