@@ -18,10 +18,12 @@ from store.catalogue.slices import on_every_processor
 from store.catalogue.text import Lineage, Texts
 
 #: Entries of a compressed piece. Smaller ones take longer to read; larger ones are shared out worse.
-_PIECE = 1 << 16
+_PIECE = 1 << 17
 _COUNT_BYTES = 8
 #: Texts up to this many bytes Polars holds in place, 16 bytes each, of which compression would save little.
 _SHORT = 12
+#: About the size (bytes) of a compressed piece without its texts.
+_FRAMING = 1_000
 
 
 class Piece:
@@ -44,7 +46,7 @@ class Piece:
         if len(packed) < _COUNT_BYTES:
             raise ValueError("not a piece of identifiers")
         piece = cls(int.from_bytes(packed[:_COUNT_BYTES], "big"), packed)
-        if len(packed) <= _SHORT * piece.count and _are_short((texts := piece.texts()).texts):
+        if len(packed) <= _FRAMING + _SHORT * piece.count and _are_short((texts := piece.texts()).texts):
             return cls(len(texts), None, texts)
         return piece
 
