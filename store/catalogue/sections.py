@@ -16,7 +16,7 @@ import polars as pl
 
 from store.catalogue.frame import IDENTIFIERS, SCHEMA, TEXTS, Frame, dictionary, identifiers, senders
 from store.catalogue.identifiers import Identifiers, Piece
-from store.catalogue.senders import PARTS, Senders
+from store.catalogue.senders import Senders
 from store.catalogue.text import Dictionary, Texts
 from store.terms.verdicts import Engine, Status
 
@@ -191,10 +191,18 @@ def tightened(frame: Frame, name: str) -> Frame:
 def _senders_used(words: Senders, codes: pl.Series) -> tuple[Senders, pl.Series]:
     used, codes = _renumbered(words, codes)
     parts, columns = zip(*(_words_used(part, code.gather(used)) for part, code in words.columns()), strict=True)
-    entries = pl.DataFrame(dict(zip(PARTS, columns, strict=True)))
-    distinct = entries.unique().sort(PARTS[::-1])
-    places = entries.join(distinct.with_row_index("code"), on=PARTS, how="left", maintain_order="left")
-    return Senders(parts, distinct.get_columns()), places.get_column("code").gather(codes)
+    most = len(parts[0]) * len(parts[1]) * len(parts[2])
+    if most >= 1 << 63:
+        return Senders(parts, columns), codes
+    # One number an entry: grouping by three columns takes ten times the memory.
+    head, local, tail = (column.cast(pl.UInt64) for column in columns)
+    entries = (local * len(parts[2]) + tail) * len(parts[0]) + head
+    order = entries.arg_sort()
+    ordered = entries.gather(order)
+    first = (ordered != ordered.shift(1)).fill_null(True)
+    places = pl.repeat(0, len(order), dtype=pl.UInt32, eager=True).scatter(order, first.cast(pl.UInt32).cum_sum() - 1)
+    kept = order.filter(first)
+    return Senders(parts, [column.gather(kept) for column in columns]), places.gather(codes)
 
 
 def _words_used(words: Dictionary, codes: pl.Series) -> tuple[Dictionary, pl.Series]:
