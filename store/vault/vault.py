@@ -132,7 +132,7 @@ class Vault(Reader):
     def hand_over(self, work: Callable[[], None]) -> None:
         """Have the committing thread do `work`, which may call `hand_in`, before its next commit; return at once.
 
-        `work` must not raise, and should take little time: it delays copies that others handed in.
+        `work` should take little time: it delays copies that others handed in.
         """
         self._writer.hand_over(work)
 

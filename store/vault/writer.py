@@ -7,6 +7,7 @@ because a sealed part is bound to its copy's id and step, which are only known t
 from __future__ import annotations
 
 import hashlib
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -109,7 +110,7 @@ def _encodable(value: Any) -> Any:
     return value
 
 
-#: Called with (copy id, None) once a copy is durable, or (0, error) if it was not stored. Must not raise or block.
+#: Called with (copy id, None) once a copy is durable, or (0, error) if it was not stored. Must not block.
 Told = Callable[[int, Exception | None], None]
 
 
@@ -141,8 +142,17 @@ class _HandedIn(NamedTuple):
     told: Told
 
 
-#: Work that hands copies in. Must not raise.
+#: Work that hands copies in.
 Work = Callable[[], None]
+
+
+def _call(foreign: Callable[..., None], *values: Any) -> None:
+    """Call what a caller passed in. If it raises, report that as the error of a thread, and go on for the others."""
+    try:
+        foreign(*values)
+    except Exception:
+        kind, error, trace = sys.exc_info()
+        threading.excepthook(threading.ExceptHookArgs((kind, error, trace, threading.current_thread())))
 
 
 class Writer:
@@ -269,7 +279,7 @@ class Writer:
         while self._queue and len(group) < GROUP_COPIES and size < GROUP_BYTES:
             each = self._queue.popleft()
             if callable(each):
-                each()
+                _call(each)
             else:
                 group.append(each)
                 size += len(each.item.body)
@@ -282,7 +292,7 @@ class Writer:
         except Exception as error:
             failed = error
         for waiting, copy_id in zip(group, ids, strict=True):
-            waiting.told(copy_id, failed)
+            _call(waiting.told, copy_id, failed)
 
     def _commit(self, group: list[Prepared], placed: Callable[[list[int]], None] | None = None) -> list[int]:
         session, epochs = self._session, self._epochs

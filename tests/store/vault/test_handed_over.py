@@ -101,3 +101,18 @@ def test_what_was_handed_over_when_the_vault_is_closed_is_stored(
         vault.hand_over(partial(hand_in, vault, b"%d" % number, record, told))
     vault.close()
     assert len(told.ids) == 60 and open_again().ids() == sorted(told.ids)
+
+
+def test_what_raises_stops_nobody_else(vault: Vault, record: CopyRecord, monkeypatch: pytest.MonkeyPatch) -> None:
+    told, reported = Told(2), []
+
+    def fail(*_given: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(threading, "excepthook", lambda given: reported.append(given.exc_type))
+    vault.hand_over(fail)
+    vault.hand_in(b"one", record, fail)
+    hand_in(vault, b"two", record, told)
+    vault.hand_over(partial(hand_in, vault, b"three", record, told))
+    assert [vault.raw(copy_id) for copy_id in told.wait()] == [b"two", b"three"]
+    assert reported == [ZeroDivisionError, ZeroDivisionError]
