@@ -100,7 +100,7 @@ class Senders(RankedTexts):
 
     @classmethod
     def of_section(cls, read: pl.DataFrame) -> Self:
-        """Make a dictionary of what `sections` wrote: some codes, or some entries of one part."""
+        """Make a dictionary of what `sections` wrote: some codes, or some entries of one part. Raises ValueError."""
         parts = {name: Dictionary(_EMPTY.head(0), _EMPTY.head(0)) for name in PARTS}
         codes = {name: pl.Series([], dtype=pl.UInt32) for name in PARTS}
         if "folded" in read.columns:
