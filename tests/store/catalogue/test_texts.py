@@ -86,6 +86,29 @@ def test_every_way_to_search_finds_what_the_forms_contain(
     assert column.find_among(needles(line), codes).to_list() == [expected[code] for code in some]
 
 
+_FROM = st.tuples(
+    st.sampled_from(["", "A <", "Anna <b@c <", "Яa <", "Ä ", "<", "@ <"]),
+    st.sampled_from(["", "a", "b@", "a1@", "Ab@a@", "@"]),
+    st.sampled_from(["", "x>", "a1>", "x.net> b", ">", "aяb>"]),
+).map("".join)
+
+
+@given(st.lists(st.lists(_FROM, min_size=1, max_size=4), min_size=1, max_size=3), st.data())
+def test_every_piece_of_a_from_field_is_found_across_its_parts(parts: list[list[str]], data: st.DataObject) -> None:
+    column = _made("from", parts)
+    all_texts = [text for part in parts for text in part]
+    every = pl.arange(len(all_texts), dtype=pl.UInt32, eager=True)
+    assert column.gather(every).to_list() == all_texts
+    if data.draw(st.booleans()):
+        column.prepare()
+    text = searched(data.draw(st.sampled_from(all_texts))).split("\0")[0] or "a"
+    start = data.draw(st.integers(0, len(text) - 1))
+    for stop in range(start + 1, len(text) + 1):
+        wanted = needles(text[start:stop])
+        expected = [any(needle in searched(text) for needle in wanted) for text in all_texts]
+        assert column.find(*wanted).to_list() == column.find_among(wanted, every).to_list() == expected
+
+
 @given(st.lists(st.lists(texts, max_size=7), min_size=1, max_size=4), st.data())
 def test_identifiers_stay_the_same_packed_and_picked(parts: list[list[str]], data: st.DataObject) -> None:
     column = _made("id", parts)
