@@ -354,7 +354,7 @@ class Catalogue:
             if tight is None or changes - tight > _TIGHTEN_CHANGES:
                 self._tighten(follower)
                 tight = changes
-            follower.state.frame.orders.prepare()
+            follower.state.frame.prepare()
             give_back_memory()
             wait = self._keeper.save_if_due(follower, self._stopping)
             if wait is None or wait > 0:

@@ -14,7 +14,8 @@ import polars as pl
 from store.catalogue.forms import forms, identifier_forms, sender_forms
 from store.catalogue.identifiers import Identifiers
 from store.catalogue.order import Orders
-from store.catalogue.text import Dictionary, Senders, Texts
+from store.catalogue.senders import Senders
+from store.catalogue.text import Dictionary, Texts
 from store.filters.model import recipients_text
 from store.terms.records import Copy, CopyRecord, Row
 from store.terms.sender import sender_differs
@@ -79,7 +80,7 @@ class Frame:
     def of_batches(cls, batches: Iterable[Sequence[Copy]]) -> Frame:
         """Make a frame of copies in batches, ids ascending, so that only one batch of records is in memory."""
         ids, times, sizes, rules, verdicts, dangerous, differs = columns = [[], [], [], [], [], [], []]  # type: ignore[var-annotated]  # lists of several kinds
-        senders: dict[str, int] = {}
+        from_fields: dict[str, int] = {}
         recipients: dict[tuple[str, str], int] = {}
         recipients_known: dict[tuple[str, tuple[str, ...]], int] = {}
         subjects: dict[str, int] = {}
@@ -101,7 +102,7 @@ class Frame:
             dangerous += [record.dangerous for record in records]
             differs += [sender_differs(record.from_, record.envelope_sender) for record in records]
             rule_names.update({record.rule_id: record.rule_name for record in records if record.rule_name})
-            from_codes += [senders.setdefault(record.from_, len(senders)) for record in records]
+            from_codes += [from_fields.setdefault(record.from_, len(from_fields)) for record in records]
             to_codes += [_recipients_code(record, recipients, recipients_known) for record in records]
             subject_codes += [subjects.setdefault(record.subject, len(subjects)) for record in records]
             # Nearly all distinct: looking for duplicates is not worth the time.
@@ -111,7 +112,7 @@ class Frame:
         values = dict(zip(SCHEMA, [*columns, from_codes, to_codes, subject_codes, each, each], strict=True))
         frame = pl.DataFrame([pl.Series(name, values[name], dtype=kind) for name, kind in SCHEMA.items()])
         words = [
-            dictionary(senders, senders, kind=Senders),
+            senders(from_fields),
             dictionary(*zip(*recipients, strict=True)) if recipients else dictionary((), ()),
             dictionary(subjects, subjects),
             identifiers(message_ids),
@@ -197,6 +198,12 @@ class Frame:
         """Return a mask by row: whether the row's id is one of these."""
         return pl.repeat(False, len(self), dtype=pl.Boolean, eager=True).scatter(self.rows_of(ids), True)
 
+    def prepare(self) -> None:
+        """Make the first sorts and the first searches fast. Costs seconds per million rows once, then little."""
+        self.orders.prepare()
+        for words in self.texts.values():
+            words.prepare()
+
     def placed_span(self, ids: Iterable[int]) -> tuple[int, int]:
         """Return when the oldest and the newest of these copies were placed (Unix ms); (0, 0) if none exists."""
         placed = self.rows.get_column("stored_at").gather(self.rows_of(ids))
@@ -262,14 +269,16 @@ def empty_frame() -> Frame:
     return Frame.of(())
 
 
-def dictionary(
-    shown: Collection[str], looked_at: Collection[str], *, kind: type[Dictionary] = Dictionary
-) -> Dictionary:
+def dictionary(shown: Collection[str], looked_at: Collection[str]) -> Dictionary:
     """Make a dictionary of the `shown` texts; searches look at the corresponding `looked_at` texts."""
     texts = _strings(shown)
-    if kind is Senders:
-        return kind.of(texts, sender_forms(texts))
-    return kind.of(texts, forms(texts, texts if looked_at is shown else _strings(looked_at)))
+    return Dictionary.of(texts, forms(texts, texts if looked_at is shown else _strings(looked_at)))
+
+
+def senders(fields: Collection[str]) -> Senders:
+    """Make a dictionary of From fields."""
+    texts = _strings(fields)
+    return Senders.of(texts, sender_forms(texts))
 
 
 def identifiers(texts: Collection[str]) -> Identifiers:

@@ -258,8 +258,9 @@ class MailholdApp(EndsWithTerminal, TypeAheadApp):
         *,
         on_error: Callable[[Exception], None] | None = None,
         group: str,
+        wait: float = 0.0,
     ) -> None:
-        self._threads.start(work, on_done, on_error or self._say_error, group)
+        self._threads.start(work, on_done, on_error or self._say_error, group, wait)
 
     def _say_error(self, error: Exception) -> None:
         self.notice(explain(error), severity="error")
