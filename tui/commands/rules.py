@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from store.terms.errors import UsageError
+from store.terms.errors import IntakeError, UsageError
 from tui.commands.opened import opened, use_of
 from tui.commands.printing import print_json
 from tui.commands.resetting import reset, reset_arguments
@@ -212,13 +212,13 @@ def _import(args: argparse.Namespace) -> int:
 def read_text(name: str) -> tuple[str, str]:
     """Read a text file, or standard input for `-`; return the text and its name for errors.
 
-    Raises UsageError if it cannot be read or is not text.
+    Raises IntakeError if it cannot be read, UsageError if it is not text.
     """
     try:
         data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
         return data.decode("utf-8-sig"), "standard input" if name == "-" else name
     except OSError as error:
-        raise UsageError(f"{name} cannot be read: {error.strerror}. Nothing was changed. Name another file.") from None
+        raise IntakeError(f"{name} cannot be read: {error.strerror}. Nothing was changed. Name another file.") from None
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         raise UsageError(f"{name}, line {line}: this is not UTF-8 text.") from None

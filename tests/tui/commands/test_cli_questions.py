@@ -110,7 +110,7 @@ def test_an_import_of_a_file_that_is_not_there_says_so(
     tmp_path: Path, command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     capsys.readouterr()
-    assert main([command, "import", str(tmp_path / "nofile")]) == 2
+    assert main([command, "import", str(tmp_path / "nofile")]) == 1
     assert capsys.readouterr().err == (
         f"mailhold: {tmp_path / 'nofile'} cannot be read: No such file or directory. Nothing was changed. Name another "
         "file.\n"
