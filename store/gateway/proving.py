@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
-from store.database.connection import beside, is_url
+from store.database.connection import beside, is_url, real_location
 from store.gateway.config import Config
 from store.gateway.seen import seen_path
 from store.mail.endpoint import parse_address
@@ -94,6 +94,7 @@ def proofs(path: Path, config: Config) -> Iterator[Proof]:
 
 
 def _store(location: str, me: str) -> Iterator[Proof]:
+    location = real_location(location)
     store = Path(location).absolute()
     by_hand = f"chown {USER}:{USER} {store} && chmod 0660 {store}"
     yield Proof(f"{store} can be read and written", _reached(store, os.R_OK | os.W_OK, by_hand))

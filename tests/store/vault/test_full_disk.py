@@ -15,8 +15,9 @@ from store.authority import audit
 from store.authority.deleting import NO_ROOM, delete_copies, empty_bin
 from store.check import check
 from store.database.connection import DiskFull, disk_full
+from store.database.modes import Use
 from store.opening.opening import Unlock, create_store, look_at, open_store
-from store.terms.errors import StoreUnavailable
+from store.terms.errors import StoreMissing, StoreUnavailable
 from store.terms.records import CopyRecord
 from store.undoing.undoing import carry_out, next_plan
 from store.vault.vault import Vault
@@ -139,6 +140,32 @@ def test_without_ballast_a_full_disk_has_no_room_for_the_bin(record: CopyRecord)
         assert (result.binned, result.deleted, result.no_room) == ([], [], ids[:30])
         assert vault.ids() == ids
         vault.close()
+
+
+@pytest.mark.parametrize("use", [Use.READ, Use.WRITE, Use.EITHER])
+def test_a_store_behind_a_link_works_on_a_full_disk(record: CopyRecord, tmp_path: Path, use: Use) -> None:
+    with small_disk.small_disk(12) as disk:
+        vault, _recovery = create_store(str(disk / "mail.store"), passphrase=PASSPHRASE)
+        ids = vault.put_many((os.urandom(4000), record, None) for _ in range(50))
+        vault.close()
+        (disk / "inner").symlink_to("mail.store")
+        (tmp_path / "link.store").symlink_to(disk / "inner")
+        small_disk.fill(disk)
+        vault = open_store(str(tmp_path / "link.store"), Unlock.passphrase(PASSPHRASE), use)
+        assert vault.ids() == ids and vault.location == str(disk / "mail.store")
+        if use is not Use.READ:
+            assert delete_copies(vault, ids[:3], operator="ada").binned == ids[:3]
+        vault.close()
+        assert [each.name for each in tmp_path.iterdir()] == ["link.store"]
+
+
+def test_links_that_lead_nowhere_are_no_stores(tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to("b")
+    with pytest.raises(StoreMissing, match=r"There is no store at .*/b"):
+        look_at(str(tmp_path / "a"))
+    (tmp_path / "b").symlink_to("a")
+    with pytest.raises(StoreUnavailable, match="cannot be read: Too many levels of symbolic links"):
+        look_at(str(tmp_path / "a"))
 
 
 def test_what_is_deleted_from_a_full_disk_is_given_back_to_it(record: CopyRecord) -> None:
