@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import msgspec
 
 from store.gateway.config_words import dotted, wrong_value
-from store.gateway.listening_checks import listened, require_apart, require_no_loop
+from store.gateway.listening_checks import Listener, require_apart, require_no_loop
 from store.helpers.toml_lines import Lines, load
 from store.helpers.toml_lines import Path as KeyPath
 from store.mail.endpoint import Address, parse_address
@@ -269,8 +269,9 @@ def _checks(config: Config) -> list[tuple[KeyPath, Callable[[Any], object], Any]
             checks.append((("engines", name, "time_limit"), _time_limit, section.time_limit))
             checks.append((("engines", name), scanners_of, EnginesSection(**{name: section})))
     # Last: these need valid addresses.
+    listeners = [Listener(sink.listen, sink.next_hop) for sink in config.sink]
     checks += [
-        (("sink", index, "next_hop"), lambda at: require_no_loop(config.sink, at), index)
+        (("sink", index, "next_hop"), lambda at: require_no_loop(listeners, at), index)
         for index, sink in enumerate(config.sink)
         if sink.next_hop
     ]
@@ -281,11 +282,15 @@ def _checks(config: Config) -> list[tuple[KeyPath, Callable[[Any], object], Any]
 
 
 def _apart(config: Config) -> list[tuple[KeyPath, Callable[[Any], object], Any]]:
+    """List the checks that no two listening addresses are the same."""
+    texts: list[tuple[KeyPath, str]] = [(("milter", "listen"), listen) for listen in config.milter.listen]
+    texts += [(("sink", index, "listen"), sink.listen) for index, sink in enumerate(config.sink)]
+    texts += [(("metrics", "listen"), config.metrics.listen)] * bool(config.metrics.listen)
     try:
-        found = listened(config)
+        addresses = [parse_address(text) for _, text in texts]
     except MailholdError:  # an earlier check names it
         return []
-    return [(where, lambda at: require_apart(config, at), index) for index, (where, _) in enumerate(found)]
+    return [(where, lambda at: require_apart(addresses, at), index) for index, (where, _) in enumerate(texts)]
 
 
 def _filled(value: str) -> None:

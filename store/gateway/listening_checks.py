@@ -4,43 +4,34 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
-from store.helpers.toml_lines import Path
 from store.mail.endpoint import Address, parse_address
 from store.mail.relay import parse_relay
 from store.terms.errors import UsageError
 
-if TYPE_CHECKING:
-    from store.gateway.config import Config, SinkSection
+
+class Listener(NamedTuple):
+    """A listener's address, and the relay URL that its messages go on to ("" if they end here)."""
+
+    listen: str
+    next_hop: str = ""
 
 
-def listened(config: Config) -> list[tuple[Path, Address]]:
-    """Return every address that the gateway listens on, with the path of its key. Raises UsageError."""
-    found: list[tuple[Path, Address]] = [
-        (("milter", "listen"), parse_address(listen)) for listen in config.milter.listen
-    ]
-    found += [(("sink", index, "listen"), parse_address(sink.listen)) for index, sink in enumerate(config.sink)]
-    if config.metrics.listen:
-        found.append((("metrics", "listen"), parse_address(config.metrics.listen)))
-    return found
-
-
-def require_apart(config: Config, index: int) -> None:
-    """Refuse the address number `index` of `listened` if an earlier one takes it already. Raises UsageError."""
-    addresses = [address for _, address in listened(config)]
+def require_apart(addresses: Sequence[Address], index: int) -> None:
+    """Refuse the address number `index` if an earlier one takes it already. Raises UsageError."""
     if any(overlap(addresses[index], earlier) for earlier in addresses[:index]):
         raise UsageError(f"the gateway listens on `{addresses[index]}` already: choose another address or port")
 
 
-def require_no_loop(sinks: Sequence[SinkSection], index: int) -> None:
+def require_no_loop(listeners: Sequence[Listener], index: int) -> None:
     """Refuse a `next_hop` that leads back to its own listener, also through others. Raises UsageError, RelayError."""
     at, seen = index, set[int]()
-    while sinks[at].next_hop and at not in seen:
+    while listeners[at].next_hop and at not in seen:
         seen.add(at)
-        relay = parse_relay(sinks[at].next_hop)
+        relay = parse_relay(listeners[at].next_hop)
         hop = Address("", relay.host, relay.port)
-        following = [number for number, sink in enumerate(sinks) if overlap(hop, parse_address(sink.listen))]
+        following = [number for number, each in enumerate(listeners) if overlap(hop, parse_address(each.listen))]
         if index in following:
             raise UsageError(
                 f"`{relay}` leads back to this listener, so messages would go round in a loop: give the address of "

@@ -211,11 +211,12 @@ def _reached(path: Path, access: int, by_hand: str, made: str = "") -> str:
     return "" if os.access(path, access) else f"permission denied: {by_hand}"
 
 
-def scanner_proof(name: str, why: str, me: str) -> Proof:
-    """Return the line for a scanner that did not answer because of `why` (""  if it did)."""
+def scanner_proof(name: str, why: str) -> Proof:
+    """Return the line for a scanner that did not answer because of `why` ("" if it did)."""
     if not why:
         return Proof(f"{name}: answers")
     what = f"start {name}, or correct its address in [engines.{name}]"
     if "Permission denied" in why:
+        me = pwd.getpwuid(os.geteuid()).pw_name
         what = f"let {me} use its socket: usermod -aG GROUP {me}, with the socket's group"
     return Proof(f"{name} answers", f"{why}: {what}. Until then the rules' if-down decides about messages")

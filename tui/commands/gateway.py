@@ -192,7 +192,6 @@ def check_config(path: Path, *, usual: Path = Path(_CONFIG)) -> int:
 
 def _check(path: Path) -> int:
     import asyncio
-    from pwd import getpwuid
 
     from store.authority.comparing import lacking
     from store.authority.keeper import OLDER
@@ -244,9 +243,8 @@ def _check(path: Path) -> int:
             for scanner in scanners:
                 await scanner.close()
 
-    me = getpwuid(os.geteuid()).pw_name
     for name, why in asyncio.run(ping()).items():
-        print(safe(str(scanner_proof(name, why, me))))
+        print(safe(str(scanner_proof(name, why))))
         problems += bool(why)
     return 1 if problems else 0
 
