@@ -40,7 +40,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Delete the selected copies; return 1 if a copy was not deleted.
 
-    Raises UsageError if the deletion is not confirmed.
+    Raises UsageError if the deletion is not confirmed, and StoreUnavailable if the bin has no room.
     """
     from store.authority.deleting import NO_ROOM, delete_copies
     from store.authority.settings import settings_or_former
