@@ -108,7 +108,12 @@ class Room:
         return size > 0
 
     def in_it(self, work: Callable[[], T]) -> T:
-        """Call `work`, again with more space as long as the disk is full and there is some for it. Raises DiskFull."""
+        """Call `work`, again with more space as long as the disk is full and there is some for it. Raises DiskFull.
+
+        In an open transaction only once.
+        """
+        if self._session.db.in_transaction():
+            return work()
         while True:
             try:
                 done = work()
@@ -130,6 +135,12 @@ class Room:
         if self._ballast is None:
             return True
         return max(self._free(), self._log_bytes(), self._ballast.spare()) >= MOVING_BYTES
+
+    def tighten(self) -> bool:
+        """Return whether the disk is short of space. If so, empty the log after each piece of work from now on."""
+        short = self.is_short()
+        self.tight = self.tight or short
+        return short
 
     def is_short(self) -> bool:
         """Whether less than 1 MB of the disk is free."""

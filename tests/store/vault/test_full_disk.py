@@ -12,10 +12,12 @@ from typing import Any
 import pytest
 
 from store.authority import audit
+from store.authority.acts import folded
 from store.authority.deleting import NO_ROOM, delete_copies, empty_bin
 from store.check import check
 from store.database.connection import DiskFull, disk_full
 from store.database.modes import Use
+from store.helpers.clock import now_ms
 from store.opening.opening import Unlock, create_store, look_at, open_store
 from store.terms.errors import StoreMissing, StoreUnavailable
 from store.terms.records import CopyRecord
@@ -123,6 +125,24 @@ def test_a_few_copies_go_into_the_bin_of_a_full_disk_and_come_back(record: CopyR
         assert plan is not None and carry_out(vault, plan, operator="ada") == plan.told
         assert vault.ids() == [*ids[2:10], *ids[20:]] and check(vault).broken == []
         assert next(iter(audit.events(vault))).undoes
+        vault.close()
+
+
+@pytest.mark.parametrize("number", [15, 60, 109, 400])
+def test_what_one_act_deletes_on_a_full_disk_one_undo_brings_back(record: CopyRecord, number: int) -> None:
+    with small_disk.small_disk(12) as disk:
+        location = str(disk / "mail.store")
+        vault, _recovery = create_store(location, passphrase=PASSPHRASE)
+        ids = vault.put_many((os.urandom(4000), record, None) for _ in range(number))
+        vault.close()
+        small_disk.fill(disk)
+        vault = _open(location)
+        assert delete_copies(vault, ids, operator="ada").binned == ids
+        [event] = folded([each for each in audit.events(vault) if each.action == "delete into the bin"], now_ms())
+        assert list(event.copies) == ids and not event.detail
+        plan = next_plan(vault, "ada")
+        assert plan is not None and carry_out(vault, plan, operator="ada") == plan.told
+        assert vault.ids() == ids and next_plan(vault, "ada") is None and check(vault).broken == []
         vault.close()
 
 
