@@ -77,9 +77,9 @@ class Act:
             detail = "; ".join(part for part in (f"{len(copies):,} copies", detail) if part)
             copies = CopyIds(())
         try:
-            self._number = self._record(Phase.INTENT, copies, detail)
+            self._number = self._vault.room.in_it(lambda: self._record(Phase.INTENT, copies, detail))
         except DiskFull:
-            # On a full disk deleting makes room: record each part, without an event for the intent.
+            # Not even in the ballast is room. Deleting makes some: record each part, without an event for the intent.
             self._many = False
 
     def __exit__(
@@ -111,7 +111,7 @@ class Act:
 
     def _end(self, why: str) -> None:
         told = f"{self.done:,} of {self._size:,}" if self._size else f"{self.done:,}"
-        self._record(Phase.END, (), f"{told}; {why}" if why else told)
+        self._vault.room.in_it(lambda: self._record(Phase.END, (), f"{told}; {why}" if why else told))
 
     def _record(self, phase: Phase, copies: Iterable[int], detail: str) -> int:
         return record_event(

@@ -7,8 +7,8 @@ transaction.
     empty_bin(vault, ids, operator=…)                  out of the bin for good
     last_act(vault, operator)                          the newest act with copies in the bin: `vault.bin.ids(act.act)`
 
-On a full disk a row cannot be moved. Then the bin is emptied, the oldest deletions first, until there is room; copies
-that still do not fit are deleted for good. `DeleteResult.notes` reports both.
+Moving a copy into the bin takes some space. On a full disk the ballast gives it; copies that still do not fit stay in
+Backup, in `DeleteResult.no_room`. Nothing is deleted for good unless the caller asks for it.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from store.authority.acts import BIN, DELETE, EMPTY, RESTORE, Act
+from store.authority.acts import BIN, DELETE, EMPTY, ONE_PART, RESTORE, Act
 from store.authority.settings import settings_or_former
 from store.helpers.clock import now_ms
+from store.vault.bin import LEAST_FULL
 from store.vault.deleting import DeleteResult, Spare, spare_none
 
 if TYPE_CHECKING:
@@ -28,9 +29,7 @@ if TYPE_CHECKING:
 Progress = Callable[[int, int], None]
 Cancelled = Callable[[], bool]
 DAY_MS = 86_400_000
-#: Copies of the bin deleted at once when the disk is full.
-_EMPTIED = 500
-FULL = "The disk is full"
+NO_ROOM = "the disk is full: the bin has no room"
 
 
 def delete_copies(
@@ -47,79 +46,36 @@ def delete_copies(
     """Delete copies: into the bin (`DeleteResult.binned`), or for good (`deleted`) with `for_good` or without a bin.
 
     `days` is how long the bin keeps them (0 = no bin); default: the setting. Pass the number of days that the operator
-    was shown, in case the setting changes in between. Refused are copies with a live delivery, and those that `spare`
-    returns for a batch, called inside its transaction. Raises StoreUnavailable, UnlockError, and any error of `spare`.
+    was shown, in case the setting changes in between. Refused are copies with a live delivery, those that `spare`
+    returns for a batch, called inside its transaction, and on a full disk those that do not fit into the bin (also in
+    `no_room`). Raises StoreUnavailable, UnlockError, and any error of `spare`.
     """
     if days is None:
         days = settings_or_former(vault).bin_days
     if for_good or not days:
         return _delete(vault, ids, operator, progress, cancelled, spare)
     result = DeleteResult(until=now_ms() + days * DAY_MS)
-    left = _into_bin(vault, ids, operator, result, progress, cancelled, spare)
-    if left:
-        rest = _delete(vault, left, operator, progress, cancelled, spare)
-        result.deleted, result.left = rest.deleted, rest.left
-        result.missing += rest.missing
-        result.refused += rest.refused
-        result.notes.append(f"{FULL}: {_copies(rest.deleted)} deleted permanently, because the bin had no room.")
+    with Act(vault, BIN, operator=operator, copies=ids, one_part=_one_part(vault)) as act:
+        done = vault.bin.put(
+            ids,
+            until=result.until,
+            operator=operator,
+            progress=progress,
+            cancelled=cancelled,
+            told=act.part,
+            spare=spare,
+        )
+        act.reached(len(done.binned))
+        if done.full:
+            act.stopped = "the disk is full"
+            result.no_room = done.left
+        elif cancelled is not None and cancelled():
+            act.stopped = "cancelled"
+    result.act, result.binned, result.missing = done.act, done.binned, done.missing
+    result.refused = [*done.refused, *((copy_id, NO_ROOM) for copy_id in result.no_room)]
     if result.binned:
         vault.after_delete()
     return result
-
-
-def _into_bin(
-    vault: Vault,
-    ids: Sequence[int],
-    operator: str,
-    result: DeleteResult,
-    progress: Progress | None,
-    cancelled: Cancelled | None,
-    spare: Spare,
-) -> list[int]:
-    """Put copies into the bin, as one act. Return those that do not fit on the disk, even with the rest of the bin
-    emptied.
-    """
-    left = list(ids)
-    with Act(vault, BIN, operator=operator, copies=ids) as act:
-        while True:
-            done = vault.bin.put(
-                left,
-                until=result.until,
-                operator=operator,
-                act=result.act,
-                progress=_behind(progress, len(ids) - len(left), len(ids)),
-                cancelled=cancelled,
-                told=act.part,
-                spare=spare,
-            )
-            result.act = done.act
-            result.binned += done.binned
-            result.missing += done.missing
-            result.refused += done.refused
-            left = done.left
-            if not done.full or not _make_room(vault, result, operator):
-                break
-        act.reached(len(result.binned))
-        if cancelled is not None and cancelled():
-            act.stopped = "cancelled"
-        elif done.full:
-            act.stopped = "the disk is full"
-    return left if done.full else []
-
-
-def _make_room(vault: Vault, result: DeleteResult, operator: str) -> bool:
-    """Delete up to _EMPTIED copies of the bin for good on a full disk, oldest first. Return True if any were
-    deleted.
-    """
-    own = set(result.binned)
-    with vault.reading():
-        oldest = [copy_id for copy_id, _ in vault.bin.oldest(_EMPTIED) if copy_id not in own]
-    gone = len(empty_bin(vault, oldest, operator=operator).deleted) if oldest else 0
-    if gone:
-        result.emptied += gone
-        what = f"{FULL}: {_copies(range(result.emptied))} deleted permanently from the bin, the oldest first."
-        result.notes[:] = [each for each in result.notes if "from the bin" not in each] + [what]
-    return gone > 0
 
 
 def _delete(
@@ -152,7 +108,7 @@ def bring_back(
 
     Raises StoreUnavailable, UnlockError.
     """
-    with Act(vault, RESTORE, operator=operator, copies=ids) as act:
+    with Act(vault, RESTORE, operator=operator, copies=ids, one_part=_one_part(vault)) as act:
         result = vault.bin.restore(ids, operator=operator, progress=progress, cancelled=cancelled, told=act.part)
         act.reached(len(result.restored))
         if cancelled is not None and cancelled():
@@ -184,9 +140,6 @@ def last_act(vault: Vault, operator: str) -> BinAct | None:
     return next((each for each in vault.bin.acts() if each.operator == operator and each.at), None)
 
 
-def _behind(progress: Progress | None, before: int, size: int) -> Progress | None:
-    return None if progress is None else lambda done, _of: progress(before + done, size)
-
-
-def _copies(copies: Sequence[int] | range) -> str:
-    return "1 copy was" if len(copies) == 1 else f"{len(copies):,} copies were"
+def _one_part(vault: Vault) -> int:
+    """Return up to how many copies are moved in one transaction."""
+    return LEAST_FULL if vault.room.is_short() else ONE_PART

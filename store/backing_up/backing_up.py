@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from store.authority.audit import newest_at
 from store.check import check
 from store.database.access import reach
-from store.database.connection import StoreDatabase, beside, is_url, shown_location, sound, translated
+from store.database.connection import StoreDatabase, beside, is_url, real_location, shown_location, sound, translated
 from store.database.copying import copy_file, file_problems
 from store.database.dumping import dump
 from store.database.modes import Use
@@ -90,6 +90,7 @@ def back_up(
     store, the backup is written nevertheless, but does not replace another one. Raises BackupError, KeyboardInterrupt
     where it is `cancelled`, and what opening the store raises; `path` is then as it was before.
     """
+    location = real_location(location)
     vault = None if unlock is None else open_store(location, unlock, Use.READ, former=True)
     db = reach(location, Use.READ) if vault is None else vault.db
     try:

@@ -8,7 +8,7 @@ copy is deleted that was peeled off before.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from store.authority.deleting import delete_copies
 from store.campaigns.marks import Marks, read_marks
@@ -58,14 +58,21 @@ def clear(
     operator: str,
     standing: Callable[[], Standing],
     days: int | None = None,
+    ids: Sequence[int] | None = None,
     progress: Progress | None = None,
     cancelled: Cancelled | None = None,
 ) -> DeleteResult:
-    """Delete the checked copies, as `delete_copies` does; `days` as there.
+    """Delete the checked copies, or `ids` of them, as `delete_copies` does; `days` as there.
 
     `DeleteResult.refused` lists what was left out. Raises TamperedError, StoreFormat, StoreUnavailable, UnlockError.
     """
     guard = Guard(vault, standing)
     return delete_copies(
-        vault, checked.ids, operator=operator, days=days, progress=progress, cancelled=cancelled, spare=guard
+        vault,
+        checked.ids if ids is None else ids,
+        operator=operator,
+        days=days,
+        progress=progress,
+        cancelled=cancelled,
+        spare=guard,
     )

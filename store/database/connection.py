@@ -11,6 +11,7 @@ The driver's errors become `StoreUnavailable`, with advice; passwords are remove
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import sqlite3
@@ -162,6 +163,11 @@ def shown_location(location: str) -> str:
         return location
     location = re.sub(r"(://[^:@/?]*):.*@", r"\1:…@", location)
     return re.sub(r"(password=)[^&]*", r"\1…", location)
+
+
+def real_location(location: str) -> str:
+    """Return the file's own path if `location` is a symbolic link: the log and the ballast are beside that file."""
+    return os.path.realpath(location) if not is_url(location) and Path(location).is_symlink() else location
 
 
 def beside(location: str, suffix: str) -> Path:

@@ -150,7 +150,7 @@ def open_with_credentials(location: str, path: Path, seen: Path | None = None) -
         keys = credentials.keys()
     except ValueError:
         raise KeyFileError(f"The credentials file {path} is damaged. Enrol the gateway again.") from None
-    look_at(location)
+    location = look_at(location)
     db = reach(location, Use.WRITE)
     try:
         models = Models(db)

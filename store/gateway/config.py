@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import msgspec
 
+from store.gateway.config_words import dotted, wrong_value
+from store.gateway.listening_checks import Listener, require_apart, require_no_loop
 from store.helpers.toml_lines import Lines, load
 from store.helpers.toml_lines import Path as KeyPath
 from store.mail.endpoint import Address, parse_address
@@ -34,7 +36,6 @@ EXAMPLE = "mailhold.toml.example"
 AT_START = ("store", "milter", "sink", "authentication", "delivery", "metrics")
 _WHERE = re.compile(r" - at `(?:key in )?\$(.*)`$")
 _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]")
-_UNKNOWN = re.compile(r"Object contains unknown field `(.*)`")
 _MODE = re.compile(r"0?[0-7]{3}")
 
 
@@ -149,7 +150,7 @@ def example() -> str:
 def read_config(path: Path) -> Config:
     """Read a configuration file. Raises UsageError, which names the line."""
     try:
-        text = path.read_text("utf-8")
+        text = path.read_text("utf-8-sig")
     except OSError as error:
         raise UsageError(
             f"The configuration {path} cannot be read: {error.strerror}. "
@@ -175,17 +176,12 @@ def parse_config(text: str, source: str = "mailhold.toml") -> Config:
         where: KeyPath = tuple(
             name or (int(index) if index.isdigit() else "") for name, index in _STEP.findall(found[1] if found else "")
         )
-        why = _WHERE.sub("", str(error))
-        unknown = _UNKNOWN.fullmatch(why)
-        if unknown:
-            name = ".".join(str(part) for part in (*where, unknown[1]))
-            raise wrong((*where, unknown[1]), f"unknown key `{name}`") from None
-        raise wrong(where, f"{why[:1].lower()}{why[1:]}") from None
+        raise wrong(*wrong_value(_WHERE.sub("", str(error)), where, Config, example())) from None
     for where, check, value in _checks(config):
         try:
             check(value)
         except MailholdError as error:
-            raise wrong(where, str(error)) from None
+            raise wrong(where, f"`{dotted(where)}`: {error}") from None
     return config
 
 
@@ -272,9 +268,29 @@ def _checks(config: Config) -> list[tuple[KeyPath, Callable[[Any], object], Any]
             checks.append((("engines", name, "concurrency"), _connections, section.concurrency))
             checks.append((("engines", name, "time_limit"), _time_limit, section.time_limit))
             checks.append((("engines", name), scanners_of, EnginesSection(**{name: section})))
+    # Last: these need valid addresses.
+    listeners = [Listener(sink.listen, sink.next_hop) for sink in config.sink]
+    checks += [
+        (("sink", index, "next_hop"), lambda at: require_no_loop(listeners, at), index)
+        for index, sink in enumerate(config.sink)
+        if sink.next_hop
+    ]
+    checks += _apart(config)
     if not config.milter.listen and not config.sink:
         checks.append((("milter",), _nothing, None))
     return checks
+
+
+def _apart(config: Config) -> list[tuple[KeyPath, Callable[[Any], object], Any]]:
+    """List the checks that no two listening addresses are the same."""
+    texts: list[tuple[KeyPath, str]] = [(("milter", "listen"), listen) for listen in config.milter.listen]
+    texts += [(("sink", index, "listen"), sink.listen) for index, sink in enumerate(config.sink)]
+    texts += [(("metrics", "listen"), config.metrics.listen)] * bool(config.metrics.listen)
+    try:
+        addresses = [parse_address(text) for _, text in texts]
+    except MailholdError:  # an earlier check names it
+        return []
+    return [(where, lambda at: require_apart(addresses, at), index) for index, (where, _) in enumerate(texts)]
 
 
 def _filled(value: str) -> None:

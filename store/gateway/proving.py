@@ -5,27 +5,42 @@ from __future__ import annotations
 import grp
 import os
 import pwd
+import socket
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
-from store.database.connection import beside, is_url
+from store.database.connection import beside, is_url, real_location
 from store.gateway.config import Config
+from store.gateway.listening_checks import is_local
 from store.gateway.seen import seen_path
-from store.mail.endpoint import parse_address
+from store.mail.endpoint import Address, parse_address
 from store.terms.errors import UsageError
 
 #: The user of a gateway whose configuration is in the usual place.
 USER = "mailhold"
+#: The folder for what the gateway keeps, if it has none in the unit.
+_STATE = "/var/lib/mailhold"
 _SOCKET_PATH = 107
+_OPEN = (
+    "everybody who can connect there can write verdicts that the gateway believes: listen on 127.0.0.1 or a unix "
+    "socket, or let only the scanner reach that port"
+)
 
 
 class Proof(NamedTuple):
-    """A requirement of the gateway: `why` it is not met, with what to do, or ""."""
+    """A requirement of the gateway: `why` it is not met, with what to do, or "". A `warning` is no problem."""
 
     what: str
     why: str = ""
+    warning: str = ""
+
+    def __str__(self) -> str:
+        """Return its line: ✓, ✗ with what to do, or ▲ with the warning."""
+        if self.why:
+            return f"✗ {self.what}: {self.why}"
+        return f"▲ {self.what}: {self.warning}" if self.warning else f"✓ {self.what}"
 
 
 def user_of(path: Path, config: Config, *, usual: Path) -> pwd.struct_passwd:
@@ -82,7 +97,7 @@ def proofs(path: Path, config: Config) -> Iterator[Proof]:
     seen = seen_path(credentials).absolute().parent
     yield Proof(
         f"{seen}, the record of what was seen of the store, can be written",
-        _writable(seen, me, "or set STATE_DIRECTORY to a folder"),
+        _state(seen, config.store.location, me),
     )
     places = [(config.milter.listen, config.milter.group)]
     places += [((sink.listen,), sink.group) for sink in config.sink]
@@ -91,9 +106,29 @@ def proofs(path: Path, config: Config) -> Iterator[Proof]:
             yield _listening(text, me)
         if group and any(text.startswith("unix:") for text in listen):
             yield Proof(f"sockets can be given to the group {group}", _group(group, me))
+    for sink in config.sink:
+        if sink.trusted and not is_local(parse_address(sink.listen)):
+            yield Proof(f"trusted = true on {sink.listen}", warning=_OPEN)
+
+
+def _state(folder: Path, location: str, me: str) -> str:
+    """Return why the folder for the gateway's record cannot be written.
+
+    Never advises to give away the credentials' folder: it may hold root's key file.
+    """
+    if not (why := _writable(folder, me)):
+        return ""
+    store = Path(real_location(location)).absolute().parent
+    if not is_url(location) and not _writable(store, me):
+        own, make = store, ""
+    else:
+        own = Path(_STATE)
+        make = f"install -d -o {me} -m 0750 {own}, then "
+    return f"{why.partition(': ')[0]}: {make}start the gateway (and this check) with STATE_DIRECTORY={own}"
 
 
 def _store(location: str, me: str) -> Iterator[Proof]:
+    location = real_location(location)
     store = Path(location).absolute()
     by_hand = f"chown {USER}:{USER} {store} && chmod 0660 {store}"
     yield Proof(f"{store} can be read and written", _reached(store, os.R_OK | os.W_OK, by_hand))
@@ -118,11 +153,29 @@ def _listening(text: str, me: str) -> Proof:
     what = f"the gateway can listen on {text}"
     if not address.path:
         low = 0 < address.port < 1024 and os.geteuid() != 0
-        return Proof(what, f"only root may use ports below 1024: choose another than {address.port}" if low else "")
+        if low:
+            return Proof(what, f"only root may use ports below 1024: choose another than {address.port}")
+        return Proof(what, _bindable(address))
     path = Path(address.path)
     if len(os.fsencode(path)) > _SOCKET_PATH:
         return Proof(what, f"the path is longer than {_SOCKET_PATH} bytes: choose a shorter one")
     return Proof(what, _writable(path.absolute().parent, me))
+
+
+def _bindable(address: Address) -> str:
+    """Return why this machine cannot listen on an address, whatever its port. It may be in use by this gateway."""
+    try:
+        found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (OSError, UnicodeError) as error:
+        said = getattr(error, "strerror", None) or str(error)
+        return f"the name {address.host} cannot be resolved ({said}): write an address of this machine"
+    for family, kind, protocol, _, name in found:
+        try:
+            with socket.socket(family, kind, protocol) as probe:
+                probe.bind((name[0], 0, *name[2:]))
+        except OSError as error:
+            return f"{name[0]} is no address of this machine ({error.strerror}): write one that is, such as 127.0.0.1"
+    return ""
 
 
 def _group(name: str, me: str) -> str:
@@ -135,9 +188,11 @@ def _group(name: str, me: str) -> str:
     return ""
 
 
-def _writable(folder: Path, me: str, otherwise: str = "") -> str:
-    made = f"install -d -o {me} -m 0750 {folder}{f', {otherwise}' if otherwise else ''}"
-    if why := _reached(folder, os.W_OK | os.X_OK, f"chown {me} {folder}{f', {otherwise}' if otherwise else ''}", made):
+def _writable(folder: Path, me: str) -> str:
+    own = f"chown {me} {folder}"
+    if folder.name != me:  # it may belong to others as well
+        own = f"use a folder of its own, for example install -d -o {me} -m 0750 {folder / me}"
+    if why := _reached(folder, os.W_OK | os.X_OK, own, f"install -d -o {me} -m 0750 {folder}"):
         return why
     return "" if folder.is_dir() else "it is not a folder"
 
@@ -154,3 +209,14 @@ def _reached(path: Path, access: int, by_hand: str, made: str = "") -> str:
     if not os.path.lexists(path):
         return f"it does not exist: {made or '`mailhold setup` makes it'}"
     return "" if os.access(path, access) else f"permission denied: {by_hand}"
+
+
+def scanner_proof(name: str, why: str) -> Proof:
+    """Return the line for a scanner that did not answer because of `why` ("" if it did)."""
+    if not why:
+        return Proof(f"{name}: answers")
+    what = f"start {name}, or correct its address in [engines.{name}]"
+    if "Permission denied" in why:
+        me = pwd.getpwuid(os.geteuid()).pw_name
+        what = f"let {me} use its socket: usermod -aG GROUP {me}, with the socket's group"
+    return Proof(f"{name} answers", f"{why}: {what}. Until then the rules' if-down decides about messages")

@@ -12,6 +12,20 @@ _HEADER = re.compile(r"\s*(\[\[?)([^\[\]#]+)\]")
 _KEY = re.compile(r"""\s*((?:[A-Za-z0-9_-]+|"[^"\\]*"|'[^']*')(?:\s*\.\s*(?:[A-Za-z0-9_-]+|"[^"\\]*"|'[^']*'))*)\s*=""")
 _PART = re.compile(r"""[A-Za-z0-9_-]+|"[^"\\]*"|'[^']*'""")
 _WHERE = re.compile(r"\s*\(at (?:line (\d+), column \d+|end of document)\)$")
+#: Errors of tomllib, and what to say instead.
+_IN_WORDS = (
+    (
+        r"Cannot declare \(((?:'[^']*',? ?)+)\) twice",
+        "the table [{}] is here a second time: put its keys under one header",
+    ),
+    (r"Cannot overwrite a value|Duplicate inline table key", "this key is here a second time: remove one of them"),
+    (r"Illegal character '\\n'|Illegal character '\\r'|Unterminated string", "a text has no closing quote"),
+    (r"Expected '=' after a key|Invalid statement", "this is neither `key = value`, nor a [table], nor a # comment"),
+    (r"Invalid value", "the value after = is not valid: put texts in quotes"),
+    (r"Expected newline or end of document", "unexpected text after the value: put texts in quotes"),
+    (r"Unclosed array", "a list has no closing bracket ]"),
+    (r"Expected '\]' at the end of a table declaration|Expected '\]\]'", "a [table] has no closing bracket ]"),
+)
 
 Path = tuple[str | int, ...]
 
@@ -57,14 +71,21 @@ class Lines:
 
 
 def load(text: str, source: str) -> dict[str, Any]:
-    """Parse a TOML document. Raises UsageError, which names `source` and the line."""
+    """Parse a TOML document, also with a byte order mark. Raises UsageError, which names `source` and the line."""
     try:
-        return tomllib.loads(text)
+        return tomllib.loads(text.removeprefix("\ufeff"))
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         found = _WHERE.search(str(error))
         line = int(found[1]) if found and found[1] else text.count("\n") + 1
-        why = _WHERE.sub("", str(error))
-        raise UsageError(f"{source}, line {line}: {why[:1].lower()}{why[1:]}.") from None
+        raise UsageError(f"{source}, line {line}: {_in_words(_WHERE.sub('', str(error)))}.") from None
+
+
+def _in_words(why: str) -> str:
+    """Say an error of tomllib, whose wording depends on the Python version, in plain words."""
+    for pattern, words in _IN_WORDS:
+        if found := re.search(pattern, why):
+            return words.format(*(".".join(re.findall(r"'([^']*)'", group)) for group in found.groups()))
+    return f"{why[:1].lower()}{why[1:]}"
 
 
 def string(text: str) -> str:

@@ -39,7 +39,8 @@ def user(places: Places) -> Step:
         return []
 
     by_hand = " ".join(f"'{word}'" if " " in word else word for word in command)
-    return Step(f"system user and group {USER}", look, make, by_hand)
+    where = "" if places.root == Path("/") else " (of this machine)"
+    return Step(f"system user and group {USER}{where}", look, make, by_hand)
 
 
 def member(name: str, group: str, why: str) -> Step:

@@ -25,6 +25,7 @@ from store.database.connection import (
     is_url,
     pragma,
     pragma_to_its_end,
+    real_location,
     run,
     shown_location,
     sound,
@@ -215,7 +216,7 @@ def open_store(
     all keys come from the seed, and open only what was sealed with them. Raises StoreMissing, StoreFormat, WrongKey,
     KeyFileError, StoreUnavailable.
     """
-    look_at(location)
+    location = look_at(location)
     secret = unlock.secret()
     try:
         return _open(reach(location, use), location, unlock.kind, secret, use, former=former, repair=repair)
@@ -286,14 +287,15 @@ def _compare_with_seen(vault: Vault, use: Use, *, repair: bool) -> None:
         raise
 
 
-def look_at(location: str) -> None:
-    """Refuse a path without a store, before SQLite writes anything there.
+def look_at(location: str) -> str:
+    """Refuse a path without a store, before SQLite writes anything there. Return the file's own path.
 
     Raises StoreMissing, StoreFormat where something else is there, and StoreUnavailable where this user cannot read it.
     Does not check URLs.
     """
     if is_url(location):
-        return
+        return location
+    location = real_location(location)
     path = Path(location).absolute()
     try:
         mode = path.stat().st_mode
@@ -309,6 +311,7 @@ def look_at(location: str) -> None:
         raise StoreUnavailable(f"The store {location} cannot be read: {os.strerror(errno.EACCES)}.")
     if not stat.S_ISREG(mode) or application_id(path) != APPLICATION_ID:
         raise StoreFormat(f"{location} is not a Mailhold store. Give another file.")
+    return location
 
 
 def store_row(db: StoreDatabase, models: Models, location: str, *, former: bool = False) -> Any:

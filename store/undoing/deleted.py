@@ -87,7 +87,6 @@ def _again(vault: Vault, act: PastAct, found: _Found, operator: str, progress: P
     does = (f"{_counted(len(done.binned), 'copy', 'copies')} moved to the bin again",) if done.binned else ()
     does_not = (
         *kept,
-        *(each.rstrip(".") for each in done.notes),
         *(f"copy {copy_id}: {why}" for copy_id, why in done.refused),
     )
     if done.missing:
@@ -103,13 +102,17 @@ def _again(vault: Vault, act: PastAct, found: _Found, operator: str, progress: P
 
 def _tell(vault: Vault, act: PastAct, told: Told, operator: str, *, again: bool) -> None:
     said = "; ".join((*told.does, *told.does_not))
-    record_event(
-        vault,
-        "redone" if again else "undone",
-        operator=operator,
-        detail=f"{act.event.action}: {said}",
-        undoes=-act.number if again else act.number,
-    )
+
+    def record() -> None:
+        record_event(
+            vault,
+            "redone" if again else "undone",
+            operator=operator,
+            detail=f"{act.event.action}: {said}",
+            undoes=-act.number if again else act.number,
+        )
+
+    vault.room.in_it(record)
 
 
 def _where(vault: Vault, act: PastAct) -> _Found:

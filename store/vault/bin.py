@@ -36,9 +36,9 @@ __all__ = ["Bin", "BinAct", "PutResult", "RestoreResult"]
 Progress = Callable[[int, int], None]
 Done = Callable[[list[int]], None]
 #: Minimum and maximum copies per batch, and how long (seconds) a batch should hold the write lock. In batches below the
-#: minimum, the cost per batch would exceed the cost of their rows. On a full disk, `_LEAST_FULL` copies are a batch.
+#: minimum, the cost per batch would exceed the cost of their rows. On a full disk, `LEAST_FULL` copies are a batch.
 _LEAST, _MOST, _TARGET = 250, 1000, 0.016
-_LEAST_FULL = 20
+LEAST_FULL = 20
 _LONGEST_PAUSE = 0.007
 TWICE = "its row is both in Backup and in the bin, so somebody changed the database: run `mailhold check`"
 _WRITTEN = "SELECT COUNT(*) FROM bin_act WHERE signature = ?"
@@ -240,7 +240,9 @@ class Bin(BinContents):
         cancelled: Callable[[], bool] | None,
     ) -> tuple[list[int], bool]:
         """Call `work` for one batch after another. Returns the ids not reached, and whether the disk was full."""
-        size, start, squeezed, full = _LEAST, 0, False, False
+        # A batch's rows are in both tables until it is committed, so large batches need more space than small ones.
+        squeezed = self._room.tighten()
+        size, start, full = LEAST_FULL if squeezed else _LEAST, 0, False
         with self._erasing.moving():
             while start < len(wanted) and not (cancelled is not None and cancelled()):
                 batch = wanted[start : start + size]
@@ -251,7 +253,7 @@ class Bin(BinContents):
                     if not self._room.make(frees=False):
                         full = True
                         break
-                    size, squeezed = min(size, _LEAST_FULL), True
+                    size, squeezed = min(size, LEAST_FULL), True
                     continue
                 took = time.perf_counter() - began
                 start += len(batch)
@@ -259,7 +261,7 @@ class Bin(BinContents):
                     progress(start, len(wanted))
                 size = max(_LEAST, min(_MOST, int(size * min(2.0, _TARGET / max(took, 0.001)))))
                 if squeezed:
-                    size = _LEAST_FULL
+                    size = LEAST_FULL
                     self._room.done()
                 if start < len(wanted):
                     time.sleep(min(took / 3, _LONGEST_PAUSE))

@@ -103,8 +103,8 @@ class DeleteResult:
     """The copies deleted for good, missing, and refused with the reason. Copies in none of these were not reached.
 
     `left` says what is not overwritten on the disk, and why ("" if all is). Operators' deletions normally go into the
-    bin instead: `binned`, as the bin's act `act`, kept until `until` (Unix ms). On a full disk, `emptied` copies were
-    deleted from the bin to make room. `notes` are sentences on what was done otherwise than asked.
+    bin instead: `binned`, as the bin's act `act`, kept until `until` (Unix ms). On a full disk, `no_room` are the
+    refused copies that did not fit into the bin.
     """
 
     deleted: list[int] = field(default_factory=list)
@@ -114,8 +114,7 @@ class DeleteResult:
     binned: list[int] = field(default_factory=list)
     act: int = 0
     until: int = 0
-    emptied: int = 0
-    notes: list[str] = field(default_factory=list)
+    no_room: list[int] = field(default_factory=list)
 
     @property
     def gone(self) -> list[int]:

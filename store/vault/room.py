@@ -1,16 +1,18 @@
 """Disk space of an open SQLite store when its disk is full: in its log, its ballast, and the free pages of its file.
 
-A deletion takes space in the log, which is free again once the log's pages are copied to the database file. So on a
-full disk the log is emptied after each small batch and reused from its start. Emptying needs space in the file if the
-log holds new copies, and the first batch may need some in the log. Both come from the ballast: each slice given up is
-at once allocated to the file or the log, before another program takes it.
+A deletion, or a move into the bin, takes space in the log, which is free again once the log's pages are copied to the
+database file. So on a full disk the log is emptied after each small batch and reused from its start. Emptying needs
+space in the file if the log holds new copies, and the first batch may need some in the log. Both come from the ballast:
+each slice given up is at once allocated to the file or the log, before another program takes it.
 """
 
 from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from store.database.connection import (
     PAGE_SIZE,
@@ -26,8 +28,11 @@ from store.terms.errors import StoreUnavailable
 from store.vault.ballast import BALLAST_BYTES, SLICE_BYTES, Ballast
 from store.vault.session import Session
 
+T = TypeVar("T")
 #: Free space (bytes) below which the disk counts as short: then pages freed by deletions are given back to it.
 _SHORT_BYTES = 1024 * 1024
+#: Space (bytes) with which a batch of copies can be moved between Backup and the bin.
+MOVING_BYTES = 128 * 1024
 #: Seconds between checks whether the ballast is complete.
 _LOOK_SECONDS = 60.0
 #: Pages given back to the disk at first, and in total. Moving a page may write up to three to the log.
@@ -86,7 +91,7 @@ class Room:
     def make(self, *, frees: bool = True) -> bool:
         """Make space in the log after the disk was full. Returns whether any was made, so that a retry makes sense.
 
-        Gives up ballast only for work that itself `frees` space, so that some is always left for deletions.
+        Gives up at most half of the ballast for work that does not itself `frees` space: the rest is for deletions.
         """
         if self._ballast is None:
             return False
@@ -95,17 +100,47 @@ class Room:
             self._emptied = True
             if self.empty_log():
                 return True
-        size = self._ballast.cut() if frees else 0
+        most = SLICE_BYTES if frees else min(SLICE_BYTES, self._ballast.spare())
+        size = self._ballast.cut(most) if most else 0
         if size:
             self._put_by(size)
             self.empty_log()
         return size > 0
+
+    def in_it(self, work: Callable[[], T]) -> T:
+        """Call `work`, again with more space as long as the disk is full and there is some for it. Raises DiskFull.
+
+        In an open transaction only once.
+        """
+        if self._session.db.in_transaction():
+            return work()
+        while True:
+            try:
+                done = work()
+            except DiskFull:
+                if not self.make(frees=False):
+                    raise
+            else:
+                self.done()
+                return done
 
     def done(self) -> None:
         """Empty the log after work in the space made by `make` succeeded."""
         self._emptied = False
         if self.tight:
             self.empty_log()
+
+    def has_some(self) -> bool:
+        """Whether copies can probably be moved: on the disk, in the log or in the half of the ballast for moves."""
+        if self._ballast is None:
+            return True
+        return max(self._free(), self._log_bytes(), self._ballast.spare()) >= MOVING_BYTES
+
+    def tighten(self) -> bool:
+        """Return whether the disk is short of space. If so, empty the log after each piece of work from now on."""
+        short = self.is_short()
+        self.tight = self.tight or short
+        return short
 
     def is_short(self) -> bool:
         """Whether less than 1 MB of the disk is free."""

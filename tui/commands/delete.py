@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from store.helpers.clock import now_ms
+from store.terms.errors import StoreUnavailable
 from tui.commands.asking import confirm_count
 from tui.commands.interrupt import Interrupt
 from tui.commands.opened import opened
@@ -20,6 +21,8 @@ from tui.terminal.words import copies
 
 if TYPE_CHECKING:
     from store.vault.vault import DeleteResult, Vault
+
+_FOR_GOOD = "To delete permanently, without the bin, add --for-good."
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,15 +40,17 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Delete the selected copies; return 1 if a copy was not deleted.
 
-    Raises UsageError if the deletion is not confirmed.
+    Raises UsageError if the deletion is not confirmed, and StoreUnavailable if the bin has no room.
     """
-    from store.authority.deleting import delete_copies
+    from store.authority.deleting import NO_ROOM, delete_copies
     from store.authority.settings import settings_or_former
 
     check_selection(args)
     with opened(args) as vault:
         ids, missing = selected_ids(vault, args)
         days = 0 if args.for_good else settings_or_former(vault).bin_days
+        if days and ids and not vault.room.has_some():
+            raise StoreUnavailable(f"Nothing was deleted: {NO_ROOM}. {_FOR_GOOD}")
         if ids and not args.yes:
             what = described(vault, ids)
             confirm_count(_question(what, days), len(ids), yes=args.yes)
@@ -54,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
                 vault,
                 ids,
                 operator=vault.opened_by,
-                for_good=args.for_good,
+                days=days,
                 progress=progress,
                 cancelled=interrupt,
             )
@@ -73,9 +78,11 @@ def run(args: argparse.Namespace) -> int:
         )
     else:
         print(said)
-    for each in (*result.notes, *([result.left] if result.left else [])):
-        print(f"mailhold: {safe(each)}", file=sys.stderr)
-    failures = say_copies(result.refused, result.missing) + missing.say()
+    if result.left:
+        print(f"mailhold: {safe(result.left)}", file=sys.stderr)
+    if result.no_room:
+        print(f"mailhold: {copies(len(result.no_room))} not deleted, because {NO_ROOM}. {_FOR_GOOD}", file=sys.stderr)
+    failures = say_copies(result.refused, result.missing) + missing.say() + len(result.no_room)
     left = len(ids) - len(result.gone)
     failures += say_cancelled(interrupt, "delete", f"cancelled; {left:,} were not deleted")
     return 1 if failures else 0
@@ -98,8 +105,6 @@ def _said(vault: Vault, result: DeleteResult) -> str:
 
     size = next((each.left_size for each in vault.bin.acts() if each.act == result.act), 0)
     kept = f"in the bin {promise_words(promise(vault, size, result.until))}"
-    if result.deleted:
-        return f"{len(result.gone):,} deleted, {copies(len(result.binned))} of them {kept}"
     return (
         f"{len(result.gone):,} deleted, {kept}: `mailhold bin restore --last` restores what you deleted most recently"
     )

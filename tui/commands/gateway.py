@@ -202,8 +202,9 @@ def _check(path: Path) -> int:
     from store.gateway.metrics import Metrics
     from store.gateway.metrics_server import page_of
     from store.gateway.policy import LivePolicy
-    from store.gateway.proving import proofs
+    from store.gateway.proving import proofs, scanner_proof
     from store.gateway.seen import seen_path
+    from tui.terminal.safe import safe
 
     config = read_config(path)
     if config.metrics.listen:
@@ -211,7 +212,7 @@ def _check(path: Path) -> int:
     print(f"✓ {path}: all keys and values are valid")
     problems = 0
     for proof in proofs(path.absolute(), config):
-        print(f"✗ {proof.what}: {proof.why}" if proof.why else f"✓ {proof.what}", flush=True)
+        print(safe(str(proof)), flush=True)
         problems += bool(proof.why)
     try:
         with closing(open_with_credentials(config.store.location, Path(config.store.credentials))) as vault:
@@ -219,21 +220,21 @@ def _check(path: Path) -> int:
             live.refresh(vault)
             gateway = vault.keys.gateway
             print(f"✓ store: opened as gateway {gateway.name if gateway else ''}")
-            problems += say_failed(live.refused.items())
+            problems += sum(_say_wrong(what, why) for what, why in live.refused.items())
             older = lacking(vault, Memory(seen_path(Path(config.store.credentials)), vault.store_id))
             if older is not None:
                 why = (
                     f"it is older than what this gateway saw at {local_time(older.at)}: {older}. The gateway goes on "
                     "judging by what it saw."
                 )
-                problems += say_failed([("store", f"{why} It sends nothing. {OLDER}")])
+                problems += _say_wrong("store", f"{why} It sends nothing. {OLDER}")
             settings = live.policy.settings
             if settings is not None and not settings.relay:
                 print(
                     "settings: no relay is set, so released copies are not delivered and the administrator gets no mail"
                 )
     except MailholdError as error:
-        problems += say_failed([("store", str(error))])
+        problems += _say_wrong("store", str(error))
 
     async def ping() -> dict[str, str]:
         scanners = scanners_of(config.engines)
@@ -244,8 +245,13 @@ def _check(path: Path) -> int:
                 await scanner.close()
 
     for name, why in asyncio.run(ping()).items():
-        if why:
-            problems += say_failed([(name, why)])
-        else:
-            print(f"✓ {name}: answers")
+        print(safe(str(scanner_proof(name, why))))
+        problems += bool(why)
     return 1 if problems else 0
+
+
+def _say_wrong(what: str, why: str) -> int:
+    from tui.terminal.safe import safe
+
+    print(f"✗ {safe(what)}: {safe(why)}")
+    return 1

@@ -21,7 +21,12 @@ if TYPE_CHECKING:
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("--root", metavar="DIR", default="/", help="put all files below this folder (default: /)")
+    parser.add_argument(
+        "--root",
+        metavar="DIR",
+        default="/",
+        help="put all files below this folder (default: /); users and groups are made on this machine in any case",
+    )
     parser.add_argument(
         "--mta",
         choices=["postfix", "none"],
@@ -81,14 +86,22 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(
             "Only root can do this. Run it with sudo, or see what it would do with `mailhold setup --dry-run`."
         )
-    confirm(f"This makes {missing} of the {len(wanted)} things above on this machine.", yes=args.yes)
+    where = ""
+    if root != Path("/"):
+        where = f" The files go below {safe(str(root))}; users and groups are made on this machine itself."
+    confirm(f"This makes {missing} of the {len(wanted)} things above on this machine.{where}", yes=args.yes)
     failed = sum([not _make(step) for step in wanted])
     if failed:
-        print(f"{failed} could not be made. Run the commands marked `By hand` above, then `mailhold setup` again.")
+        print(f"{failed} could not be made. Run the commands marked `By hand` above, then `{_again(places)}` again.")
         return 1
     proved = _prove(places)
     _say_next(places, args.operator)
     return proved
+
+
+def _again(places: Places) -> str:
+    """Return the command that sets up the same machine again."""
+    return "mailhold setup" + ("" if places.root == Path("/") else f" --root {shlex.quote(str(places.root))}")
 
 
 def _show(wanted: list[Step]) -> int:
@@ -154,7 +167,7 @@ def _say_next(places: Places, operators: list[str]) -> None:
 
     start = (
         "systemctl daemon-reload && systemctl enable --now mailhold-gateway"
-        if runs_systemd()
+        if runs_systemd() and places.root == Path("/")
         else f"STATE_DIRECTORY={places.state} setpriv --reuid=mailhold --regid=mailhold --init-groups "
         f"mailhold gateway --config {places.config}"
     )
@@ -168,4 +181,4 @@ def _say_next(places: Places, operators: list[str]) -> None:
     if operators:
         print(f"  {', '.join(map(safe, operators))}: log in again, and set MAILHOLD_KEY_FILE=~/.config/mailhold/key")
     else:
-        print("  To give a user who is not root a key file: mailhold setup --operator USER")
+        print(f"  To give a user who is not root a key file: {_again(places)} --operator USER")

@@ -144,6 +144,8 @@ class MailholdApp(EndsWithTerminal, TypeAheadApp):
             pass
 
     def on_mount(self) -> None:
+        # Before the process stops, so that the list is covered when the screen is drawn again.
+        self.app_suspend_signal.subscribe(self, lambda _: self.lock.suspended(), immediate=True)
         self.app_resume_signal.subscribe(self, self._resumed)
 
     async def on_event(self, event: events.Event) -> None:
@@ -152,7 +154,8 @@ class MailholdApp(EndsWithTerminal, TypeAheadApp):
         await super().on_event(event)
 
     def _resumed(self, _: object) -> None:
-        """Redraw everything: a shell used the terminal meanwhile."""
+        """Redraw everything: a shell used the terminal meanwhile. Lock, also if a signal suspended the console."""
+        self.lock.suspended()
         for screen in self.screen_stack:
             for widget in screen.walk_children(with_self=True):
                 widget.refresh()

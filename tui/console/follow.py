@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from store.mail.outcome import Attention, Delivered
     from store.vault.vault import Vault
 
+DISK_FULL = "The disk of this store is full: no new copies can be placed in Backup. Delete copies and empty the bin."
 #: After a poll that found changes the pause is at least this many times as long as it took, so that a store in which
 #: much happens costs at most a quarter of one CPU.
 REST = 3
@@ -43,7 +44,7 @@ class Facts:
     what is wrong with a part of the store, or "". `maximum`: maximum size in bytes, 0 if unknown. `settings_problem`:
     why the settings cannot be read, or ""; if set, `settings` are the last known. `binned`: number of copies in the
     bin. `campaigns`: number of campaigns for which an act is offered. `standing` (the campaigns) and `saved` (the saved
-    filters) stay the same object while nothing changes in them.
+    filters) stay the same object while nothing changes in them. `disk_full`: the store's disk has nearly no free space.
     """
 
     used: int
@@ -67,6 +68,7 @@ class Facts:
     campaigns: int = 0
     reading: Reading | None = None
     saved: tuple[SavedFilter, ...] = ()
+    disk_full: bool = False
 
 
 class Follower:
@@ -106,12 +108,13 @@ class Follower:
         reading = catalogue.reading
         progress = (catalogue.loaded, catalogue.total, catalogue.complete, reading, catalogue.read_changes)
         unfound = self._finder.problem if self._finder is not None else ""
-        seen = (vault.change_token(), progress, catalogue.problem, len(catalogue.damaged), unfound)
+        full = vault.read_only is None and vault.room.is_short()
+        seen = (vault.change_token(), progress, catalogue.problem, len(catalogue.damaged), unfound, full)
         if not changed and seen == self._seen:
             return None
         copies_changed = changed or self._seen is None or seen[1] != self._seen[1]
         deleted, gone = self._gone()
-        self._problem = catalogue.problem or _damage(len(catalogue.damaged))
+        self._problem = catalogue.problem or _damage(len(catalogue.damaged)) or (DISK_FULL if full else "")
         settings = self._read_settings()
         releases = self._read_releases()
         catalogue.standing = self._read_standing()
@@ -138,6 +141,7 @@ class Follower:
             campaigns=offered_count(catalogue, catalogue.standing),
             reading=reading,
             saved=self._read_saved(),
+            disk_full=full,
         )
         ended = self._clock()
         self.rest_until = ended + max(REST * (ended - began), 0.0 if facts.complete else LOADING_REST)

@@ -139,7 +139,7 @@ def test_check_config_says_so(
     put_back(tmp_path / "backup", vault.location)
     capsys.readouterr()
     assert main(command) == 1
-    assert re.search("older than what this gateway saw at .*: 1 event. .*`mailhold restore`", capsys.readouterr().err)
+    assert re.search("older than what this gateway saw at .*: 1 event. .*`mailhold restore`", capsys.readouterr().out)
     assert seen_path(credentials).read_bytes() == before
 
 

@@ -94,7 +94,7 @@ GOOD = '[[rule]]\nname = "first"\n\n# a comment\n[[rule]]\nid = 7\nname = "secon
         ("[[rule]]\nenabled = true", 8, "it needs a name"),
         ("[[rule]]\nid = 1\nname='Default'\nenabled = false", 11, "always enabled"),
         ("senders = [", 8, "line"),
-        ("x = = 1", 8, "invalid value"),
+        ("x = = 1", 8, "the value after = is not valid"),
         ("[rules]", 8, "'rules' is unknown"),
     ],
 )

@@ -72,7 +72,7 @@ def test_a_process_that_is_killed_leaves_a_part(any_store: str, open_again: Call
     assert vault.ids() == ids and check(vault).broken == []
 
 
-def test_where_the_disk_is_full_the_bin_is_emptied_and_both_say_so(
+def test_where_the_disk_is_full_what_does_not_fit_into_the_bin_stays(
     vault: Vault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ids = fill(vault, 60)
@@ -86,14 +86,12 @@ def test_where_the_disk_is_full_the_bin_is_emptied_and_both_say_so(
     monkeypatch.setattr(vault.bin, "_put_batch", full)
     monkeypatch.setattr(vault.room, "make", lambda **_options: False)
     result = delete_copies(vault, ids[20:30], operator="anna")
-    assert (result.binned, result.deleted, result.emptied) == ([], ids[20:30], 10) and len(calls) == 2
-    assert result.notes == [
-        "The disk is full: 10 copies were deleted permanently from the bin, the oldest first.",
-        "The disk is full: 10 copies were deleted permanently, because the bin had no room.",
-    ]
+    assert (result.binned, result.deleted, result.no_room) == ([], [], ids[20:30]) and len(calls) == 1
+    assert result.refused == [(copy_id, "the disk is full: the bin has no room") for copy_id in ids[20:30]]
+    assert vault.bin.ids() == ids[:10] and vault.ids() == ids[10:]
     monkeypatch.setattr(vault.bin, "_put_batch", put)
     assert delete_copies(vault, ids[40:], operator="anna").binned == ids[40:]
-    assert vault.bin.ids() == ids[40:] and check(vault).broken == []
+    assert vault.bin.ids() == [*ids[:10], *ids[40:]] and check(vault).broken == []
 
 
 def test_a_disk_that_is_full(tmp_path: Path) -> None:
@@ -103,7 +101,6 @@ def test_a_disk_that_is_full(tmp_path: Path) -> None:
         delete_copies(vault, ids[:20], operator="anna")
         small_disk.fill(disk)
         result = delete_copies(vault, ids[20:50], operator="anna")
-        assert sorted(result.gone) == ids[20:50] and result.refused == []
-        assert sorted([*vault.ids(), *vault.bin.ids(), *vault.tombstones_since(0)[1]]) == ids
-        assert bool(result.notes) == bool(result.emptied or result.deleted)
+        assert result.deleted == [] and sorted([*result.binned, *result.no_room]) == ids[20:50]
+        assert sorted([*vault.ids(), *vault.bin.ids()]) == ids
         vault.close()

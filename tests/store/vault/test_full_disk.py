@@ -12,12 +12,16 @@ from typing import Any
 import pytest
 
 from store.authority import audit
-from store.authority.deleting import delete_copies
+from store.authority.acts import folded
+from store.authority.deleting import NO_ROOM, delete_copies, empty_bin
 from store.check import check
 from store.database.connection import DiskFull, disk_full
+from store.database.modes import Use
+from store.helpers.clock import now_ms
 from store.opening.opening import Unlock, create_store, look_at, open_store
-from store.terms.errors import StoreUnavailable
+from store.terms.errors import StoreMissing, StoreUnavailable
 from store.terms.records import CopyRecord
+from store.undoing.undoing import carry_out, next_plan
 from store.vault.vault import Vault
 from tests import small_disk
 from tests.conftest import PASSPHRASE
@@ -75,8 +79,8 @@ def test_copies_are_deleted_from_a_full_disk_again_and_again(
 
 
 @pytest.mark.parametrize("megabytes", [12, 20])
-def test_copies_for_which_the_bin_has_no_room_are_deleted_for_good(record: CopyRecord, megabytes: int) -> None:
-    """Moving copies frees nothing: the ballast is kept for the deletion."""
+def test_an_operator_deletes_for_good_only_what_he_asked_to(record: CopyRecord, megabytes: int) -> None:
+    """Moving copies frees nothing: half of the ballast is kept for the deletion."""
     with small_disk.small_disk(megabytes) as disk:
         vault, _recovery = create_store(str(disk / "mail.store"), passphrase=PASSPHRASE)
         ids = _fill(vault, record, (500, 3000, 48_000))
@@ -87,13 +91,101 @@ def test_copies_for_which_the_bin_has_no_room_are_deleted_for_good(record: CopyR
                 small_disk.fill(disk)
                 vault = _open(str(disk / "mail.store"))
                 result = delete_copies(vault, ids[part::5], operator="ada")
-                assert sorted(result.gone) == ids[part::5] and not result.refused
+                assert result.deleted == [] and sorted([*result.binned, *result.no_room]) == ids[part::5]
+                assert result.refused == [(copy_id, NO_ROOM) for copy_id in result.no_room]
+                assert [*vault.tombstones_since(0)[1]] == [] or part
+                rest = delete_copies(vault, result.no_room, operator="ada", for_good=True)
+                assert rest.deleted == result.no_room and not rest.refused
+                binned = vault.bin.ids()
+                assert empty_bin(vault, binned, operator="ada").deleted == binned
                 vault.close()
         (disk / "eaten").unlink()
         (disk / "filler").unlink()
         vault = _open(str(disk / "mail.store"))
         assert vault.ids() == [] and vault.put(b"x", record) and check(vault).broken == []
         vault.close()
+
+
+@pytest.mark.parametrize("held", [False, True], ids=["closed", "open"])
+def test_a_few_copies_go_into_the_bin_of_a_full_disk_and_come_back(record: CopyRecord, held: bool) -> None:
+    source = random.Random(4)
+    with small_disk.small_disk(12) as disk:
+        location = str(disk / "mail.store")
+        vault, _recovery = create_store(location, passphrase=PASSPHRASE)
+        ids = vault.put_many((source.randbytes(4000), record, None) for _ in range(109))
+        if not held:
+            vault.close()
+        small_disk.fill(disk)
+        if not held:
+            vault = _open(location)
+        for chosen in (ids[:2], ids[10:20], ids[20:]):
+            result = delete_copies(vault, chosen, operator="ada")
+            assert (result.binned, result.deleted, result.no_room) == (chosen, [], [])
+        plan = next_plan(vault, "ada")
+        assert plan is not None and carry_out(vault, plan, operator="ada") == plan.told
+        assert vault.ids() == [*ids[2:10], *ids[20:]] and check(vault).broken == []
+        assert next(iter(audit.events(vault))).undoes
+        vault.close()
+
+
+@pytest.mark.parametrize("number", [15, 60, 109, 400])
+def test_what_one_act_deletes_on_a_full_disk_one_undo_brings_back(record: CopyRecord, number: int) -> None:
+    with small_disk.small_disk(12) as disk:
+        location = str(disk / "mail.store")
+        vault, _recovery = create_store(location, passphrase=PASSPHRASE)
+        ids = vault.put_many((os.urandom(4000), record, None) for _ in range(number))
+        vault.close()
+        small_disk.fill(disk)
+        vault = _open(location)
+        assert delete_copies(vault, ids, operator="ada").binned == ids
+        [event] = folded([each for each in audit.events(vault) if each.action == "delete into the bin"], now_ms())
+        assert list(event.copies) == ids and not event.detail
+        plan = next_plan(vault, "ada")
+        assert plan is not None and carry_out(vault, plan, operator="ada") == plan.told
+        assert vault.ids() == ids and next_plan(vault, "ada") is None and check(vault).broken == []
+        vault.close()
+
+
+def test_without_ballast_a_full_disk_has_no_room_for_the_bin(record: CopyRecord) -> None:
+    with small_disk.small_disk(12) as disk:
+        vault, _recovery = create_store(str(disk / "mail.store"), passphrase=PASSPHRASE)
+        ids = vault.put_many((os.urandom(4000), record, None) for _ in range(109))
+        assert vault.room.has_some()
+        (disk / "mail.store.ballast").unlink()
+        assert vault.room.empty_log()
+        os.truncate(disk / "mail.store-wal", 0)
+        small_disk.fill(disk)
+        assert not vault.room.has_some()
+        result = delete_copies(vault, ids[:30], operator="ada")
+        assert (result.binned, result.deleted, result.no_room) == ([], [], ids[:30])
+        assert vault.ids() == ids
+        vault.close()
+
+
+@pytest.mark.parametrize("use", [Use.READ, Use.WRITE, Use.EITHER])
+def test_a_store_behind_a_link_works_on_a_full_disk(record: CopyRecord, tmp_path: Path, use: Use) -> None:
+    with small_disk.small_disk(12) as disk:
+        vault, _recovery = create_store(str(disk / "mail.store"), passphrase=PASSPHRASE)
+        ids = vault.put_many((os.urandom(4000), record, None) for _ in range(50))
+        vault.close()
+        (disk / "inner").symlink_to("mail.store")
+        (tmp_path / "link.store").symlink_to(disk / "inner")
+        small_disk.fill(disk)
+        vault = open_store(str(tmp_path / "link.store"), Unlock.passphrase(PASSPHRASE), use)
+        assert vault.ids() == ids and vault.location == str(disk / "mail.store")
+        if use is not Use.READ:
+            assert delete_copies(vault, ids[:3], operator="ada").binned == ids[:3]
+        vault.close()
+        assert [each.name for each in tmp_path.iterdir()] == ["link.store"]
+
+
+def test_links_that_lead_nowhere_are_no_stores(tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to("b")
+    with pytest.raises(StoreMissing, match=r"There is no store at .*/b"):
+        look_at(str(tmp_path / "a"))
+    (tmp_path / "b").symlink_to("a")
+    with pytest.raises(StoreUnavailable, match="cannot be read: Too many levels of symbolic links"):
+        look_at(str(tmp_path / "a"))
 
 
 def test_what_is_deleted_from_a_full_disk_is_given_back_to_it(record: CopyRecord) -> None:

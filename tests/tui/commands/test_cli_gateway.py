@@ -46,7 +46,7 @@ def test_enrol_and_check(store: str, key: Path, tmp_path: Path, capsys: pytest.C
     assert "opened as gateway mx1" in capsys.readouterr().out
     config.write_text(config.read_text() + '[engines.clamd]\naddress = "127.0.0.1:1"\n')
     assert main(["gateway", "--config", str(config), "--check-config"]) == 1
-    assert "mailhold: clamd:" in capsys.readouterr().err
+    assert "✗ clamd answers: " in capsys.readouterr().out
     config.write_text(config.read_text() + "nonsense = 1\n")
     assert main(["gateway", "--config", str(config), "--check-config"]) == 2
     assert "line 8" in capsys.readouterr().err

@@ -426,7 +426,9 @@ async def test_it_is_kept_as_the_window_said_though_the_bin_was_switched_off_mea
         assert COPIES in vault.bin.ids()
 
 
-async def test_what_a_full_disk_takes_for_good_is_said(console: MailholdApp, vault: Vault, monkeypatch):
+async def test_what_a_full_bin_does_not_take_is_offered_to_be_deleted_for_good(
+    console: MailholdApp, vault: Vault, monkeypatch
+):
     put = vault.bin.put
 
     def full(ids: list[int], **options):
@@ -434,12 +436,7 @@ async def test_what_a_full_disk_takes_for_good_is_said(console: MailholdApp, vau
         return replace(result, left=list(ids[1:]), full=True)
 
     monkeypatch.setattr(vault.bin, "put", full)
-    monkeypatch.setattr("store.authority.deleting._make_room", lambda *_: False)
     async with console.run_test(size=(160, 24)) as pilot:
         await until(pilot, "62 copies")
         await press(pilot, "space", "space", "d", "enter")
-        await until(
-            pilot,
-            "Marked messages have been deleted. z brings 1 copy back until ",
-            "The disk is full: 1 copy was deleted",
-        )
+        await until(pilot, "Marked message has been deleted. z brings it back until ", "this deletes permanently")

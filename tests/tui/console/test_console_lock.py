@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -204,6 +205,56 @@ def test_work_that_runs_is_done_first(start: Callable[..., Terminal]) -> None:
     terminal.wait_for("Backup is locked")
     assert b"will lock when the running task is done" in terminal.raw
     assert b"Counting to thirty" in terminal.raw
+
+
+def state(pid: int) -> str:
+    """Return the state of a process: T if it is stopped."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+def suspend_and_continue(terminal: Terminal, suspend: Callable[[], None]) -> bytes:
+    """Suspend the console, as a shell's user does, and continue it; return all that it draws from then on."""
+    suspend()
+    terminal.wait_until(lambda: state(terminal.pid) == "T", "it is not suspended")
+    before = len(terminal.raw)
+    os.kill(terminal.pid, signal.SIGCONT)
+    terminal.read(1.0)
+    return terminal.raw[before:]
+
+
+@pytest.mark.parametrize("how", ["key", "signal"])
+@pytest.mark.parametrize("lock_after", [0, 15])
+def test_a_suspended_console_is_locked_when_it_is_continued(
+    start: Callable[..., Terminal], how: str, lock_after: int
+) -> None:
+    terminal = start(lock_after=lock_after)
+    assert "Quarterly" in terminal.text()
+    by_key = how == "key"
+    drawn = suspend_and_continue(
+        terminal, lambda: terminal.type(b"\x1a") if by_key else os.kill(terminal.pid, signal.SIGTSTP)
+    )
+    terminal.wait_for("Backup is locked")
+    assert "Locked because it was suspended." in terminal.text() and "Quarterly" not in terminal.text()
+    assert not by_key or b"Quarterly" not in drawn
+    unlock(terminal)
+    terminal.wait_for(f"{COPIES + 1} copies")
+    assert terminal.leave() == 0
+
+
+def test_a_console_that_cannot_lock_goes_on_when_it_is_continued(tmp_path: Path) -> None:
+    vault, _ = create_store(str(tmp_path / "s.db"), key_file=tmp_path / "key")
+    vault.put(b"Subject: x\r\n\r\nx\r\n", CopyRecord(from_="z@example.org", subject=SUBJECT), stored_at=NOW)
+    vault.close()
+    command = [sys.executable, "-m", "tui", "--store", str(tmp_path / "s.db"), "--key-file", str(tmp_path / "key")]
+    terminal = Terminal(tmp_path, tmp_path, columns=100, lines=30, command=command)
+    try:
+        terminal.wait_for("Quarterly")
+        suspend_and_continue(terminal, lambda: terminal.type(b"\x1a"))
+        terminal.wait_for("Quarterly")
+        assert "cannot lock" not in terminal.text() and "before locking" not in terminal.text()
+        assert terminal.leave() == 0
+    finally:
+        terminal.close()
 
 
 def test_a_locked_console_ends_with_its_terminal(start: Callable[..., Terminal]) -> None:

@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 
 from store.authority.audit import events
+from store.authority.deleting import delete_copies
 from store.authority.settings import read_settings
 from store.delivery.queue import deliveries
 from store.judging.rules.address_lists import read_lists
@@ -27,10 +28,11 @@ from store.judging.rules.rules import read_rules
 from store.mail.outcome import State
 from store.opening.opening import create_store
 from store.space.limits import usage
+from store.undoing.undoing import carry_out, next_plan
 from store.vault.vault import Vault
 from tui.commands.demo import run_demo
 from tui.demo import demo
-from tui.demo.demo import fill_demo
+from tui.demo.demo import OPERATOR, fill_demo
 from tui.demo.receiver import FULL, GONE, HOST, Receiver
 
 NOW = 1_795_508_000_000
@@ -77,7 +79,7 @@ def test_the_demo_store(tmp_path: Path) -> None:
         assert times == sorted(times, reverse=True)
         assert deliveries(vault) == []
         assert [(act.copies, act.left, act.restored, act.operator) for act in vault.bin.acts()] == [
-            (5, 3, 2, "r.feldman"), (9, 9, 0, "j.fischer"),
+            (5, 3, 2, "k.lindqvist"), (9, 9, 0, "j.fischer"),
         ]  # fmt: skip
         rules = {rule.id: rule.name for rule in read_rules(vault)}
         assert all(rules[copy.record.rule_id] == copy.record.rule_name for copy in vault.newest(250))
@@ -92,6 +94,19 @@ def test_with_a_relay_some_copies_were_delivered(tmp_path: Path, receiver: Recei
         assert receiver.arrived >= 2
         partly = [d for d in deliveries(vault) if len({recipient.state for recipient in d.recipients}) > 1]
         assert partly and any(r.reply.startswith("550") for d in partly for r in d.recipients)
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_undo_offers_none_of_what_set_the_demo_up(tmp_path: Path, receiver: Receiver, again: bool) -> None:
+    with closing(create_store(str(tmp_path / "demo.store"), key_file=tmp_path / "key", operator=OPERATOR)[0]) as vault:
+        fill_demo(vault, 150, relay=f"smtp://{HOST}:{receiver.port}", attack=60)
+        assert next_plan(vault, OPERATOR, again=again) is None
+        if not again:
+            delete_copies(vault, vault.ids()[:1], operator=OPERATOR)
+            plan = next_plan(vault, OPERATOR)
+            assert plan is not None and plan.what == "1 message copy deleted"
+            carry_out(vault, plan, operator=OPERATOR)
+            assert next_plan(vault, OPERATOR) is None and read_settings(vault).relay
 
 
 @pytest.mark.parametrize("count", [1, 20, 100])

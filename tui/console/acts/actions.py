@@ -207,6 +207,7 @@ def _ask_delete(context: ConsoleContext, looked: Looked, then: Callable[[], None
         known=looked.known,
         summary=looked.summary,
         kept=kept,
+        no_room=looked.no_room,
     )
     context.shell.ask(dialog, answered)
 
@@ -215,28 +216,39 @@ def _do_delete(context: ConsoleContext, ids: list[int], then: Callable[[], None]
     """Delete as the window announced: into the bin for `days` days, or for good if `days` is 0."""
     trace.note("act", name="delete", copies=len(ids))
 
-    def work(progress: Progress, cancelled: Cancelled) -> DeleteResult:
+    def delete(ids: Sequence[int], days: int, progress: Progress, cancelled: Cancelled) -> DeleteResult:
         return delete_copies(
             context.vault, ids, operator=context.operator, days=days, progress=progress, cancelled=cancelled
         )
 
-    run_deletion(context, ids, work, then)
+    run_deletion(context, ids, days, delete, then)
 
 
 def run_deletion(
     context: ConsoleContext,
     ids: list[int],
-    delete: Callable[[Progress, Cancelled], DeleteResult],
+    days: int,
+    delete: Callable[[Sequence[int], int, Progress, Cancelled], DeleteResult],
     then: Callable[[], None] | None,
     deleted: Callable[[int], str] = notices.deleted,
 ) -> None:
-    """Run the deletion of the copies `ids` and report it. `then` runs if any copy was deleted.
+    """Run the deletion of the copies `ids`, into the bin for `days` days (0: for good), and report it.
 
-    `deleted` formats the report for a number of copies, without a full stop.
+    Then offer to delete for good what the bin had no room for. `then` runs if any copy was deleted. `deleted` formats
+    the report for a number of copies, without a full stop.
     """
 
     def work(progress: Progress, cancelled: Cancelled) -> tuple[DeleteResult, bool]:
-        return delete(progress, cancelled), cancelled()
+        return delete(ids, days, progress, cancelled), cancelled()
+
+    def offer(no_room: list[int]) -> None:
+        from tui.console.dialogs.delete import DeleteDialog
+
+        def answered(yes: bool | None) -> None:
+            if yes:
+                run_deletion(context, no_room, 0, delete, then, deleted)
+
+        context.shell.ask(DeleteDialog(len(no_room), no_room=True), answered)
 
     def failed(error: Exception) -> None:
         context.deleting -= 1
@@ -246,7 +258,11 @@ def run_deletion(
         context.deleting -= 1
         result, stopped = answer
         gone = "it was already deleted or rotated out"
-        failed = [*result.refused, *((copy_id, gone) for copy_id in result.missing)]
+        no_room = set(result.no_room)
+        failed = [each for each in result.refused if each[0] not in no_room]
+        failed += [(copy_id, gone) for copy_id in result.missing]
+        if no_room:
+            offer(result.no_room)
 
         def said(count: int) -> str:
             return " ".join([f"{deleted(count)}.", *_what_else(context, result)]).removesuffix(".")
@@ -263,11 +279,10 @@ def run_deletion(
 
 
 def _what_else(context: ConsoleContext, result: DeleteResult) -> Iterator[str]:
-    """Yield sentences for the report: what can be brought back until when, notes, and why bytes were not erased."""
+    """Yield sentences for the report: what can be brought back until when, and why bytes were not erased."""
     if result.binned:
-        what = "it" if len(result.gone) == 1 else copies_words(len(result.binned)) if result.deleted else "them"
+        what = "it" if len(result.binned) == 1 else "them"
         yield f"z brings {what} back until {day(result.until, context.tz, context.clock())}."
-    yield from result.notes
     if result.left:
         yield result.left
 

@@ -5,15 +5,15 @@ Checks and deletion run in threads; `store.clearing` decides.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from store.authority.settings import settings_or_former
 from store.clearing.checked import Checked, Loosest, checked
 from store.space.bin import Promise, promise_for
 from tui.console import trace
 from tui.console.acts import actions
+from tui.console.acts.looking import bin_now
 from tui.console.dialogs.delete_campaigns import DeleteCampaignsDialog
 from tui.console.tasks import Cancelled, Progress, Task
 from tui.terminal.bin_words import promise_words
@@ -32,10 +32,11 @@ NOTHING = "No campaign is selected."
 
 @dataclass
 class _Looked:
-    """The results of the checks. `promise`: how long the bin keeps the copies; None without a bin."""
+    """The results of the checks. `promise`, `no_room`: as in `looking.Looked`."""
 
     checked: Checked
     bin_days: int
+    no_room: bool
     promise: Promise | None
     cancelled: bool
 
@@ -65,9 +66,9 @@ def clear(
     def work(progress: Progress, cancelled: Cancelled) -> _Looked:
         vault, now = context.vault, context.clock()
         found = checked(vault, standing, chosen, now=now, scope=scope, progress=progress, cancelled=cancelled)
-        days = settings_or_former(vault).bin_days
+        days, no_room = bin_now(context)
         promise = promise_for(vault, found.ids, days, now=now) if days and found.ids else None
-        return _Looked(found, days, promise, cancelled())
+        return _Looked(found, days, no_room, promise, cancelled())
 
     def done(looked: _Looked) -> None:
         if looked.cancelled:
@@ -110,7 +111,9 @@ def _ask(
         elif answer:
             _do(context, looked, then)
 
-    dialog = DeleteCampaignsDialog(looked.checked, context.tz, kept=kept, operator=context.operator)
+    dialog = DeleteCampaignsDialog(
+        looked.checked, context.tz, kept=kept, no_room=looked.no_room, operator=context.operator
+    )
     context.shell.ask(dialog, answered)
 
 
@@ -119,7 +122,7 @@ def _do(context: ConsoleContext, looked: _Looked, then: Callable[[], None] | Non
     ids = looked.checked.ids
     trace.note("act", name="clear", copies=len(ids))
 
-    def delete(progress: Progress, cancelled: Cancelled) -> DeleteResult:
+    def delete(ids: Sequence[int], days: int, progress: Progress, cancelled: Cancelled) -> DeleteResult:
         from store.clearing.clearing import clear as clear_campaigns
 
         return clear_campaigns(
@@ -127,12 +130,13 @@ def _do(context: ConsoleContext, looked: _Looked, then: Callable[[], None] | Non
             looked.checked,
             operator=context.operator,
             standing=lambda: context.catalogue.standing,
-            days=looked.bin_days,
+            days=days,
+            ids=ids,
             progress=progress,
             cancelled=cancelled,
         )
 
-    actions.run_deletion(context, ids, delete, then, _deleted)
+    actions.run_deletion(context, ids, looked.bin_days, delete, then, _deleted)
 
 
 def _deleted(count: int) -> str:

@@ -40,7 +40,8 @@ NOTHING = "No message copy is selected."
 class Looked:
     """Facts about the chosen copies, gathered before a window asks.
 
-    `promise`: how long the bin keeps them, given `bin_days` days; None without a bin. `odd` copies are odd in their
+    `promise`: how long the bin keeps them, given `bin_days` days; None without a bin, and if it has `no_room` (then
+    `bin_days` is 0), because the disk is full. `odd` copies are odd in their
     campaign, `fitting` ones fit theirs, `known` ones have a known sender (0 if counting would take too long).
     """
 
@@ -53,6 +54,7 @@ class Looked:
     fitting: int = 0
     known: int = 0
     bin_days: int = 0
+    no_room: bool = False
     promise: Promise | None = None
     addressed: Addressed | None = None
     cancelled: bool = False
@@ -151,9 +153,16 @@ def look_bin(context: ConsoleContext, looked: Looked, progress: Progress, cancel
     looked.live = len(context.live & ids)
     looked.odd = len(context.catalogue.standing.odd & ids)
     looked.known = _known_senders(context, looked.ids)
-    looked.bin_days = settings_or_former(context.vault).bin_days
+    looked.bin_days, looked.no_room = bin_now(context)
     if looked.bin_days:
         looked.promise = promise_for(context.vault, looked.ids, looked.bin_days, now=context.clock())
+
+
+def bin_now(context: ConsoleContext) -> tuple[int, bool]:
+    """Return how many days the bin keeps what is deleted now (0: without a bin), and whether it has no room."""
+    days = settings_or_former(context.vault).bin_days
+    no_room = bool(days) and not context.vault.room.has_some()
+    return 0 if no_room else days, no_room
 
 
 def _known_senders(context: ConsoleContext, ids: Sequence[int]) -> int:

@@ -11,9 +11,9 @@ class DeleteDialog(ConfirmDialog):
     """Asks whether to delete `count` message copies.
 
     `kept` says how long the bin keeps them: ``until 2 Dec``; then one Enter confirms. "" means that there is no bin;
-    then the number must be typed. `outside`: marked copies that the filter does not show; `live`: copies that wait for
-    delivery and are kept; `odd`: copies that are odd in their campaign; `known`: copies of known senders. `summary`
-    says which copies are concerned.
+    then the number must be typed; `no_room`: the bin has no room, because the disk is full. `outside`: marked copies
+    that the filter does not show; `live`: copies that wait for delivery and are kept; `odd`: copies that are odd in
+    their campaign; `known`: copies of known senders. `summary` says which copies are concerned.
     """
 
     def __init__(
@@ -26,6 +26,7 @@ class DeleteDialog(ConfirmDialog):
         known: int = 0,
         summary: Summary | None = None,
         kept: str = "",
+        no_room: bool = False,
     ) -> None:
         what = "this message copy" if count == 1 else copies(count).replace("copies", "message copies")
         hints = []
@@ -42,7 +43,7 @@ class DeleteDialog(ConfirmDialog):
             hints.append(f"Among them: {', '.join(doubts)}." if count > 1 else _doubt(odd, known))
         super().__init__(
             "Delete message(s)",
-            f"Delete {what} from Backup? {_fate(count, kept)}",
+            f"Delete {what} from Backup? {fate(count, kept, no_room=no_room)}",
             "Delete",
             warning=" ".join(hints),
             danger=not kept,
@@ -58,8 +59,10 @@ def _doubt(odd: int, known: int) -> str:
     return f"{' and '.join(said).capitalize()}."
 
 
-def _fate(count: int, kept: str) -> str:
-    """Return a sentence that says whether the copies can be brought back."""
+def fate(count: int, kept: str, *, no_room: bool = False) -> str:
+    """Return sentences that say whether the copies can be brought back. Parameters as in `DeleteDialog`."""
+    if no_room:
+        return "The disk is full, and the bin has no room: this deletes permanently. It cannot be undone."
     if not kept:
         return "This cannot be undone."
     goes, it = ("It goes", "it") if count == 1 else ("They go", "them")

@@ -13,6 +13,7 @@ from textual.widgets import Static
 
 from store.clearing.checked import Loosest
 from tui.console.dialogs.base import Dialog
+from tui.console.dialogs.delete import fate
 from tui.console.widgets.controls import PushButton
 from tui.console.widgets.typed_count import TypedCount
 from tui.terminal.clearing_words import AGAINST, Line, check_lines, gone_words, stay_words
@@ -61,8 +62,9 @@ class DeleteCampaignsDialog(Dialog[bool | Loosest]):
     """Asks whether to delete the copies of campaigns, and lists the checks.
 
     `kept` says how long the bin keeps them: ``until 2 Dec``; then one Enter confirms. "" means that there is no bin;
-    then the number must be typed. Returns True if the button was pressed; if `]` was pressed, the copy that fits worst,
-    to be shown instead of deleting. `operator` is the asking operator.
+    then the number must be typed; `no_room`: the bin has no room, because the disk is full. Returns True if the button
+    was pressed; if `]` was pressed, the copy that fits worst, to be shown instead of deleting. `operator` is the asking
+    operator.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -71,11 +73,14 @@ class DeleteCampaignsDialog(Dialog[bool | Loosest]):
 
     heading = "Delete message(s)"
 
-    def __init__(self, checked: Checked, zone: tzinfo, *, kept: str = "", operator: str = "") -> None:
+    def __init__(
+        self, checked: Checked, zone: tzinfo, *, kept: str = "", no_room: bool = False, operator: str = ""
+    ) -> None:
         super().__init__()
         self.checked = checked
         self.zone = zone
         self.kept = kept
+        self.no_room = no_room
         self.operator = operator
         self.first_focus = "#ok" if kept else "#cancel"
 
@@ -88,14 +93,8 @@ class DeleteCampaignsDialog(Dialog[bool | Loosest]):
         if stays:
             yield Static(stays, markup=False, id="stays", classes="note")
         yield CheckList(list(check_lines(checked, self.zone, self.operator)))
-        yield Static(self._fate(), markup=False, id="fate", classes="gap")
+        yield Static(fate(self.checked.total, self.kept, no_room=self.no_room), markup=False, id="fate", classes="gap")
         yield TypedCount(0 if self.kept else checked.total, "delete")
-
-    def _fate(self) -> str:
-        if not self.kept:
-            return "This cannot be undone."
-        goes, it = ("It goes", "it") if self.checked.total == 1 else ("They go", "them")
-        return f"{goes} to the bin, which keeps {it} {self.kept}. z brings {it} back."
 
     def buttons(self) -> Iterable[PushButton]:
         yield PushButton("Delete", id="ok", danger=not self.kept)

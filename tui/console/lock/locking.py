@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 MINUTE = 60.0
 
 IN_DEMO = "The demo cannot lock, because its store has no passphrase."
+SUSPENDED = "Locked because it was suspended."
 _WORK_RUNS = "The console will lock when the running task is done."
 
 
@@ -80,23 +81,36 @@ class Lock:
             self._context.shell.notice(_WORK_RUNS)
         self.look()
 
-    def _begin(self, why: str) -> None:
+    def suspended(self) -> None:
+        """Cover the console, and lock it as soon as it is continued: anybody may do that. A running task ends first.
+
+        Does nothing if no passphrase opens the store.
+        """
+        if not self.possible or self._closing:
+            return
+        if self._main.tasks.running:
+            self._wanted = True
+        else:
+            self._begin(SUSPENDED, warns=False)
+
+    def _begin(self, why: str, *, warns: bool = True) -> None:
         from tui.console.lock.lock_app import Curtain
 
         if not self._closing:
             self._closing, self._wanted = True, False
             curtain = Curtain()
             self._app.push_screen(curtain)
-            self._app.run_worker(self._lock(curtain, why))
+            self._app.run_worker(self._lock(curtain, why, warns))
 
-    async def _lock(self, curtain: Curtain, why: str) -> None:
+    async def _lock(self, curtain: Curtain, why: str, warns: bool) -> None:
         context = self._context
         obstacle = await run_in_thread(self._obstacle, name="lock")
         if obstacle:
             await curtain.dismiss()
             self._closing = False
             self.touched()
-            context.shell.notice(obstacle, severity="warning")
+            if warns:
+                context.shell.notice(obstacle, severity="warning")
             return
         from tui.console.lock.resuming import view_of
 

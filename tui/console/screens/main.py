@@ -336,7 +336,7 @@ class MainScreen(Screen[None]):
         context.outcomes, context.live = facts.outcomes, facts.live
         context.queue_length, context.attention = facts.queue_length, facts.attention
         context.saved = facts.saved
-        self.status.attention = facts.attention
+        self.status.attention, self.status.disk_full = facts.attention, facts.disk_full
         self.status.show(
             used=facts.used,
             maximum=facts.maximum,

@@ -1,4 +1,4 @@
-"""The console's top line: name, read-only sign, host, deliveries that need attention, used space, oldest copy."""
+"""The console's top line: name, READ-ONLY or DISK FULL, host, deliveries needing attention, used space, oldest copy."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class StatusBar(Widget):
     """The top line.
 
     Without room the bar is left out first, then words, then the host, but never the deliveries that
-    need attention nor `read_only`.
+    need attention nor `read_only` nor `disk_full`.
     """
 
     DEFAULT_CSS = """
@@ -57,6 +57,7 @@ class StatusBar(Widget):
     threshold: reactive[int] = reactive(0)
     oldest: reactive[str] = reactive("")
     attention: reactive[Attention] = reactive(NOTHING_TO_DO)
+    disk_full: reactive[bool] = reactive(False)
 
     def __init__(
         self, host: str, queue_key: Callable[[], str], *, read_only: bool = False, id: str | None = None
@@ -77,8 +78,8 @@ class StatusBar(Widget):
 
         width = self.size.width
         name = style("Mailhold", "name")
-        if self.read_only:
-            name = Content.assemble(name, "  ", style("READ-ONLY", "danger"))
+        if self.read_only or self.disk_full:
+            name = Content.assemble(name, "  ", style("READ-ONLY" if self.read_only else "DISK FULL", "danger"))
         full = Content.assemble(name, "  ", style(self.host, "muted"))
         if not self.maximum:  # not known yet, or the settings do not verify
             return Content.assemble(full, self._attention(style, short=False))

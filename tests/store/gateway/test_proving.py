@@ -1,0 +1,109 @@
+"""`mailhold gateway --check-config`: what the machine does not allow, and advice that gives nothing away."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from pathlib import Path
+
+import pytest
+
+from store.gateway.config import parse_config
+from store.gateway.proving import Proof, proofs, scanner_proof
+
+ME = pwd.getpwuid(os.geteuid()).pw_name
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Make the folders of `mailhold setup --root`."""
+    monkeypatch.delenv("STATE_DIRECTORY", raising=False)
+    for folder in ("etc/mailhold", "var/lib/mailhold"):
+        (tmp_path / folder).mkdir(parents=True)
+    for file in ("etc/mailhold/mailhold.toml", "etc/mailhold/gateway.credentials", "var/lib/mailhold/mail.store"):
+        (tmp_path / file).touch(mode=0o600)
+    return tmp_path
+
+
+def proved(root: Path, more: str) -> list[Proof]:
+    text = f"""\
+[store]
+location = "{root}/var/lib/mailhold/mail.store"
+credentials = "{root}/etc/mailhold/gateway.credentials"
+{more}
+"""
+    return list(proofs(root / "etc/mailhold/mailhold.toml", parse_config(text)))
+
+
+def milter(listen: str) -> str:
+    return f'[milter]\nlisten = ["{listen}"]'
+
+
+def denied(monkeypatch: pytest.MonkeyPatch, *folders: Path) -> None:
+    """Let nobody write to these folders, whoever runs the tests."""
+    access = os.access
+    barred = set(map(str, folders))
+    monkeypatch.setattr(
+        os, "access", lambda path, mode: not (mode & os.W_OK and str(path) in barred) and access(path, mode)
+    )
+
+
+def test_a_name_that_does_not_resolve_is_a_problem(root: Path) -> None:
+    [found] = [each for each in proved(root, milter("nosuch.invalid:10025")) if each.why]
+    assert found.what.endswith("listen on nosuch.invalid:10025")
+    assert "the name nosuch.invalid cannot be resolved" in found.why
+
+
+def test_an_address_of_another_machine_is_a_problem(root: Path) -> None:
+    [found] = [each for each in proved(root, milter("192.0.2.7:10025")) if each.why]
+    assert found.why.startswith("192.0.2.7 is no address of this machine")
+
+
+@pytest.mark.parametrize("listen", ["127.0.0.1:10025", "localhost:10025", "0.0.0.0:10025"])
+def test_addresses_of_this_machine_are_none(root: Path, listen: str) -> None:
+    assert [each.why for each in proved(root, milter(listen)) if each.why] == []
+
+
+@pytest.mark.parametrize(("listen", "warned"), [("0.0.0.0:10030", True), ("127.0.0.1:10030", False)])
+def test_a_trusted_listener_that_others_reach_is_warned_of(root: Path, listen: str, warned: bool) -> None:
+    found = proved(root, f'[[sink]]\nlisten = "{listen}"\ntrusted = true')
+    assert not any(each.why for each in found)
+    said = [str(each) for each in found if each.warning]
+    assert bool(said) == warned
+    assert all(each.startswith(f"▲ trusted = true on {listen}: everybody who can connect") for each in said)
+
+
+def test_the_credentials_folder_is_never_given_away(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = root / "etc/mailhold"
+    denied(monkeypatch, folder)
+    [found] = [each for each in proved(root, milter("127.0.0.1:10025")) if each.why]
+    assert found.what.startswith(f"{folder}, the record of")
+    assert found.why == (
+        f"permission denied: start the gateway (and this check) with STATE_DIRECTORY={root}/var/lib/mailhold"
+    )
+    monkeypatch.setenv("STATE_DIRECTORY", f"{root}/var/lib/mailhold")
+    assert [each for each in proved(root, milter("127.0.0.1:10025")) if each.why] == []
+
+
+def test_no_folder_is_given_away_that_may_be_of_others(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = root / "var/lib/mailhold"
+    denied(monkeypatch, root / "etc/mailhold", store)
+    why = [each.why for each in proved(root, milter("127.0.0.1:10025")) if each.why]
+    assert len(why) == 2 and not any("chown" in each for each in why)
+    assert f"use a folder of its own, for example install -d -o {ME} -m 0750 {store / ME}" in why[0]
+    assert f"install -d -o {ME} -m 0750 /var/lib/mailhold, then start the gateway" in why[1]
+
+
+@pytest.mark.parametrize(
+    ("why", "said"),
+    [
+        ("", "✓ clamd: answers"),
+        (
+            "No such file or directory (unix:/x)",
+            "✗ clamd answers: No such file or directory (unix:/x): start clamd, or",
+        ),
+        ("Permission denied (unix:/x)", "✗ clamd answers: Permission denied (unix:/x): let "),
+    ],
+)
+def test_a_scanner_that_does_not_answer_has_a_line_with_advice(why: str, said: str) -> None:
+    assert str(scanner_proof("clamd", why)).startswith(said)
