@@ -78,7 +78,7 @@ complete -c mailhold -n '_shtab_mailhold_using setup' -s h -l help -d 'show this
 complete -c mailhold -n '_shtab_mailhold_using setup' -l store -xka "(__fish_complete_path (commandline -ct))" -d 'the store: the path of a file or a postgresql:// URL ($MAILHOLD_STORE)'
 complete -c mailhold -n '_shtab_mailhold_using setup' -l key-file -xka "(__fish_complete_path (commandline -ct))" -d 'unlock with this key file ($MAILHOLD_KEY_FILE)'
 complete -c mailhold -n '_shtab_mailhold_using setup' -l recovery -d 'unlock with the recovery key (you are asked for it)'
-complete -c mailhold -n '_shtab_mailhold_using setup' -l root -xka "(__fish_complete_directories)" -d 'put all files below this folder (default: /)'
+complete -c mailhold -n '_shtab_mailhold_using setup' -l root -xka "(__fish_complete_directories)" -d 'put all files below this folder (default: /); users and groups are made on this machine in any case'
 complete -c mailhold -n '_shtab_mailhold_using setup' -l mta -xka "postfix none" -d 'the MTA that connects to the socket (default: postfix, if installed)'
 complete -c mailhold -n '_shtab_mailhold_using setup' -l relay -x -d 'the relay that delivers released copies'
 complete -c mailhold -n '_shtab_mailhold_using setup' -l administrator -x -d 'the address that gets mail when something is wrong'
