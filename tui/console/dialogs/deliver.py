@@ -255,7 +255,6 @@ class DeliverDialog(Dialog[DeliverChoice]):
         self._bound_body()
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
-        super().on_button_pressed(event)
         if event.button.id == "ask" and self.check is not None:
             self.check.ask()
 
