@@ -35,7 +35,9 @@ TOLD = Told(("the 64 copies are brought back",), tuple(f"copy {number} is gone f
 ACT = PastAct(Event(1, NOW, "ada", "delete", (1, 2), ""), ())
 SEND_AGAIN = (
     Delivery(7, 1, State.FAILED, NOW, 1, 0, [], live=False),
-    RetryPlan(7, 1, False, (RetryRecipient("a@corp.example", State.FAILED, NOW, "", sends=True, left_out="", twice=False),)),
+    RetryPlan(
+        7, 1, False, (RetryRecipient("a@corp.example", State.FAILED, NOW, "", sends=True, left_out="", twice=False),)
+    ),
 )
 #: How each window of the console is made, and the keys that make its OK acceptable.
 ALL: dict[str, tuple[Callable[[], ModalScreen[Any]], list[str]]] = {
@@ -112,7 +114,7 @@ async def test_each_button_closes_its_window_once(name: str, how: Any, monkeypat
             await pilot.pause()
             if app.screen is app.dialog:
                 assert app.attempts == 0 and not app.answers
-                assert button == "ok" and complains(app) or name in STAYS.get(button, ()), button
+                assert (button == "ok" and complains(app)) or name in STAYS.get(button, ()), button
             else:
                 assert app.attempts == len(app.answers) == 1, button
                 assert len(app.screen_stack) == 1

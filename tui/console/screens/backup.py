@@ -137,6 +137,7 @@ class BackupView(Page):
     def take_facts(self, facts: Facts) -> None:
         """Show what changed in the store."""
         self.list.forget(facts.gone, others=not self.context.deleting)
+        self.list.come_back(facts.back)
         outcomes_changed = self.list.set_outcomes(facts.outcomes)
         loading = loading_words(facts.loaded, facts.total, facts.complete, facts.reading)
         standing, self._standing = self._standing, facts.standing
