@@ -26,7 +26,7 @@ from tui.console.screens.marking import Marking
 from tui.console.screens.page import Page
 from tui.console.tasks import explain
 from tui.console.widgets.counts import counts_line, loading_words
-from tui.console.widgets.filter_line import FilterLine
+from tui.console.widgets.filter_line import FilterLine, counts_room
 from tui.console.widgets.found import needles
 from tui.console.widgets.key_footer import KeysChanged
 from tui.console.widgets.list_header import Line, ListHeader
@@ -262,6 +262,7 @@ class BackupView(Page):
                 gone=self.list.lost,
                 zone=zone_name(self.context.tz, self.context.clock()),
                 wide=self.size.width >= 66,
+                room=counts_room(self.size.width),
             )
         )
 
