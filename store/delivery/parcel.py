@@ -12,8 +12,8 @@ from store.delivery.release_rows import Release, releases_of
 from store.delivery.spent import Spent
 from store.delivery.trace import released_message, resent_fields
 from store.mail.addresses import address_problem
-from store.mail.client import wire_form
 from store.mail.outcome import Outcome, State
+from store.mail.wire import wire_form
 from store.terms.dsn import Dsn
 from store.terms.errors import CopyMissing, TamperedError
 

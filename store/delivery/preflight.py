@@ -23,9 +23,9 @@ from store.delivery.retrying import NO_RELAY
 from store.delivery.trace import names_in, resent_fields, rewritten
 from store.enrolment.enrolled import delivery_target
 from store.mail.addresses import ascii_form, mailbox
-from store.mail.client import wire_form
 from store.mail.dkim import BodyHash, body_hashes
 from store.mail.relay import parse_relay
+from store.mail.wire import wire_form
 from store.terms.errors import CopyMissing, NoRelay, RelayError, TamperedError
 
 if TYPE_CHECKING:

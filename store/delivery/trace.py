@@ -8,10 +8,11 @@ would add a missing Date or Message-ID. Sources: RFC 5322 (2.2, 3.6.6), RFC 5321
 
 from __future__ import annotations
 
+import re
 from email.utils import formatdate
 from typing import NamedTuple
 
-from store.mail.header_fields import Field, header_of
+from store.mail.header_fields import Field, Header, header_of
 
 TAKEN_OFF = frozenset(
     (
@@ -28,6 +29,12 @@ TAKEN_OFF = frozenset(
     )
 )
 TAKEN_OFF_PREFIXES = (b"x-amavis-", b"x-mailhold-")
+# Searches the bytes: most messages have no such field, and then their header needs no list of fields.
+_TRACE = re.compile(
+    b"^(?:%b|(?:%b)[!-9;-~]*)[ \\t]*:"
+    % (b"|".join(map(re.escape, sorted(TAKEN_OFF))), b"|".join(map(re.escape, TAKEN_OFF_PREFIXES))),
+    re.IGNORECASE | re.MULTILINE,
+)
 #: Stands for an mbox `From ` line in the list of removed fields.
 MBOX_LINE = "the mbox From line"
 
@@ -56,17 +63,25 @@ def rewritten(raw: bytes, added: bytes) -> Rewritten:
     """
     header = header_of(raw)
     text = header.text
-    put_on = names_in(added)
     above = (MBOX_LINE,) if header.start else ()
+    message, gone = _without_trace(header, added)
+    return Rewritten(message, (*above, *(_spelled(text, field) for field in gone)), names_in(added))
+
+
+def _without_trace(header: Header, added: bytes) -> tuple[bytes, list[Field]]:
+    """Return the message with `added` above its header and without trace fields, and these fields."""
+    text = header.text
     if header.start == header.end:
         parted = header.body > header.end or header.start == header.stop
-        return Rewritten(added + (b"" if parted else b"\r\n") + text[header.start :], above, put_on)
+        return added + (b"" if parted else b"\r\n") + text[header.start :], []
+    if not _TRACE.search(text, header.start, header.end):
+        return added + text[header.start :], []
     kept: list[Field] = []
     gone: list[Field] = []
     for field in header.fields():
         (gone if is_trace(field.name) else kept).append(field)
     message = b"".join((added, *(text[field.start : field.end] for field in kept), text[header.end :]))
-    return Rewritten(message, (*above, *(_spelled(text, field) for field in gone)), put_on)
+    return message, gone
 
 
 def names_in(block: bytes) -> tuple[str, ...]:
@@ -80,7 +95,7 @@ def _spelled(text: bytes, field: Field) -> str:
 
 def released_message(raw: bytes, added: bytes) -> bytes:
     """Rewrite a message for release, as one value (see `rewritten`)."""
-    return rewritten(raw, added).message
+    return _without_trace(header_of(raw), added)[0]
 
 
 def resent_fields(sender: str, message_id: str, now: int) -> bytes:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, cast
 
 from store.mail.offers import Offers, offers_of
 from store.mail.outcome import Outcome, State
+from store.mail.wire import wire_form
 from store.terms.dsn import Dsn
 
 if TYPE_CHECKING:
@@ -30,9 +31,6 @@ if TYPE_CHECKING:
     from store.mail.relay import Relay
 
 MAX_REPLY = 1000
-_SMUGGLING = (
-    "The message contains CR, dot, CR, which some servers take for the end of the message. Save it to a file instead."
-)
 _UTF8 = "The relay does not offer SMTPUTF8, which this address needs."
 
 #: Called with the accepted and the refused recipients just before DATA; an error that it raises stops the transaction.
@@ -54,19 +52,6 @@ class Timeouts:
 
 class SessionLost(Exception):
     """The session broke before a message could have been accepted for any recipient; `str()` is the reason to show."""
-
-
-def wire_form(message: bytes) -> bytes:
-    """Convert `message` to its form in DATA, with the final dot. Raises ValueError for CR, dot, CR (see above)."""
-    if message.count(b"\n") != message.count(b"\r\n"):
-        message = message.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
-    if not message.endswith(b"\r\n"):
-        message += b"\r\n"
-    if b"\r.\r" in message:
-        raise ValueError(_SMUGGLING)
-    if message.startswith(b"."):
-        message = b"." + message
-    return message.replace(b"\r\n.", b"\r\n..") + b".\r\n"
 
 
 def client_of(relay: Relay, context: ssl.SSLContext | None, host_name: str, timeout: float) -> SMTP:

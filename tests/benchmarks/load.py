@@ -1,8 +1,9 @@
 """The gateway under load behind a real Postfix, next to Postfix alone and a milter that only discards.
 
 The gateway keeps every message durably (its sender is black-listed) and discards it. The baseline is therefore a milter
-that discards: mail that Postfix must queue costs it more than mail it may drop. Engines are not asked about a
-black-listed sender; `scanning` has the runs with engines.
+that discards: mail that Postfix must queue costs it more than mail it may drop. The floor is that milter plus the least
+that keeping each message takes, by hand. Engines are not asked about a black-listed sender; `scanning` has the runs
+with engines.
 """
 
 from __future__ import annotations
@@ -68,23 +69,27 @@ def load(size: str) -> Iterator[Figure]:
 def _ways(stack: ExitStack) -> dict[str, Way]:
     alone = Postfix(settings=DROP)
     stack.callback(alone.stop)
-    address, pid = stack.enter_context(discard_milter())
+    address, pid = stack.enter_context(milter("discard_milter"))
     discards = Postfix(settings={**DROP, "smtpd_milters": address})
     stack.callback(discards.stop)
+    keeper, keeping = stack.enter_context(milter("keeping_milter", "messages.sqlite"))
+    keeps = Postfix(settings={**DROP, "smtpd_milters": keeper})
+    stack.callback(keeps.stop)
     return {
         "alone": Way(alone),
         "discards": Way(discards, pid),
+        "floor": Way(keeps, keeping),
         "gateway": gateway(stack.enter_context(closing(Lab()))),
     }
 
 
 @contextmanager
-def discard_milter() -> Iterator[tuple[str, int]]:
-    """Run a milter that discards all messages; yield its address and process id."""
-    with tempfile.TemporaryDirectory(prefix="mailhold-discards-") as folder:
+def milter(module: str, *files: str) -> Iterator[tuple[str, int]]:
+    """Run a milter of this folder, which is told its socket and `files` beside it; yield its address and process id."""
+    with tempfile.TemporaryDirectory(prefix="mailhold-milter-") as folder:
         Path(folder).chmod(0o755)
         path = Path(folder) / "m"
-        line = [sys.executable, "-m", "tests.benchmarks.discard_milter", str(path)]
+        line = [sys.executable, "-m", f"tests.benchmarks.{module}", str(path), *(f"{folder}/{name}" for name in files)]
         process = subprocess.Popen(line, cwd=ROOT, stdout=subprocess.PIPE)
         assert process.stdout
         process.stdout.readline()
@@ -105,6 +110,14 @@ def _lines(label: str, size: str, took: dict[str, list[Round]], small: bool) -> 
         *(f"gateway, {label} (ratio: discarding milter)", size, median(rates), min(rates), "msg/s", base),
         *(ratio, f"{aim:.0%} of the milter", ratio >= aim),
     )
+    floor = took["floor"]
+    kept, low = [one.rate for one in floor], min(one.rate for one in floor)
+    ratio = median([one.rate / other.rate for one, other in zip(floor, discards, strict=True)])
+    name = f"  floor: kept by hand, {label} (ratio: discarding milter)"
+    yield Figure(name, size, median(kept), low, "msg/s", base, ratio)
+    ratio = median([one.rate / other.rate for one, other in zip(ours, floor, strict=True)])
+    name = f"  ours, {label} (ratio: by the floor)"
+    yield Figure(name, size, median(rates), min(rates), "msg/s", median(kept), ratio)
     alone = [one.rate for one in took["alone"]]
     yield Figure(f"  Postfix alone, {label}", size, median(alone), min(alone), "msg/s", base, median(alone) / base)
     waits = [wait for one in ours for wait in one.waited]
@@ -119,3 +132,5 @@ def _lines(label: str, size: str, took: dict[str, list[Round]], small: bool) -> 
     )
     loop = [one.loop for one in ours]
     yield Figure(f"    of it the event loop, {label}", size, median(loop), max(loop), "ms")
+    least = [one.processor for one in floor]
+    yield Figure(f"  processor a message, floor, {label}", size, median(least), max(least), "ms")

@@ -15,6 +15,7 @@ from store.terms.records import CopyRecord
 from tests.benchmarks import store_maker
 from tests.benchmarks.figures import Figure, median
 from tests.benchmarks.load import DROP, unmeasurable
+from tests.benchmarks.releasing_by_hand import ByHand
 from tests.benchmarks.way import source_program
 from tests.integration.postfix import DOMAIN, Postfix
 
@@ -47,12 +48,22 @@ def _lines(server: Postfix, size: str, label: str, mean: int) -> Iterator[Figure
     record = CopyRecord(envelope_sender=SENDER, envelope_recipients=(RECIPIENT,))
     messages = store_maker.bodies(20, mean)
     ids = vault.put_many((messages[number % len(messages)], record, None) for number in range(COUNT))
-    ours, processor, anew, kept = [], [], [], []
+    path = store_maker.FOLDER / "release-floor.sqlite"
+    for file in store_maker.FOLDER.glob(f"{path.name}*"):
+        file.unlink()
+    by_hand = ByHand(path, SENDER, RECIPIENT)
+    numbers = by_hand.fill(messages, COUNT)
+    ours, processor, anew, kept, floor, least = [], [], [], [], [], []
     for number in range(ROUNDS + 1):
         anew.append(_source(server, mean))
         kept.append(_source(server, mean, "-d"))
         # The first round starts Postfix's processes and reads modules from disk: send only a few messages.
         chosen = ids if number else ids[:50]
+        began, used = time.perf_counter(), time.process_time()
+        by_hand.send(server.port, numbers[: len(chosen)], CONNECTIONS)
+        least.append(1000 * (time.process_time() - used) / len(chosen))
+        floor.append(len(chosen) / (time.perf_counter() - began))
+        server.wait_until_empty()
         release(vault, chosen, original=True, again=True)
         began, used = time.perf_counter(), time.process_time()
         asyncio.run(DeliveryWorker(vault, owner="bench", connections=CONNECTIONS).run_until_idle())
@@ -62,17 +73,25 @@ def _lines(server: Postfix, size: str, label: str, mean: int) -> Iterator[Figure
             raise RuntimeError("not every message was sent")
         server.wait_until_empty()
     vault.close()
-    store_maker.remove_store(location)
-    del ours[0], processor[0], anew[0], kept[0]
+    for each in (location, path):
+        store_maker.remove_store(each)
+    for values in (ours, processor, anew, kept, floor, least):
+        del values[0]
     ratio = median([one / other for one, other in zip(ours, anew, strict=True)])
     name = f"release {COUNT:,} of {label} (ratio: smtp-source without -d)"
     yield Figure(
         *(name, size, median(ours), min(ours), "msg/s", median(anew), ratio, f"{RATE:.0%} of smtp-source"),
         ratio >= RATE,
     )
+    ratio = median([one / other for one, other in zip(floor, anew, strict=True)])
+    name = f"  floor: by hand, {label} (ratio: smtp-source without -d)"
+    yield Figure(name, size, median(floor), min(floor), "msg/s", median(anew), ratio)
+    ratio = median([one / other for one, other in zip(ours, floor, strict=True)])
+    yield Figure(f"  ours, {label} (ratio: by the floor)", size, median(ours), min(ours), "msg/s", median(floor), ratio)
     ratio = median([one / other for one, other in zip(ours, kept, strict=True)])
     name = f"  smtp-source -d, {label} (ratio: release by it)"
     yield Figure(name, size, median(kept), min(kept), "msg/s", None, ratio)
+    yield Figure(f"  processor a message, floor, {label}", size, median(least), max(least), "ms")
     small = mean < 10_000
     yield Figure(
         *(f"  processor a message, release of {label}", size, median(processor), max(processor), "ms", None, None),

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import ast
+import asyncio
+import socketserver
 import struct
 import sys
+import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -21,6 +25,8 @@ from tests.benchmarks import discard_milter, load, releasing, store_maker
 from tests.benchmarks.__main__ import BENCHMARKS
 from tests.benchmarks.discard_milter import Discarding
 from tests.benchmarks.figures import processor_time, table, thread_time
+from tests.benchmarks.keeping_milter import Keeper, Keeping, opened
+from tests.benchmarks.releasing_by_hand import QUEUED, SENT, ByHand
 from tests.integration.lab import BLACK, SENDER
 
 HERE = Path(__file__).parent
@@ -81,6 +87,58 @@ def test_the_milter_has_nothing_of_the_product() -> None:
     names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     names |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     assert names <= sys.stdlib_module_names
+
+
+async def test_the_floor_answers_once_the_message_is_in_its_file(tmp_path: Path) -> None:
+    file, answered = tmp_path / "floor.sqlite", asyncio.Event()
+
+    class Answered(Transport):
+        def write(self, data: bytes) -> None:
+            super().write(data)
+            kept.append(opened(file).execute("SELECT COUNT(*), SUM(size) FROM message JOIN body USING (id)").fetchone())
+            answered.set()
+
+    kept: list[tuple[int, int]] = []
+    Keeping.keeper = Keeper(file, asyncio.get_running_loop())
+    session, transport = Keeping(), Answered()
+    session.connection_made(transport)  # type: ignore[arg-type]  # a stand-in
+    message = (
+        packet(b"M", b"<a@b>\0") + packet(b"R", b"<c@d>\0") + packet(b"L", b"From\0 a\0") + packet(b"B", b"x" * 90)
+    )
+    for number in (1, 2):
+        session.data_received(message + packet(b"E", b"yz"))
+        await asyncio.wait_for(answered.wait(), 30)
+        answered.clear()
+        assert kept[-1] == (number, number * (len(b"From\0 a\0") + 92))
+    assert transport.written == packet(b"d") * 2
+
+
+def test_what_is_released_by_hand_is_on_record_before_its_data(tmp_path: Path) -> None:
+    file, raws = tmp_path / "release.sqlite", [b"Subject: %d\r\n\r\n.a\r\n" % number for number in range(7)]
+    by_hand, received, begun = ByHand(file, "s@x.example", "u@x.example"), list[bytes](), list[int]()
+
+    class Server(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            self.wfile.write(b"220 x\r\n")
+            while line := self.rfile.readline():
+                if line != b"DATA\r\n":
+                    self.wfile.write(b"250 x\r\n")
+                    continue
+                with closing(opened(file)) as database:
+                    [(number,)] = database.execute("SELECT COUNT(*) FROM delivery WHERE state != ?", (QUEUED,))
+                begun.append(number)
+                self.wfile.write(b"354 x\r\n")
+                received.append(b"".join(iter(self.rfile.readline, b".\r\n")).replace(b"\r\n..", b"\r\n."))
+                self.wfile.write(b"250 x\r\n")
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Server) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        by_hand.send(server.server_address[1], by_hand.fill(raws, len(raws)), 3)
+        server.shutdown()
+    assert sorted(received) == sorted(raws)
+    assert all(number > before for before, number in enumerate(begun))
+    with closing(opened(file)) as database:
+        assert {state for (state,) in database.execute("SELECT state FROM delivery")} == {SENT}
 
 
 def test_what_is_missing_has_a_line_that_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

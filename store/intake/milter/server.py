@@ -6,7 +6,11 @@ import asyncio
 import socket
 
 from store.intake.listening import Listener
+from store.intake.milter.reminder import Reminder
 from store.intake.milter.session import Handler, Session
+
+#: Seconds between the notices to the MTA that a message is still being judged.
+PROGRESS_SECONDS = 10.0
 
 
 class MilterServer(Listener[Session]):
@@ -18,9 +22,16 @@ class MilterServer(Listener[Session]):
         super().__init__("the milter")
         self._handler = handler
         self._max_size = max_size
+        self._reminder = Reminder(PROGRESS_SECONDS)
 
     def _session(self) -> Session:
-        return Session(self._handler, max_size=self._max_size, opened=self._sessions.add, closed=self._sessions.discard)
+        return Session(
+            self._handler,
+            max_size=self._max_size,
+            reminder=self._reminder,
+            opened=self._sessions.add,
+            closed=self._sessions.discard,
+        )
 
     async def _start_unix(self, listener: socket.socket) -> asyncio.Server:
         return await asyncio.get_running_loop().create_unix_server(self._session, sock=listener, backlog=256)

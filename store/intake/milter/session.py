@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import cast
 
 from store.intake.milter import wire
+from store.intake.milter.reminder import Reminder
 from store.intake.milter.wire import Actions, Protocol, Stage
 from store.mail.incoming import Accept, Discard, Incoming, Outcome, Refuse, is_temporary
 from store.terms.dsn import Asked, RecipientDsn, asked_of, dsn_of
@@ -19,8 +20,6 @@ log = logging.getLogger("mailhold.milter")
 
 Handler = Callable[[Incoming], Awaitable[Outcome]]
 
-#: Seconds between the notices to the MTA that a message is still being judged.
-PROGRESS_SECONDS = 10.0
 #: Max bytes of further commands read while a message is judged; the rest waits in the socket.
 READ_AHEAD = 256 << 10
 #: Memory per recipient besides the address, in bytes; and the memory that a message's recipients may use in any case.
@@ -84,16 +83,24 @@ def _negotiated(offered: bytes) -> tuple[bytes, frozenset[bytes], bytes]:
 
 
 class Session(asyncio.Protocol):
-    """A connection. `max_size` is the largest message in bytes; larger ones are truncated and marked so.
+    """A connection. `max_size` is the largest message in bytes; larger ones are truncated and marked so. `reminder`
+    says when to tell the MTA that its message is still being judged.
 
     Messages are judged one after the other: commands that arrive during judging wait until the message is answered.
     Header and body both count for `max_size`. A message whose recipients need more memory than that is refused.
     """
 
     def __init__(
-        self, handler: Handler, *, max_size: int, opened: Callable[[Session], None], closed: Callable[[Session], None]
+        self,
+        handler: Handler,
+        *,
+        max_size: int,
+        reminder: Reminder,
+        opened: Callable[[Session], None],
+        closed: Callable[[Session], None],
     ) -> None:
         self._handler = handler
+        self._reminder = reminder
         self._max_size = max_size
         self._opened, self._closed = opened, closed
         self._packets = wire.Packets()
@@ -102,7 +109,6 @@ class Session(asyncio.Protocol):
         #: The commands that the MTA wants answered, and what belongs before a header field's value.
         self._answered, self._space = _AGREED_AT_FIRST
         self._task: asyncio.Task[None] | None = None
-        self._progress: asyncio.TimerHandle | None = None
         self._client_name = self._client_address = self._helo = ""
         self._connection_macros: dict[str, str] = {}
         #: The last macros packet of this message, unparsed.
@@ -329,7 +335,7 @@ class Session(asyncio.Protocol):
         self._task = asyncio.get_running_loop().create_task(self._judge(incoming))
 
     async def _judge(self, incoming: Incoming) -> None:
-        self._tell_progress(say=False)
+        self._reminder.add(self._tell_progress)
         try:
             outcome = await self._handler(incoming)
             self._answer(outcome)
@@ -339,18 +345,15 @@ class Session(asyncio.Protocol):
             self._send(wire.TEMPFAIL)
             incoming.settled(answered=False)
         finally:
-            if self._progress is not None:
-                self._progress.cancel()
-            self._task = self._progress = None
+            self._reminder.remove(self._tell_progress)
+            self._task = None
             if self._stopping and self._transport is not None:
                 self._transport.close()
             self._work_off()
 
-    def _tell_progress(self, *, say: bool = True) -> None:
-        """Notify the MTA that the filter is still working, and again after a while."""
-        if say:
-            self._send(wire.PROGRESS)
-        self._progress = asyncio.get_running_loop().call_later(PROGRESS_SECONDS, self._tell_progress)
+    def _tell_progress(self) -> None:
+        """Notify the MTA that the message is still being judged."""
+        self._send(wire.PROGRESS)
 
     def _answer(self, outcome: Outcome) -> None:
         match outcome:

@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from store.intake.smtp.commands import XFORWARD, Mail, reply, xtext
-from store.mail.client import client_of, wire_form
+from store.mail.client import client_of
 from store.mail.offers import offers_of
+from store.mail.wire import wire_form
 
 if TYPE_CHECKING:
     from aiosmtplib import SMTP, SMTPResponse

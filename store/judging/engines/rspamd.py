@@ -182,6 +182,8 @@ def _headers(incoming: Incoming) -> Iterator[tuple[str, str]]:
 
 def _safe(value: str) -> str:
     """Make a value safe as a request header: printable, valid UTF-8, at most 1,000 characters."""
+    if len(value) <= 1000 and value.isascii() and value.isprintable():
+        return value
     clean = "".join(character if character.isprintable() else "?" for character in value[:1000])
     return clean.encode("utf-8", "replace").decode("utf-8")
 

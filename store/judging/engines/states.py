@@ -137,8 +137,11 @@ class RemoteScanner(ABC):
         if not await self._is_up():
             return self._down()
         try:
-            async with asyncio.timeout(self.time_limit):
-                await self._turns.acquire()
+            if self._turns.locked():
+                async with asyncio.timeout(self.time_limit):
+                    await self._turns.acquire()
+            else:
+                await self._turns.acquire()  # Does not wait.
         except TimeoutError:
             return self.not_scanned(f"{self.name} is busy: no connection was free within {self.time_limit:g} s")
         try:

@@ -33,9 +33,10 @@ from store.delivery.worker import DeliveryWorker
 from store.enrolment.enrolled import beat
 from store.enrolment.enrolment import enroll, open_with_credentials
 from store.mail.addresses import mailbox
-from store.mail.client import Timeouts, local_host_name, wire_form
+from store.mail.client import Timeouts, local_host_name
 from store.mail.dkim import Holds
 from store.mail.header_fields import header_of
+from store.mail.wire import wire_form
 from store.opening.opening import create_store
 from store.sealing.keys import LOCAL_ID
 from store.space.changing_settings import change_settings

@@ -14,7 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from store.intake.milter import server as milter_server
 from store.intake.milter import session as milter_session
+from store.intake.milter.reminder import Reminder
 from store.intake.milter.server import MilterServer
 from store.intake.milter.session import Session
 from store.intake.milter.wire import LARGEST_COMMAND, Packets, WireError
@@ -199,7 +201,8 @@ class Wire(asyncio.Transport):
 
 async def held(judge: Judge, largest: int, part: bytes, times: int) -> tuple[bytes, int]:
     """Return a session's answer when `part` comes `times`, with a limit of `largest` bytes, and its peak memory."""
-    session = Session(judge, max_size=largest, opened=lambda _: None, closed=lambda _: None)
+    ignored = {"opened": lambda _: None, "closed": lambda _: None}
+    session = Session(judge, max_size=largest, reminder=Reminder(60), **ignored)
     wire = Wire()
     session.connection_made(wire)
     session.data_received(negotiation())
@@ -438,7 +441,7 @@ async def test_what_the_sender_asked_to_be_told_comes_with_its_message_and_with_
 async def test_while_a_message_is_judged_its_client_is_told_again_and_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(milter_session, "PROGRESS_SECONDS", 0.005)
+    monkeypatch.setattr(milter_server, "PROGRESS_SECONDS", 0.005)
     judge = Judge()
     judge.go_on.clear()
     async with serving(tmp_path, judge) as (server, path):
@@ -451,7 +454,7 @@ async def test_while_a_message_is_judged_its_client_is_told_again_and_again(
         assert answer == "y554 5.7.1 one"
         # There is no limit between two messages: the timer of the answered message is gone.
         [session] = server._sessions
-        assert session._progress is None and not session.busy
+        assert len(server._reminder) == 0 and not session.busy
         judge.go_on.clear()
         await client.put(message("two"))
         assert await answers(client, 1) == ["p"]

@@ -15,9 +15,10 @@ from aiosmtplib import SMTPConnectError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from store.mail.client import Session, SessionLost, Timeouts, failure, wire_form
+from store.mail.client import Session, SessionLost, Timeouts, failure
 from store.mail.outcome import Outcome, State
 from store.mail.relay import Relay, parse_relay
+from store.mail.wire import wire_form
 from store.terms.dsn import Dsn, RecipientDsn
 from tests.certificate import write_certificate
 from tests.store.mail.smtp_server import ScriptedServer, offering
