@@ -9,14 +9,17 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from textual.app import ComposeResult
 
 from store.vault.vault import Vault
 from tests.tui.console.driven import counts, lines, make_console, settle, the_list
 from tests.tui.console.fakes import FakeCatalogue, copies
 from tests.tui.console.view_data import RAW, record_of
-from tests.tui.console.view_harness import NOW
+from tests.tui.console.view_harness import NOW, ThemedApp, screen_text
+from tui.console.screens.message import TABS
 from tui.console.widgets.counts import counts_line
 from tui.console.widgets.filter_line import Counts, counts_room
+from tui.console.widgets.tab_strip import TabStrip
 
 NUMBERS = st.sampled_from([0, 1, 3, 64, 4_688, 35_311, 1_000_000])
 #: What each piece may look like: nothing else may be in the counts.
@@ -112,3 +115,30 @@ async def test_no_button_of_the_message_view_is_cut_off(vault: Vault, width: int
             assert "[ Deliver ]" in row
             if width >= 80:
                 assert "[ To messages list ]" in row and "[ Save ]" in row
+
+
+class Strip(ThemedApp):
+    """Shows tabs."""
+
+    def compose(self) -> ComposeResult:
+        yield TabStrip(TABS)
+
+
+@pytest.mark.parametrize(
+    ("width", "shown"),
+    [
+        (58, "Attachments 12  Links 12"),
+        (57, "Attachments 12  Links"),
+        (55, "Attachments 12  Links"),
+        (54, "Attachments  Links"),
+    ],
+)
+async def test_a_tab_leaves_out_its_count_without_room(width: int, shown: str) -> None:
+    app = Strip()
+    async with app.run_test(size=(width, 5)) as pilot:
+        strip = app.query_one(TabStrip)
+        strip.rename([*TABS[:-2], "Attachments 12", "Links 12"])
+        await pilot.pause()
+        assert screen_text(app).splitlines()[0].endswith(f"Source  {shown}")
+        await pilot.click(TabStrip, offset=(screen_text(app).index("Links"), 0))
+        assert TABS[strip.chosen] == "Links"
