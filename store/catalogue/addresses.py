@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 
 import polars as pl
 
-from store.catalogue.text import Dictionary, Texts, places
+from store.catalogue.text import RankedTexts, Texts, places
 from store.terms.sender import PLAIN, sender_of
 
 #: A random seed, so that no sender can craft two addresses whose hashes collide.
@@ -23,6 +23,8 @@ _ALONE = r'^[^\s\p{Cc}"(),;<>\\]+$'
 _RECIPIENT = r'[^\s\p{Cc}"(),;:<>\\@]+@[^\s\p{Cc}"(),;:<>\\@]+'
 _QUOTED = r'"[^"\n]*"'
 _NONE = pl.Series([None], dtype=pl.UInt64)
+#: Entries whose texts are in memory at once.
+_PART = 1 << 17
 
 
 class Numbers(NamedTuple):
@@ -84,17 +86,16 @@ def _recipients_in(search: pl.Series) -> Numbers:
 
 
 def _numbers(kept: WeakKeyDictionary[object, Numbers], words: Texts, make: Callable[[pl.Series], Numbers]) -> Numbers:
-    assert isinstance(words, Dictionary)
+    assert isinstance(words, RankedTexts)
     with _lock:
         known = kept.get(words.lineage, _NO_NUMBERS)
-        start = len(known.first)
-        if start < len(words):
-            more = make(words.forms_from(start))
+        for start in range(len(known.first), len(words), _PART):
+            more = make(words.forms_between(start, start + _PART))
             moved = more.others.with_columns(pl.col("entry") + pl.lit(start, pl.UInt32))
             known = Numbers(
                 pl.concat([known.first, more.first], rechunk=True), pl.concat([known.others, moved], rechunk=True)
             )
-            kept[words.lineage] = known
+        kept[words.lineage] = known
     if len(known.first) == len(words):
         return known
     return Numbers(known.first.head(len(words)), known.others.filter(pl.col("entry") < len(words)))

@@ -40,7 +40,7 @@ __all__ = ["NEWEST", "Catalogue", "Selection", "Sort", "SortKey"]
 
 #: Up to this many copies are read without child processes: a child takes as much memory as this many copies.
 FEW_COPIES = 120_000
-_MOST_WAITING = 100_000
+_MOST_WAITING = 30_000
 _RETRY_SECONDS = 5.0
 _IDLE_SECONDS = 0.5
 #: Upkeep waits until no query came for `_QUIET_ASKING` seconds, but at most `_PATIENCE_SECONDS`: both use every CPU.
@@ -354,7 +354,7 @@ class Catalogue:
             if tight is None or changes - tight > _TIGHTEN_CHANGES:
                 self._tighten(follower)
                 tight = changes
-            follower.state.frame.orders.prepare()
+            follower.state.frame.prepare()
             give_back_memory()
             wait = self._keeper.save_if_due(follower, self._stopping)
             if wait is None or wait > 0:

@@ -209,6 +209,8 @@ class Follower:
 
     def _add(self, copies: Sequence[Copy], damaged: Iterable[int]) -> None:
         self._damaged.update(damaged)
+        if not copies:
+            return
         self._taken(copies)
         new = Frame.of(copies).new_to(self.state.frame)
         self.arrivals += len(new)

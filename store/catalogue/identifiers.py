@@ -18,12 +18,16 @@ from store.catalogue.slices import on_every_processor
 from store.catalogue.text import Lineage, Texts
 
 #: Entries of a compressed piece. Smaller ones take longer to read; larger ones are shared out worse.
-_PIECE = 1 << 16
+_PIECE = 1 << 17
 _COUNT_BYTES = 8
+#: Texts up to this many bytes Polars holds in place, 16 bytes each, of which compression would save little.
+_SHORT = 12
+#: About the size (bytes) of a compressed piece without its texts.
+_FRAMING = 1_000
 
 
 class Piece:
-    """Some entries: compressed, or plain as long as they are few."""
+    """Some entries: compressed, or plain if they are few or short."""
 
     def __init__(self, count: int, packed: bytes | None, plain: PlainTexts | None = None) -> None:
         self.count = count
@@ -32,16 +36,19 @@ class Piece:
 
     @classmethod
     def of(cls, texts: PlainTexts) -> Piece:
-        """Make a piece of entries, and compress it if they are enough."""
+        """Make a piece of entries, and compress it if they are enough and long enough."""
         piece = cls(len(texts), None, texts)
-        return cls(len(texts), piece.packed()) if len(texts) >= _PIECE else piece
+        return piece if len(texts) < _PIECE or _are_short(texts.texts) else cls(len(texts), piece.packed())
 
     @classmethod
     def of_packed(cls, packed: bytes) -> Piece:
-        """Make a piece of the result of `packed`, without reading it. Raises ValueError."""
+        """Make a piece of the result of `packed`, which is read only if its texts may be short. Raises ValueError."""
         if len(packed) < _COUNT_BYTES:
             raise ValueError("not a piece of identifiers")
-        return cls(int.from_bytes(packed[:_COUNT_BYTES], "big"), packed)
+        piece = cls(int.from_bytes(packed[:_COUNT_BYTES], "big"), packed)
+        if len(packed) <= _FRAMING + _SHORT * piece.count and _are_short((texts := piece.texts()).texts):
+            return cls(len(texts), None, texts)
+        return piece
 
     def packed(self) -> bytes:
         """Return the entries compressed: their number and an Arrow IPC file."""
@@ -70,6 +77,10 @@ class Piece:
         return PlainTexts.of(texts, pl.repeat(None, len(texts), dtype=pl.String, eager=True))
 
 
+def _are_short(texts: pl.Series) -> bool:
+    return bool((texts.str.len_bytes() <= _SHORT).all())
+
+
 class Identifiers(Texts):
     """Texts in compressed pieces. Those added last are plain until they are enough for a piece."""
 
@@ -89,7 +100,7 @@ class Identifiers(Texts):
     def extend(self, other: Self) -> Self:
         pieces = [piece for piece in self.pieces if piece.count]
         for piece in other.pieces:
-            last = pieces[-1].plain if pieces else None
+            last = pieces[-1].plain if pieces and pieces[-1].count < _PIECE else None
             if last is not None and piece.plain is not None:
                 pieces[-1] = Piece.of(last.extend(piece.plain))
             elif piece.count:

@@ -5,7 +5,7 @@ no secret is in its arguments or environment). On standard output it writes fram
 first, or column tables for some filter fields. It ends when this process ends.
 
 Both directions carry messages: 4 bytes of length (big-endian), then msgpack. The Arrow IPC sections of a frame follow
-its message.
+its message, each in the same way, then an empty one.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ OnError = Callable[[int, TamperedError], None]
 #: Copies in the first frame (small, to show soon) and in later ones. Larger frames cost child memory; smaller ones
 #: duplicate strings.
 FIRST_IDS = 5_000
-FRAME_IDS = 20_000
+FRAME_IDS = 30_000
 _CHILDREN = 2
 #: Database cache of a reading process (KB). Small: each page is read once.
 _CACHE_KB = 1000
@@ -75,7 +75,6 @@ class _Header(msgspec.Struct, array_like=True):
     span: Span
     damaged: list[int]
     layout: list[str]
-    sections: list[int]
 
 
 def spans_of(after: int, until: int) -> list[Span]:
@@ -160,7 +159,7 @@ class Children(Generic[T]):
             with pipe:
                 while (message := _receive(pipe)) is not None:
                     header = msgpack_decoder(_Header).decode(message)
-                    frame = read(header.layout, (_exactly(pipe, length) for length in header.sections))
+                    frame = read(header.layout, _sections(pipe))
                     self._answers.put(Loaded(header.span, frame, header.damaged))
         except (OSError, ValueError, LoaderError, msgspec.MsgspecError):
             pass  # This process reads the missing spans again.
@@ -187,16 +186,16 @@ def _decoder(source: Source | None) -> Callable[[list[str], Iterable[bytes]], An
     return lambda _layout, parts: ColumnTable.of_sections(source, parts)
 
 
-def _encoded(vault: Vault, task: _Task) -> Iterator[tuple[Loaded[Any], list[str], list[bytes]]]:
-    """Read what a task asks for. Yields each result with its layout and its sections."""
+def _encoded(vault: Vault, task: _Task) -> Iterator[tuple[Loaded[Any], list[str], Iterator[bytes]]]:
+    """Read what a task asks for. Yields each result with its layout and its sections, which are made one by one."""
     if task.source is not None:
         for loaded in load_columns(vault, task.spans, task.source):
-            yield loaded, [], list(loaded.frame.sections())
+            yield loaded, [], loaded.frame.sections()
         return
     from store.catalogue.sections import layout_of, sections
 
     for each in load(vault, task.spans):
-        yield each, layout_of(each.frame), list(sections(each.frame, "uncompressed", compact=False))
+        yield each, layout_of(each.frame), sections(each.frame, "uncompressed", compact=False)
 
 
 def _start(vault: Vault, spans: list[Span], source: Source | None) -> subprocess.Popen[bytes]:
@@ -223,13 +222,20 @@ def _start(vault: Vault, spans: list[Span], source: Source | None) -> subprocess
 
 
 def _send(pipe: IO[bytes], message: bytes) -> None:
-    pipe.write(len(message).to_bytes(4, "big") + message)
-    pipe.flush()
+    pipe.write(len(message).to_bytes(4, "big"))
+    pipe.write(message)
 
 
 def _receive(pipe: IO[bytes]) -> bytes | None:
     length = pipe.read(4)
     return _exactly(pipe, int.from_bytes(length, "big")) if length else None
+
+
+def _sections(pipe: IO[bytes]) -> Iterator[bytes]:
+    while section := _receive(pipe):
+        yield section
+    if section is None:
+        raise LoaderError("the child process ended in the middle of an answer")
 
 
 def _exactly(pipe: IO[bytes], length: int) -> bytes:
@@ -257,10 +263,10 @@ def main() -> int:
     try:
         vault = Vault.from_key_material(task.location, task.material)
         for loaded, layout, parts in _encoded(vault, task):
-            header = _Header(loaded.span, loaded.damaged, layout, [len(part) for part in parts])
-            _send(output, msgspec.msgpack.encode(header))
+            _send(output, msgspec.msgpack.encode(_Header(loaded.span, loaded.damaged, layout)))
             for part in parts:
-                output.write(part)
+                _send(output, part)
+            _send(output, b"")
             output.flush()
     except (MailholdError, BrokenPipeError):
         return 1

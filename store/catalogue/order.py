@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import polars as pl
 
 from store.catalogue.sort import Sort, SortKey
-from store.catalogue.text import Dictionary, Texts, places
+from store.catalogue.text import RankedTexts, Texts, places
 
 SORT_TEXTS = {SortKey.FROM: "from", SortKey.TO: "to", SortKey.SUBJECT: "subject"}
 _SORT_NUMBERS = {SortKey.ENGINE: "verdict", SortKey.SIZE: "size", SortKey.RULE: "rule_id"}
@@ -128,7 +128,7 @@ class Orders:
         by_key = pl.arg_sort_by("key", descending=sort.descending, maintain_order=True)
         return positions.gather(pl.DataFrame({"key": keys}).select(by_key).to_series())
 
-    def _words(self, name: str) -> Dictionary:
+    def _words(self, name: str) -> RankedTexts:
         words = self._texts[name]
-        assert isinstance(words, Dictionary)
+        assert isinstance(words, RankedTexts)
         return words

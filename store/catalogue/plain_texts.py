@@ -83,7 +83,7 @@ class PlainTexts(SlicedTexts):
 
 
 def _contains_ascii(texts: pl.Series, needles: Sequence[str]) -> pl.Series:
-    plain = [re.escape(needle) for needle in needles if needle.isascii()]
-    if not plain:
-        return pl.repeat(False, len(texts), dtype=pl.Boolean, eager=True)
-    return texts.str.contains(f"(?i-u){'|'.join(plain)}")
+    plain = [needle for needle in needles if needle.isascii()]
+    if all(needle.lower() == needle.upper() for needle in plain):
+        return contains_any(texts, plain)
+    return texts.str.contains(f"(?i-u){'|'.join(map(re.escape, plain))}")

@@ -232,7 +232,7 @@ def _is_text(needle: str) -> bool:
 def engine_counts(frame: Frame) -> dict[Engine | None, int]:
     """Count the copies by the engine whose verdict caused them (None: no verdict)."""
     counts: dict[Engine | None, int] = {}
-    for code, count in frame.rows.get_column("verdict").value_counts().iter_rows():
+    for code, count in frame.verdict_counts.items():
         engine = verdict_engine(code)
         counts[engine] = counts.get(engine, 0) + count
     return counts

@@ -14,15 +14,16 @@ from typing import Literal
 
 import polars as pl
 
-from store.catalogue.frame import IDENTIFIERS, SCHEMA, TEXTS, Frame, dictionary, identifiers
+from store.catalogue.frame import IDENTIFIERS, SCHEMA, TEXTS, Frame, dictionary, identifiers, senders
 from store.catalogue.identifiers import Identifiers, Piece
-from store.catalogue.text import Dictionary, Senders, Texts
+from store.catalogue.senders import Senders
+from store.catalogue.text import Dictionary, Texts, sorted_places
 from store.terms.verdicts import Engine, Status
 
 Compression = Literal["uncompressed", "zstd"]
 
 #: The columns and the meaning of the verdict codes. A snapshot made with other ones cannot be used.
-MEANING = ["3", *SCHEMA, *(engine.value for engine in Engine), *(status.value for status in Status)]
+MEANING = ["4", *SCHEMA, *(engine.value for engine in Engine), *(status.value for status in Status)]
 _RULES = {"id": pl.Int64, "name": pl.String}
 #: Begins the names of the sections of rows (`store.catalogue.snapshot` knows it too).
 _ROWS = "rows "
@@ -34,11 +35,15 @@ _NONE = pl.Series([], dtype=pl.Boolean)
 
 def layout_of(frame: Frame) -> list[str]:
     """Return the names of the sections, in order."""
-    counts = {
-        name: len(words.pieces) if isinstance(words, Identifiers) else -(-len(words) // _SECTION)
-        for name, words in frame.texts.items()
-    }
+    counts = {name: _count(words) for name, words in frame.texts.items()}
     return [*_row_parts(frame), "rules", *(name for name, count in counts.items() for _ in range(count))]
+
+
+def _count(words: Texts) -> int:
+    """Return the number of sections of a text column."""
+    if isinstance(words, Identifiers):
+        return len(words.pieces)
+    return words.count(_SECTION) if isinstance(words, Senders) else -(-len(words) // _SECTION)
 
 
 def _row_parts(frame: Frame) -> dict[str, list[str]]:
@@ -62,6 +67,9 @@ def sections(frame: Frame, compression: Compression, *, compact: bool) -> Iterat
     for name, words in frame.texts.items():
         if isinstance(words, Identifiers):
             yield from (piece.packed() for piece in words.picked(used[name]).pieces)
+            continue
+        if isinstance(words, Senders):
+            yield from (_to_ipc(part, compression) for part in words.sections(used[name], _SECTION))
             continue
         assert isinstance(words, Dictionary)
         for start in range(0, len(words), _SECTION):
@@ -88,6 +96,7 @@ def frame_of(layout: Sequence[str], parts: Iterable[bytes], *, left_out: Collect
         columns.update((name, pl.repeat(0, count, dtype=pl.UInt32, eager=True)) for name in {*left_out} - {*columns})
         rules, rows = frames["rules"], pl.DataFrame([columns[name].alias(name) for name in SCHEMA])
         fits = all((rows.get_column(name) < len(words)).all() for name, words in texts.items() if name not in left_out)
+        fits = fits and all(words.fits for words in texts.values() if isinstance(words, Senders))
     except (pl.exceptions.PolarsError, OSError, ValueError, KeyError) as error:
         raise ValueError("not Arrow IPC sections of a catalogue") from error
     if rows.schema != pl.Schema(SCHEMA) or rules.schema != pl.Schema(_RULES) or not fits:
@@ -117,15 +126,15 @@ def _decoded(name: str, part: bytes) -> Texts | pl.DataFrame:
     if name in IDENTIFIERS:
         return Identifiers([Piece.of_packed(part)])
     read = pl.read_ipc(io.BytesIO(part))
-    return _kind(name).of(read.get_column("text"), read.get_column("folded")) if name in TEXTS else read
+    if name == "from":
+        return Senders.of_section(read)
+    return Dictionary.of(read.get_column("text"), read.get_column("folded")) if name in TEXTS else read
 
 
 def _no_words(name: str) -> Texts:
-    return identifiers(()) if name in IDENTIFIERS else dictionary((), (), kind=_kind(name))
-
-
-def _kind(name: str) -> type[Dictionary]:
-    return Senders if name == "from" else Dictionary
+    if name in IDENTIFIERS:
+        return identifiers(())
+    return senders(()) if name == "from" else dictionary((), ())
 
 
 def merged(frames: list[Frame]) -> Frame:
@@ -136,7 +145,11 @@ def merged(frames: list[Frame]) -> Frame:
     while len(frames) > 1:
         newer, older = frames[::2], frames[1::2]
         frames[:] = [*map(Frame.merge, older, newer), *newer[len(older) :]]
-    frame = frames.pop()
+    return tight(frames.pop())
+
+
+def tight(frame: Frame) -> Frame:
+    """Return the frame without columns that are `loose`."""
     for name in frame.texts:
         if loose(frame, name):
             frame = tightened(frame, name)
@@ -145,13 +158,19 @@ def merged(frames: list[Frame]) -> Frame:
 
 def loose(frame: Frame, name: str) -> bool:
     """Return whether `tightened` would free much: many texts of the column are unused or duplicates."""
-    entries = len(frame.texts[name])
+    words, codes = frame.texts[name], frame.rows.get_column(name)
+    if isinstance(words, Identifiers) and len(words) >= _LOOSE and words.scattered:
+        return True
+    if isinstance(words, Senders):
+        return _loose(words, codes) or any(map(_loose, words.parts, words.codes))
+    return _loose(words, codes)
+
+
+def _loose(words: Texts, codes: pl.Series) -> bool:
+    entries = len(words)
     if entries < _LOOSE:
         return False
-    words = frame.texts[name]
-    if isinstance(words, Identifiers) and words.scattered:
-        return True
-    used = frame.rows.get_column(name).n_unique()
+    used = codes.n_unique()
     if isinstance(words, Dictionary):
         used = min(used, words.texts.to_frame().select(pl.first().approx_n_unique()).item())
     return entries > 1.3 * used
@@ -159,22 +178,46 @@ def loose(frame: Frame, name: str) -> bool:
 
 def tightened(frame: Frame, name: str) -> Frame:
     """Rebuild one text column without unused and (mostly) without duplicate texts, in freshly allocated memory."""
-    words = frame.texts[name]
-    used, codes = _renumbered(words, frame.rows.get_column(name))
+    words, codes = frame.texts[name], frame.rows.get_column(name)
     if isinstance(words, Identifiers):
+        used, codes = _renumbered(words, codes)
         return frame.with_texts(name, words.picked(used).gathered_up(), codes)
+    if isinstance(words, Senders):
+        return frame.with_texts(name, *_senders_used(words, codes))
     assert isinstance(words, Dictionary)
-    order = words.forms(used).arg_sort()
+    return frame.with_texts(name, *_words_used(words, codes))
+
+
+def _senders_used(words: Senders, codes: pl.Series) -> tuple[Senders, pl.Series]:
+    used, codes = _renumbered(words, codes)
+    parts, columns = zip(*(_words_used(part, code.gather(used)) for part, code in words.columns()), strict=True)
+    most = len(parts[0]) * len(parts[1]) * len(parts[2])
+    if most >= 1 << 63:
+        return Senders(parts, columns), codes
+    # One number an entry: grouping by three columns takes ten times the memory.
+    head, local, tail = (column.cast(pl.UInt64) for column in columns)
+    entries = (local * len(parts[2]) + tail) * len(parts[0]) + head
+    order = entries.arg_sort()
+    ordered = entries.gather(order)
+    first = (ordered != ordered.shift(1)).fill_null(True)
+    places = pl.repeat(0, len(order), dtype=pl.UInt32, eager=True).scatter(order, first.cast(pl.UInt32).cum_sum() - 1)
+    kept = order.filter(first)
+    return Senders(parts, [column.gather(kept) for column in columns]), places.gather(codes)
+
+
+def _words_used(words: Dictionary, codes: pl.Series) -> tuple[Dictionary, pl.Series]:
+    """Return the texts that these codes use, nearly each once, and the codes renumbered to these."""
+    used, codes = _renumbered(words, codes)
+    order = sorted_places(words.forms(used))
     used = used.gather(order)
     first = pl.concat([_first_of_equals(words, used, start) for start in range(0, len(used), _SECTION)] or [_NONE])
     places = pl.repeat(0, len(used), dtype=pl.UInt32, eager=True).scatter(order, first.cast(pl.UInt32).cum_sum() - 1)
     used, codes = used.filter(first), places.gather(codes)
-    fresh = _no_words(name)
+    fresh = dictionary((), ())
     for start in range(0, len(used), _SECTION):
-        piece = _decoded(name, _words_to_ipc(words, used.slice(start, _SECTION), "uncompressed"))
-        assert isinstance(piece, Texts)
-        fresh = fresh.extend(piece)
-    return frame.with_texts(name, fresh, codes)
+        read = pl.read_ipc(io.BytesIO(_words_to_ipc(words, used.slice(start, _SECTION), "uncompressed")))
+        fresh = fresh.extend(Dictionary.of(read.get_column("text"), read.get_column("folded")))
+    return fresh, codes
 
 
 def _first_of_equals(words: Dictionary, used: pl.Series, start: int) -> pl.Series:

@@ -73,8 +73,10 @@ def save(vault: Vault, path: Path, frame: Frame, marks: Marks) -> None:
 
     Raises OSError if it cannot be written; the old snapshot is kept then.
     """
-    from store.catalogue.sections import MEANING, layout_of, sections
+    from store.catalogue.sections import MEANING, layout_of, sections, tight
 
+    # A process that ends right after it loaded all copies did not tighten them, and each later start would read more.
+    frame = tight(frame)
     by_itself = is_url(vault.location)
     if by_itself:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -17,7 +17,7 @@ from store.catalogue.addresses import recipient_numbers, sender_numbers, sender_
 from store.catalogue.frame import Frame, verdict_engine, verdict_status
 from store.catalogue.sort import Sort, SortKey
 from store.catalogue.summary import Sender, SendersLeft, Summary, VerdictCounts
-from store.catalogue.text import Dictionary
+from store.catalogue.text import RankedTexts
 from store.filters.model import Period
 
 #: More ids than `_MANY` are looked up in a table indexed by id, if the frame's id range is less than `_SPREAD` times
@@ -193,7 +193,7 @@ class FrameSenders(SendersLeft):
         verdicts = _verdicts(of, self._frame.rows.get_column("verdict").gather(rows))
         newest = shown.get_column("row")
         words = self._frame.texts["from"]
-        assert isinstance(words, Dictionary)
+        assert isinstance(words, RankedTexts)
         texts = sender_texts(words.forms(self._frame.rows.get_column("from").gather(newest)))
         subjects = self._frame.texts["subject"].gather(self._frame.rows.get_column("subject").gather(newest))
         return [

@@ -8,18 +8,17 @@ from __future__ import annotations
 import re
 import threading
 from abc import ABC, abstractmethod
-from bisect import bisect_left
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Sequence
-from functools import cache
+from string import ascii_lowercase, digits
 from typing import NamedTuple, Self
 
 import polars as pl
 
+from store.catalogue.letters import Letters
 from store.catalogue.slices import by_slices
 from store.filters.folding import NUL
 from store.terms.folding import mixes_in_a_word
-from store.terms.sender import PLAIN, PLAIN_FIRST, address_first
 
 _CACHED_MASKS = 24
 #: Search only the previous (shorter) needle's matches if they are under this share of all texts.
@@ -27,8 +26,8 @@ _NARROW_BELOW = 0.5
 #: Up to this many entries are searched at once: sharing them out takes longer.
 _FEW = 100_000
 _TAIL_LIMIT = 20_000
-#: Up to this many new senders are ranked by one binary search each.
-_ONE_BY_ONE = 5_000
+#: The characters that `prepare` looks for besides those in ASCII: the commonest of a sample.
+_LETTERS, _SAMPLE = 60, 2_000
 _GAP = 1 << 24
 _CHUNKS = 12
 #: Entries whose sort keys are made at once.
@@ -45,6 +44,7 @@ class Lineage:
         self.masks: OrderedDict[tuple[str, ...], pl.Series] = OrderedDict()
         self.ranks: pl.Series | None = None
         self.distinct: pl.Series | None = None
+        self.letters: Letters | None = None
 
 
 class Texts(ABC):
@@ -85,22 +85,30 @@ class Texts(ABC):
         """A key shared by a dictionary and its extensions. Results cached under it cover the first entries."""
         return self._lineage
 
+    def prepare(self) -> None:
+        """Make the first searches fast: does work that takes up to a second per million entries, once."""
+        return
+
     def find(self, *needles: str) -> pl.Series:
         """Return a mask of the entries that contain any of the needles. The masks of the latest needles are cached."""
         lineage = self._lineage
         with lineage.lock:
             known = lineage.masks.get(needles)
-            wider = min(
-                (mask for texts, mask in lineage.masks.items() if len(mask) >= len(self) and _implied(needles, texts)),
-                key=lambda mask: int(mask.sum() or 0),
-                default=None,
-            )
+            wider = [
+                mask for texts, mask in lineage.masks.items() if len(mask) >= len(self) and _implied(needles, texts)
+            ]
+        letters = lineage.letters
+        if known is None and letters is not None:
+            known = letters.mask(needles)
         if known is not None and len(known) >= len(self):
             return known.head(len(self))
+        if letters is not None and (possible := letters.possible(needles, len(self))) is not None:
+            wider.append(possible)
+        narrowest = min((mask.head(len(self)) for mask in wider), key=lambda mask: int(mask.sum() or 0), default=None)
         if known is not None:
             mask = pl.concat([known, self._scan(needles, len(known))], rechunk=True)
-        elif wider is not None and (wider.sum() or 0) < _NARROW_BELOW * len(self):
-            mask = self._narrow(needles, wider)
+        elif narrowest is not None and (narrowest.sum() or 0) < _NARROW_BELOW * len(self):
+            mask = self._narrow(needles, narrowest)
         else:
             mask = self._scan(needles, 0)
         with lineage.lock:
@@ -163,7 +171,60 @@ class _Odd(NamedTuple):
         return self.texts.gather(places).zip_with(self.codes.gather(places) == codes, _NOTHING)
 
 
-class Dictionary(SlicedTexts):
+class RankedTexts(Texts):
+    """Texts that have a sort order."""
+
+    @abstractmethod
+    def forms(self, codes: pl.Series) -> pl.Series:
+        """Return the folded form of each code's text, without the Latin letters of texts that mix scripts."""
+
+    @abstractmethod
+    def forms_between(self, start: int, stop: int) -> pl.Series:
+        """Return the folded form of each entry from `start` to `stop` (exclusive; at most to the end)."""
+
+    def sorted_by(self, search: pl.Series) -> pl.Series:
+        """Return the sort keys for these searched forms."""
+        return search
+
+    def _sort_keys(self, start: int) -> pl.Series:
+        """Return the sort key of each entry from `start` on. Made part by part: what a part needs is freed early."""
+        parts = (self.forms_between(first, first + _PART) for first in range(start, len(self), _PART))
+        return pl.concat([_NOTHING.head(0), *map(self.sorted_by, parts)], rechunk=True)
+
+    @property
+    def ranked(self) -> bool:
+        """Whether calling `ranks` is cheap now."""
+        ranks = self._lineage.ranks
+        return ranks is not None and len(self) - len(ranks) <= _TAIL_LIMIT
+
+    def ranks(self) -> pl.Series:
+        """Return each entry's rank in code point order of the sort keys (UInt64; equal keys have equal ranks).
+
+        Costs up to a second per million entries if `ranked` is False, and little afterwards.
+        """
+        lineage = self._lineage
+        with lineage.ranking:
+            if not self.ranked:
+                lineage.ranks, lineage.distinct = _rank(self._sort_keys(0))
+            ranks, distinct = lineage.ranks, lineage.distinct
+        assert ranks is not None and distinct is not None
+        if len(ranks) >= len(self):
+            return ranks.head(len(self))
+        tail = self._ranks_between(distinct, self._sort_keys(len(ranks)))
+        return pl.concat([ranks, tail], rechunk=True)
+
+    def _ranks_between(self, distinct: pl.Series, tail: pl.Series) -> pl.Series:
+        """Return ranks for `tail` between those of the entries `distinct`, whose ranks are 1, 2, 3, … times `_GAP`."""
+        base = self.sorted_by(self.forms(distinct))
+        place = base.search_sorted(tail, side="left")
+        if len(base):
+            equal = (place < len(base)) & (base.gather(place.clip(upper_bound=len(base) - 1)) == tail)
+        else:
+            equal = place < 0
+        return ranks_at(place, equal, tail)
+
+
+class Dictionary(RankedTexts, SlicedTexts):
     """Texts with their searched forms (`search`); if no form differs from its text, both are one series.
 
     Texts that mix scripts have a second form in Latin letters (`_odd`).
@@ -229,79 +290,22 @@ class Dictionary(SlicedTexts):
         return none.scatter(places(mask).filter(found), True).scatter(odd - start, True)
 
     def forms(self, codes: pl.Series) -> pl.Series:
-        """Return the folded form of each code's text, without the Latin letters of texts that mix scripts."""
         return self.search.gather(codes)
 
-    def forms_from(self, start: int) -> pl.Series:
-        """Return the folded form of each entry from `start` on."""
-        return self.search.slice(start)
+    def forms_between(self, start: int, stop: int) -> pl.Series:
+        return self.search[start:stop]
 
-    def sorted_by(self, search: pl.Series) -> pl.Series:
-        """Return the sort keys for these searched forms."""
-        return search
-
-    def _sort_keys(self, start: int) -> pl.Series:
-        """Return the sort key of each entry from `start` on. Made part by part: what a part needs is freed early."""
-        parts = (self.search.slice(first, _PART) for first in range(start, len(self), _PART))
-        return pl.concat([_NOTHING.head(0), *map(self.sorted_by, parts)], rechunk=True)
-
-    @property
-    def ranked(self) -> bool:
-        """Whether calling `ranks` is cheap now."""
-        ranks = self._lineage.ranks
-        return ranks is not None and len(self) - len(ranks) <= _TAIL_LIMIT
-
-    def ranks(self) -> pl.Series:
-        """Return each entry's rank in code point order of the sort keys (UInt64; equal keys have equal ranks).
-
-        Costs up to a second per million entries if `ranked` is False, and little afterwards.
-        """
-        lineage = self._lineage
-        with lineage.ranking:
-            if not self.ranked:
-                lineage.ranks, lineage.distinct = _rank(self._sort_keys(0))
-            ranks, distinct = lineage.ranks, lineage.distinct
-        assert ranks is not None and distinct is not None
-        if len(ranks) >= len(self):
-            return ranks.head(len(self))
-        tail = self._ranks_between(distinct, self._sort_keys(len(ranks)))
-        return pl.concat([ranks, tail], rechunk=True)
-
-    def _ranks_between(self, distinct: pl.Series, tail: pl.Series) -> pl.Series:
-        """Return ranks for `tail` between those of the entries `distinct`, whose ranks are 1, 2, 3, … times `_GAP`."""
-        base = self.sorted_by(self.forms(distinct))
-        place = base.search_sorted(tail, side="left")
-        if len(base):
-            equal = (place < len(base)) & (base.gather(place.clip(upper_bound=len(base) - 1)) == tail)
-        else:
-            equal = place < 0
-        return _ranks_at(place, equal, tail)
-
-
-class Senders(Dictionary):
-    """From fields: searched as written in the message, sorted by address, as the list shows them."""
-
-    def sorted_by(self, search: pl.Series) -> pl.Series:
-        shown = search.str.strip_chars(" ").str.replace(f"^{PLAIN}$", PLAIN_FIRST).str.strip_chars_end(" ")
-        others = places(shown.str.contains("<", literal=True))
-        if not len(others):
-            return shown
-        texts = [address_first(text) for text in search.gather(others).to_list()]
-        return shown.scatter(others, pl.Series(texts, dtype=pl.String))
-
-    def _ranks_between(self, distinct: pl.Series, tail: pl.Series) -> pl.Series:
-        if len(tail) > _ONE_BY_ONE:
-            return super()._ranks_between(distinct, tail)
-
-        # Computing the sort keys of all distinct texts would take half a second per million.
-        @cache
-        def key(place: int) -> str:
-            return address_first(self.search[int(distinct[place])])
-
-        every = range(len(distinct))
-        found = [bisect_left(every, text, key=key) for text in tail.to_list()]
-        equal = [place < len(every) and key(place) == text for place, text in zip(found, tail.to_list(), strict=True)]
-        return _ranks_at(pl.Series(found, dtype=pl.UInt32), pl.Series(equal, dtype=pl.Boolean), tail)
+    def prepare(self) -> None:
+        """Look for each common character in all texts, because the first letter typed is one of them."""
+        known = self._lineage.letters
+        if len(self) < _FEW or (known is not None and len(self) - known.covered <= _TAIL_LIMIT):
+            return
+        sample = self.search.gather_every(len(self) // _SAMPLE)
+        common = Counter(letter for text in sample.to_list() for letter in {*text}).most_common(_LETTERS)
+        letters = {*ascii_lowercase, *digits, *(letter for letter, _ in common)}
+        beyond = self.search.str.len_bytes() != self.search.str.len_chars()
+        masks = {letter: self._scan((letter,), 0) for letter in sorted(letters)}
+        self._lineage.letters = Letters(len(self), masks, beyond.rechunk())
 
 
 _NOTHING = pl.Series([None], dtype=pl.String)
@@ -310,6 +314,14 @@ _NOTHING = pl.Series([None], dtype=pl.String)
 def places(mask: pl.Series) -> pl.Series:
     """Return the positions (UInt32) of the True values. Polars' `arg_true` takes five times as long."""
     return pl.arange(len(mask), dtype=pl.UInt32, eager=True).filter(mask)
+
+
+def sorted_places(texts: pl.Series) -> pl.Series:
+    """Return the positions (UInt32) in order of the texts, sorted in one thread.
+
+    That takes as long as with several, and no query waits behind it for Polars' threads.
+    """
+    return pl.DataFrame({"text": texts}).select(pl.arg_sort_by("text", multithreaded=False)).to_series()
 
 
 def looked_up(mask: pl.Series, codes: pl.Series) -> pl.Series:
@@ -344,7 +356,7 @@ def contains_any(texts: pl.Series, needles: Sequence[str]) -> pl.Series:
 
 def _rank(search: pl.Series) -> tuple[pl.Series, pl.Series]:
     """Return the ranks (1, 2, 3, … times `_GAP`), and one position for each rank, in order of rank."""
-    order = search.arg_sort()
+    order = sorted_places(search)
     ordered = search.gather(order)
     first = (ordered != ordered.shift(1)).fill_null(True)
     dense = first.cum_sum().cast(pl.UInt64) * _GAP
@@ -352,7 +364,7 @@ def _rank(search: pl.Series) -> tuple[pl.Series, pl.Series]:
     return ranks, order.filter(first)
 
 
-def _ranks_at(place: pl.Series, equal: pl.Series, tail: pl.Series) -> pl.Series:
+def ranks_at(place: pl.Series, equal: pl.Series, tail: pl.Series) -> pl.Series:
     """Return the ranks of texts that sort directly before the ranked one at `place`, or are `equal` to it."""
     below = place.cast(pl.UInt64) * _GAP
     return (below + _GAP).zip_with(equal, below + tail.rank("dense").cast(pl.UInt64))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -55,16 +55,16 @@ def open_part(key: bytes | memoryview, place: Place, role: str, sealed: bytes) -
 
 
 def open_records(
-    chains: Chains, steps: Sequence[int], places: Iterable[tuple[int, int, int, int]], records: Iterable[bytes]
+    chains: Chains, steps: Sequence[int], places: Sequence[Sequence[int]], records: Sequence[bytes]
 ) -> list[bytes]:
-    """Open many records of one epoch, as `open_part` would. `places` are the last four fields of each `Place`.
+    """Open many records of one epoch, as `open_part` would. `places` are four columns: the last fields of `Place`.
 
     Raises InvalidTag if any record does not verify, without saying which.
     """
-    prefix, pack = _prefix(chains.name, RECORD), _PLACE.pack
+    prefix = _prefix(chains.name, RECORD)
     return [
-        AESGCM(key).decrypt(NONCE, record, prefix + pack(step, *place))
-        for key, step, place, record in zip(chains.record_keys(steps), steps, places, records, strict=True)
+        AESGCM(key).decrypt(NONCE, record, prefix + place)
+        for key, place, record in zip(chains.record_keys(steps), map(_PLACE.pack, steps, *places), records, strict=True)
     ]
 
 

@@ -44,12 +44,12 @@ _LOOKALIKES = str.maketrans(
 )
 #: The scripts with look-alikes (Greek, Cyrillic, Armenian), and their letters that look like no Latin one.
 _OTHER_SCRIPTS = "".join(map(chr, (*range(0x370, 0x530), *range(0x561, 0x588))))
-_UNLIKE = re.compile(f"[{''.join(letter for letter in _OTHER_SCRIPTS if ord(letter) not in _LOOKALIKES)}]")
+UNLIKE = re.compile(f"[{''.join(letter for letter in _OTHER_SCRIPTS if ord(letter) not in _LOOKALIKES)}]")
 #: Letters that no alphabet uses together with Latin ones.
 _ODD = "".join(chr(letter) for letter in _LOOKALIKES if chr(letter) not in "ıłøđħŧʋɗɓ")
-_SUSPECT = re.compile(f"[{_OTHER_SCRIPTS}{_ODD}]")
+SUSPECT = re.compile(f"[{_OTHER_SCRIPTS}{_ODD}]")
 #: Latin letters that look like a Cyrillic word when alone.
-_ALONE = frozenset("acekoy")
+ALONE = frozenset("acekoy")
 #: Characters that look the same to a reader: dotless i, and Katakana and the Chinese characters like them.
 _AS_ONE = str.maketrans("ı力口二一", "iカロニー")
 #: All characters that `_seen` changes.
@@ -96,11 +96,11 @@ def mixes_scripts(caseless_text: str) -> bool:
     That is so if a word has letters of both, if all words of another script look Latin, or if a single Latin letter
     stands alone in a text of another script.
     """
-    if caseless_text.isascii() or not _SUSPECT.search(caseless_text):
+    if caseless_text.isascii() or not SUSPECT.search(caseless_text):
         return False
-    if not _UNLIKE.search(caseless_text):
+    if not UNLIKE.search(caseless_text):
         return True
-    return not _ALONE.isdisjoint(caseless_text.split()) or mixes_in_a_word(caseless_text)
+    return not ALONE.isdisjoint(caseless_text.split()) or mixes_in_a_word(caseless_text)
 
 
 def mixes_in_a_word(caseless_text: str) -> bool:
@@ -112,7 +112,7 @@ def mixes_in_a_word(caseless_text: str) -> bool:
 
 
 def _mixed(word: str) -> bool:
-    return bool(_ASCII_LETTER.search(word) and _SUSPECT.search(word))
+    return bool(_ASCII_LETTER.search(word) and SUSPECT.search(word))
 
 
 def words(folded: str) -> list[str]:

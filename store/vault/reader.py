@@ -254,8 +254,9 @@ class Reader(Session):
         if {*map(type, steps)} != {int} or min(steps) < 0 or max(steps) >= EPOCH_STEPS:
             raise ValueError("a step that does not exist")
         chains = self.epoch_reader.chains(rows[0][1])
-        opened = open_records(chains, steps, zip(ids, times, sizes, stored_sizes, strict=True), sealed)
-        return map(Copy, ids, times, stored_sizes, list(map(self._decoder.decode, opened)))
+        opened = open_records(chains, steps, (ids, times, sizes, stored_sizes), sealed)
+        records = list(map(self._decoder.decode, opened))
+        return map(Copy._make, zip(ids, times, stored_sizes, records, strict=True))
 
     def _open_each(self, rows: Iterable[MessageRow], on_error: OnError | None) -> Iterator[Copy]:
         for row in rows:

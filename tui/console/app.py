@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from datetime import tzinfo
@@ -42,8 +43,8 @@ if TYPE_CHECKING:
 A = TypeVar("A")
 T = TypeVar("T")
 
-#: Seconds between two polls of the store.
-POLL = 0.3
+#: Seconds between two polls of the store, and between two looks whether the console is to be locked.
+POLL, _LOOK = 0.1, 0.3
 
 
 class MailholdApp(EndsWithTerminal, TypeAheadApp):
@@ -159,8 +160,8 @@ class MailholdApp(EndsWithTerminal, TypeAheadApp):
     def on_ready(self) -> None:
         self.catalogue.on_complete = lambda: self._hand(lambda _: self._poll(), None)
         self._poll()
-        self.set_interval(POLL, self._poll)
-        self.set_interval(POLL, self.lock.look)
+        self.set_interval(POLL, self._poll_in_turn)
+        self.set_interval(_LOOK, self.lock.look)
         if self._view is not None:
             from tui.console.lock.resuming import resume
 
@@ -206,6 +207,10 @@ class MailholdApp(EndsWithTerminal, TypeAheadApp):
         """Finish the deliveries being sent from here; may take seconds."""
         if self._worker is not None:
             self._worker.stop()
+
+    def _poll_in_turn(self) -> None:
+        if time.monotonic() >= self._follower.rest_until:
+            self._poll()
 
     def _poll(self) -> None:
         if not self._threads.busy("follow"):
@@ -253,8 +258,9 @@ class MailholdApp(EndsWithTerminal, TypeAheadApp):
         *,
         on_error: Callable[[Exception], None] | None = None,
         group: str,
+        wait: float = 0.0,
     ) -> None:
-        self._threads.start(work, on_done, on_error or self._say_error, group)
+        self._threads.start(work, on_done, on_error or self._say_error, group, wait)
 
     def _say_error(self, error: Exception) -> None:
         self.notice(explain(error), severity="error")

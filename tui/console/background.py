@@ -3,6 +3,8 @@
 Only the newest request of a group counts; its result is passed to the event loop. Each group has one thread, so its
 requests never run at the same time. While one runs, older waiting requests are skipped, and the result of a superseded
 request is dropped. So a burst of keystrokes costs at most two queries, and a stale result is never shown.
+
+A request may hold the event loop for a moment, so that its work need not share the interpreter with painting.
 """
 
 from __future__ import annotations
@@ -32,6 +34,8 @@ class _Group:
         self._lock = threading.Lock()
         self._waiting: queue.SimpleQueue[_Request | None] = queue.SimpleQueue()
         self.busy = 0
+        #: Whether the newest request has its result.
+        self._answered = threading.Event()
         self.thread = threading.Thread(target=self._run, name=f"console {name}", daemon=True)
         self.thread.start()
 
@@ -41,7 +45,12 @@ class _Group:
         with self._lock:
             self._newest += 1
             self.busy += 1
+            self._answered.clear()
             self._waiting.put(_Request(self._newest, work, on_done, on_error))
+
+    def wait(self, seconds: float) -> None:
+        """Wait for the result of the newest request, at most this long."""
+        self._answered.wait(seconds)
 
     def stop(self) -> None:
         self._waiting.put(None)
@@ -49,15 +58,21 @@ class _Group:
     def _run(self) -> None:
         while (request := self._waiting.get()) is not None:
             if request.number == self._newest:
-                try:
-                    result = request.work()
-                except Exception as error:  # any error: the user sees it as a notice
-                    self._hand(self._deliver, (request, request.on_error, error))
-                    continue
-                self._hand(self._deliver, (request, request.on_done, result))
+                receiver, answer = self._done(request)
+                self._hand(self._deliver, (request, receiver, answer))
+                with self._lock:
+                    if request.number == self._newest:
+                        self._answered.set()
             else:
                 with self._lock:
                     self.busy -= 1
+
+    def _done(self, request: _Request) -> tuple[Callable[[Any], None], Any]:
+        """Do a request's work. Returns what receives the result, and the result."""
+        try:
+            return request.on_done, request.work()
+        except Exception as error:  # any error: the user sees it as a notice
+            return request.on_error, error
 
     def _deliver(self, what: tuple[_Request, Callable[[Any], None], Any]) -> None:
         request, receiver, result = what
@@ -82,15 +97,18 @@ class Background:
         on_done: Callable[[Any], None],
         on_error: Callable[[Exception], None],
         group: str,
+        wait: float = 0.0,
     ) -> None:
         """Run `work` in the group's thread; then pass its result to `on_done`, or its error to
-        `on_error`, on the event loop.
+        `on_error`, on the event loop. Returns after `wait` seconds, or earlier if the work is done.
 
         Call it on the event loop's thread.
         """
         if group not in self._groups:
             self._groups[group] = _Group(group, self._hand)
         self._groups[group].start(work, on_done, on_error)
+        if wait:
+            self._groups[group].wait(wait)
 
     def busy(self, group: str | None = None) -> bool:
         """Return True while work of the group (None: of any group) runs, or its result is not handed over yet."""

@@ -52,11 +52,13 @@ class Shell(Protocol):
         *,
         on_error: Callable[[Exception], None] | None = None,
         group: str,
+        wait: float = 0.0,
     ) -> None:
         """Run short `work` in a thread, and pass its result to `on_done` on the event loop.
 
         Only the result of the newest work in a `group` is passed on, so that a stale result is never shown. An error
-        without `on_error` becomes a notice.
+        without `on_error` becomes a notice. The call holds the event loop for `wait` seconds, or until the work is
+        done.
         """
 
     def open_copy(self, copy_id: int, neighbour: Neighbour | None = None) -> None:

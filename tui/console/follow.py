@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,14 @@ if TYPE_CHECKING:
     from store.delivery.releases import Releases
     from store.mail.outcome import Attention, Delivered
     from store.vault.vault import Vault
+
+#: After a poll that found changes the pause is at least this many times as long as it took, so that a store in which
+#: much happens costs at most a quarter of one CPU.
+REST = 3
+#: Seconds between two polls while copies are loaded, which uses every CPU.
+LOADING_REST = 0.3
+#: Seconds after loading during which the finder does not start: the catalogue works on what it loaded.
+FINDER_REST = 10.0
 
 
 @dataclass(frozen=True)
@@ -64,8 +73,18 @@ class Facts:
 class Follower:
     """Polls one store, and lets a `finder` look for campaigns, if given. Call `poll` in one worker thread only."""
 
-    def __init__(self, vault: Vault, catalogue: Catalogue, finder: Finder | None = None) -> None:
+    def __init__(
+        self,
+        vault: Vault,
+        catalogue: Catalogue,
+        finder: Finder | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._vault = vault
+        self._clock = clock
+        #: By `clock`: before that moment only changes made by this console are worth a poll.
+        self.rest_until = 0.0
         self._finder = finder
         self._catalogue = catalogue
         self._seen: tuple[object, ...] | None = None
@@ -77,13 +96,13 @@ class Follower:
         self._saved: tuple[SavedFilter, ...] = ()
         self._maximum = 0
         self._problem = ""
+        self._complete_at = 0.0
 
     def poll(self) -> Facts | None:
         """Return the facts, or None if nothing changed since the last poll. Raises what the store raises."""
-        vault, catalogue = self._vault, self._catalogue
+        vault, catalogue, began = self._vault, self._catalogue, self._clock()
         vault.erasing.finish(1)
-        if self._finder is not None and self._standing is not None:
-            self._finder.look(self._standing)
+        self._look_for_campaigns(began)
         changed = catalogue.refresh()
         reading = catalogue.reading
         progress = (catalogue.loaded, catalogue.total, catalogue.complete, reading, catalogue.read_changes)
@@ -122,8 +141,18 @@ class Follower:
             reading=reading,
             saved=self._read_saved(),
         )
+        ended = self._clock()
+        self.rest_until = ended + max(REST * (ended - began), 0.0 if facts.complete else LOADING_REST)
         self._seen, self._deleted = seen, deleted
         return facts
+
+    def _look_for_campaigns(self, now: float) -> None:
+        """Let the finder work, but not while the catalogue loads or has just been loaded: both use every CPU."""
+        if self._finder is None or self._standing is None or not self._catalogue.complete:
+            return
+        self._complete_at = self._complete_at or now
+        if now - self._complete_at >= FINDER_REST:
+            self._finder.look(self._standing)
 
     def _gone(self) -> tuple[tuple[int, int], list[int], list[int]]:
         """Return the newest tombstone and bin journal row, and the ids of copies deleted since the

@@ -8,8 +8,8 @@ import sys
 
 #: For sys.setswitchinterval (s): worst-case wait of the event loop for the interpreter, several times per key press.
 SWITCH = 0.0005
-#: Frames per second. A key causes two paints (the key, then its result), and the second should not wait for a frame.
-FRAMES = 240
+#: Frames per second. A key causes several paints (itself, its result, the scroll bar); none should wait for a frame.
+FRAMES = 1000
 #: Thresholds of the garbage collector. Painting a page makes thousands of objects, hardly any of them in cycles.
 _YOUNG, _MIDDLE, _OLD = 5_000, 20, 20
 

@@ -13,12 +13,14 @@ from hypothesis import strategies as st
 
 from store.catalogue import order as catalogue_order
 from store.catalogue import sections as catalogue_sections
+from store.catalogue import senders as catalogue_senders
 from store.catalogue import text as catalogue_text
 from store.catalogue.catalogue import NEWEST, Sort, SortKey
 from store.catalogue.frame import Frame, empty_frame
 from store.catalogue.query import Extras, day_counts, engine_counts, mask_of, rule_ids
 from store.catalogue.sections import frame_of, layout_of, merged, sections, tightened
 from store.catalogue.selection import FrameSelection
+from store.catalogue.senders import Senders
 from store.catalogue.text import looked_up, places
 from store.filters import asked
 from store.filters.folding import searched
@@ -165,6 +167,16 @@ def test_however_a_frame_came_about_it_answers_the_same(
     assert select(frame, flt, sort).rows(0, 100) == [row_of(copy) for copy in expected(left, flt, sort)]
 
 
+def test_new_rows_are_added_without_copying_the_others_and_are_in_few_chunks() -> None:
+    some = [Copy(number, NOW, 0, CopyRecord()) for number in range(1, 61)]
+    frame, chunks = Frame.of(some[:20]), []
+    for copy in some[20:]:
+        frame = frame.merge(Frame.of([copy]))
+        chunks.append(frame.rows.n_chunks())
+    assert chunks[:3] == [2, 3, 4] and max(chunks) == 24 and min(chunks[3:]) == 1
+    assert frame.rows.equals(Frame.of(some).rows.with_columns(frame.rows[list(frame.texts)]))
+
+
 @given(copies(20), filters, sorts, st.integers(1, 5))
 def test_parts_put_together_are_what_all_at_once_is(
     some: list[Copy], flt: MessageFilter, sort: Sort, size: int
@@ -177,10 +189,14 @@ def test_parts_put_together_are_what_all_at_once_is(
         assert select(frame, flt, sort).rows(0, 100) == [row_of(copy) for copy in expected(some, flt, sort)]
         for name in ("from", "to", "subject"):
             words = tightened(frame, name).texts[name]
-            assert isinstance(words, catalogue_text.Dictionary)
-            both = list(zip(words.texts.to_list(), words.forms_from(0).to_list(), strict=True))
-            assert [form for _, form in both] == sorted(words.forms_from(0).to_list())
-            assert all(one != other for one, other in pairwise(both))
+            for one in words.parts if isinstance(words, Senders) else [words]:
+                assert isinstance(one, catalogue_text.Dictionary)
+                both = list(zip(one.texts.to_list(), one.search.to_list(), strict=True))
+                assert [form for _, form in both] == sorted(one.search.to_list())
+                assert all(one != other for one, other in pairwise(both))
+            every = pl.arange(len(words), dtype=pl.UInt32, eager=True)
+            if isinstance(words, Senders):
+                assert words.gather(every).n_unique() == len(words) == len({copy.record.from_ for copy in some})
 
 
 @given(st.lists(records, min_size=1, max_size=8), st.lists(needles, min_size=2, max_size=6), st.data())
@@ -219,7 +235,7 @@ def test_ranks_of_added_texts_fit_between_the_others(parts: list[list[str]], lim
             frame = frame.merge(Frame.of(new))
             words = frame.texts["subject"]
             ranks = words.ranks().to_list()
-            keys = words.forms_from(0).to_list()
+            keys = words.forms_between(0, len(words)).to_list()
             for first in range(len(keys)):
                 for second in range(len(keys)):
                     assert (ranks[first] < ranks[second]) == (keys[first] < keys[second])
@@ -229,14 +245,17 @@ def test_ranks_of_added_texts_fit_between_the_others(parts: list[list[str]], lim
 @given(st.lists(st.lists(st.sampled_from(SENDERS), max_size=4), min_size=2, max_size=5), st.booleans())
 def test_ranks_of_added_senders_fit_between_the_others(parts: list[list[str]], one_by_one: bool) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(catalogue_text, "_ONE_BY_ONE", 100 if one_by_one else 0)
+        patch.setattr(catalogue_senders, "_ONE_BY_ONE", 100 if one_by_one else 0)
         frame, number = empty_frame(), 0
         for part in parts:
             new = [Copy(number + index, 0, 0, CopyRecord(from_=text)) for index, text in enumerate(part, 1)]
             number += len(part)
             frame = frame.merge(Frame.of(new))
             words = frame.texts["from"]
-            ranks, keys = words.ranks().to_list(), [address_first(text) for text in words.forms_from(0).to_list()]
+            ranks, keys = (
+                words.ranks().to_list(),
+                [address_first(text) for text in words.forms_between(0, len(words)).to_list()],
+            )
             assert [keys[place] for place in sorted(range(len(keys)), key=ranks.__getitem__)] == sorted(keys)
             assert len(set(ranks)) == len(set(keys))
 

@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from store.catalogue import identifiers as catalogue_identifiers
+from store.catalogue import senders as catalogue_senders
 from store.catalogue import slices
 from store.catalogue import text as catalogue_text
-from store.catalogue.forms import forms, sender_forms
-from store.catalogue.frame import dictionary, identifiers
+from store.catalogue.forms import SIMPLE, forms, identifier_forms, sender_forms
+from store.catalogue.frame import dictionary, identifiers, senders
 from store.catalogue.identifiers import Identifiers, Piece
 from store.catalogue.text import Texts
 from store.filters.folding import needles, searched
@@ -33,6 +34,10 @@ def small() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(slices, "_SLICE", 8)
         patch.setattr(catalogue_text, "_FEW", 2)
+        patch.setattr(catalogue_text, "_SAMPLE", 1)
+        patch.setattr(catalogue_text, "_LETTERS", 4)
+        patch.setattr(catalogue_text, "_TAIL_LIMIT", 1)
+        patch.setattr(catalogue_senders, "_FEW", 2)
         patch.setattr(catalogue_identifiers, "_PIECE", 3)
         yield
 
@@ -43,11 +48,13 @@ def _contains(text: str, line: str) -> bool:
 
 @given(st.lists(texts, max_size=4))
 def test_from_fields_are_folded_as_other_texts(some: list[str]) -> None:
-    assert sender_forms([*some, *some]) == forms([*some, *some], [*some, *some])
+    twice = _strings([*some, *some])
+    assert sender_forms(twice).to_list() == forms(twice, twice).to_list()
 
 
 def _made(kind: str, parts: list[list[str]]) -> Texts:
-    made: list[Texts] = [identifiers(part) if kind == "id" else dictionary(part, part) for part in parts]
+    kinds = {"id": identifiers, "from": senders, "text": lambda part: dictionary(part, part)}
+    made: list[Texts] = [kinds[kind](part) for part in parts]
     whole = made[0]
     for part in made[1:]:
         whole = whole.extend(part)
@@ -55,7 +62,7 @@ def _made(kind: str, parts: list[list[str]]) -> Texts:
 
 
 @given(
-    st.sampled_from(["id", "text"]),
+    st.sampled_from(["id", "from", "text"]),
     st.lists(st.lists(texts, max_size=12), min_size=1, max_size=4),
     st.lists(texts.filter(bool), min_size=1, max_size=4),
     st.data(),
@@ -68,6 +75,8 @@ def test_every_way_to_search_finds_what_the_forms_contain(
     for text in lines:
         line = line + text if data.draw(st.booleans()) else text
         column.find(*needles(line))  # cached: the next search looks only at what is new, or among what was found
+        if data.draw(st.booleans()):
+            column.prepare()
     column = column.extend(_made(kind, [parts[-1]])) if len(parts) > 1 else _made(kind, parts)
     assert len(column) == len(all_texts)
     expected = [_contains(text, line) for text in all_texts]
@@ -76,6 +85,29 @@ def test_every_way_to_search_finds_what_the_forms_contain(
     codes = pl.Series(some, dtype=pl.UInt32)
     assert column.gather(codes).to_list() == [all_texts[code] for code in some]
     assert column.find_among(needles(line), codes).to_list() == [expected[code] for code in some]
+
+
+_FROM = st.tuples(
+    st.sampled_from(["", "A <", "Anna <b@c <", "Яa <", "Ä ", "<", "@ <"]),
+    st.sampled_from(["", "a", "b@", "a1@", "Ab@a@", "@"]),
+    st.sampled_from(["", "x>", "a1>", "x.net> b", ">", "aяb>"]),
+).map("".join)
+
+
+@given(st.lists(st.lists(_FROM, min_size=1, max_size=4), min_size=1, max_size=3), st.data())
+def test_every_piece_of_a_from_field_is_found_across_its_parts(parts: list[list[str]], data: st.DataObject) -> None:
+    column = _made("from", parts)
+    all_texts = [text for part in parts for text in part]
+    every = pl.arange(len(all_texts), dtype=pl.UInt32, eager=True)
+    assert column.gather(every).to_list() == all_texts
+    if data.draw(st.booleans()):
+        column.prepare()
+    text = searched(data.draw(st.sampled_from(all_texts))).split("\0")[0] or "a"
+    start = data.draw(st.integers(0, len(text) - 1))
+    for stop in range(start + 1, len(text) + 1):
+        wanted = needles(text[start:stop])
+        expected = [any(needle in searched(text) for needle in wanted) for text in all_texts]
+        assert column.find(*wanted).to_list() == column.find_among(wanted, every).to_list() == expected
 
 
 @given(st.lists(st.lists(texts, max_size=7), min_size=1, max_size=4), st.data())
@@ -99,6 +131,15 @@ def test_identifiers_stay_the_same_packed_and_picked(parts: list[list[str]], dat
         )
 
 
+def test_only_long_identifiers_are_held_compressed() -> None:
+    short, long = identifiers(["4CCDDE6AD7"] * 3), identifiers(["<909611f2d8a855c6@x.example>"] * 3)
+    for column in (short, long):
+        again = Identifiers([Piece.of_packed(piece.packed()) for piece in column.pieces])
+        for piece in (*column.pieces, *again.pieces):
+            assert (piece.plain is None) is (column is long)
+    assert len(short.extend(short).pieces) == 2  # searched in parallel
+
+
 def test_bytes_that_are_no_piece_are_refused() -> None:
     for wrong in (b"", b"x" * 7):
         with pytest.raises(ValueError, match="identifiers"):
@@ -112,3 +153,33 @@ def test_case_is_ignored_only_where_folding_ignores_it() -> None:
     for line in ("k", "É", "\u13a0", "\uab70"):
         expected = [_contains(text, line) for text in column.texts.to_list()]
         assert column.find(*needles(line)).to_list() == expected
+
+
+def _by_python(some: list[str]) -> list[str | None]:
+    return [None if searched(text) == text else searched(text) for text in some]
+
+
+def _strings(some: list[str]) -> pl.Series:
+    return pl.Series(some, dtype=pl.String)
+
+
+@pytest.mark.parametrize("around", ["{}", "a{}б {}x", "я{} y {}Σ"])
+def test_every_character_is_folded_as_python_does(around: str) -> None:
+    some = [around.format(chr(code), chr(code)) for code in range(0x110000) if not 0xD800 <= code < 0xE000]
+    assert forms(_strings(some), _strings(some)).to_list() == _by_python(some)
+
+
+def test_simple_characters_do_not_depend_on_their_neighbours() -> None:
+    simple = [chr(code) for first, last in SIMPLE for code in range(first, last + 1) if code < 0x3100]
+    some = [f"{one}{other}" for one in simple for other in simple[::7]]
+    assert forms(_strings(some), _strings(some)).to_list() == _by_python(some)
+
+
+@given(st.lists(texts | st.text(), max_size=12), st.lists(texts | st.text(), max_size=12))
+def test_columns_are_folded_as_each_text_is(some: list[str], others: list[str]) -> None:
+    some, others = some[: len(others)], others[: len(some)]
+    assert forms(_strings(some), _strings(others)).to_list() == [
+        None if searched(other) == text else searched(other) for text, other in zip(some, others, strict=True)
+    ]
+    plain = [None if text.isascii() and "\0" not in text else searched(text) for text in some]
+    assert identifier_forms(_strings(some)).to_list() == plain

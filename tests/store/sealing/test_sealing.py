@@ -167,10 +167,17 @@ def test_records_opened_together_are_what_each_is_by_itself(some: list[tuple[int
         for place, (_, text) in zip(places, some, strict=True)
     ]
     steps = [step for step, _ in some]
-    opened = open_records(Chains(NAME, bytes(32)), steps, [place[2:] for place in places], sealed)
+    opened = open_records(
+        Chains(NAME, bytes(32)), steps, list(zip(*(place[2:] for place in places), strict=True)), sealed
+    )
     assert opened == [text for _, text in some]
     with pytest.raises(InvalidTag):
-        open_records(chains, steps, [place[2:] for place in places], [*sealed[:-1], sealed[-1][:-1] + b"?!"])
+        open_records(
+            chains,
+            steps,
+            list(zip(*(place[2:] for place in places), strict=True)),
+            [*sealed[:-1], sealed[-1][:-1] + b"?!"],
+        )
 
 
 @settings(max_examples=amount(12, 30))

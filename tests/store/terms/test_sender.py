@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from store.catalogue.frame import dictionary
-from store.catalogue.text import Senders
+from store.catalogue.frame import senders
 from store.terms.sender import address_first, addresses, organisation, sender_differs
 
 CASES = {
@@ -57,7 +56,7 @@ def test_no_text_breaks_it_and_an_address_in_brackets_comes_first(text: str) -> 
 
 @given(st.lists(from_fields, min_size=1, max_size=6))
 def test_a_column_sorts_by_what_is_shown(texts: list[str]) -> None:
-    words = dictionary(texts, texts, kind=Senders)
+    words = senders(texts)
     assert words.sorted_by(pl.Series(texts, dtype=pl.String)).to_list() == [address_first(text) for text in texts]
 
 

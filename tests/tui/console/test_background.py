@@ -46,6 +46,28 @@ async def test_only_the_newest_result_of_a_group_is_handed_over() -> None:
     assert len(ran) <= 2
 
 
+async def test_a_request_that_waits_returns_with_its_work_done() -> None:
+    background = on_loop()
+    done: list[int] = []
+    for number in range(50):
+        background.start(lambda number=number: done.append(number), lambda _: None, print, "select", 30.0)
+        assert done[-1:] == [number]
+    await quiet(background)
+    background.stop()
+
+
+async def test_a_request_does_not_wait_longer_than_it_may_nor_for_older_work() -> None:
+    background, gate = on_loop(), threading.Event()
+    got: list[str] = []
+    background.start(lambda: gate.wait(5), got.append, got.append, "select", 0.001)
+    assert not gate.is_set()
+    background.start(lambda: 1 / 0, got.append, lambda error: got.append(type(error).__name__), "select", 0.001)
+    gate.set()
+    await quiet(background)
+    background.stop()
+    assert got == ["ZeroDivisionError"]
+
+
 async def test_groups_do_not_wait_for_each_other() -> None:
     background, gate = on_loop(), threading.Event()
     got: list[str] = []

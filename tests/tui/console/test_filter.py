@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
 
@@ -16,6 +17,7 @@ from tests.tui.console.driven import TZ, counts, lines, make_console, settle, th
 from tests.tui.console.fakes import FakeCatalogue, copies
 from tests.tui.console.test_marks import Found
 from tui.console.marks import Frozen
+from tui.console.screens import backup
 from tui.console.screens.backup import _STANDS
 from tui.console.screens.marking import Marking
 
@@ -32,6 +34,24 @@ async def test_typing_filters_at_once(vault: Vault) -> None:
         await pilot.press("enter")
         assert the_list(app).has_focus
         assert "subject:invoice" in lines(app)[1]
+
+
+async def test_a_letter_typed_is_painted_with_its_result(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backup, "_WITH_RESULT", 30.0)
+    found: list[MessageFilter] = []
+
+    class Slow(FakeCatalogue):
+        def select(self, flt: MessageFilter, sort: Sort = NEWEST) -> Selection:
+            time.sleep(0.05)
+            found.append(flt)
+            return super().select(flt, sort)
+
+    app = make_console(vault, Slow(copies(40)))
+    async with app.run_test(size=(120, 30)) as pilot:
+        await settle(pilot)
+        app.main.backup.edit_filter("invoice")
+        assert found[-1] == parse("invoice")
+        await settle(pilot)
 
 
 async def test_what_is_still_typed_is_no_error(vault: Vault) -> None:

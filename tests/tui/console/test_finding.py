@@ -45,7 +45,10 @@ async def until(pilot: Pilot[Any], wanted: Callable[[Standing], bool]) -> Standi
     raise AssertionError(f"not found: {app.catalogue.standing.campaigns}")
 
 
-async def test_campaigns_come_by_themselves(vault: Vault, processes: list[subprocess.Popen[bytes]]) -> None:
+async def test_campaigns_come_by_themselves(
+    vault: Vault, processes: list[subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tui.console.follow.FINDER_REST", 0.0)
     first, second, _ = put_wave(vault)
     app = MailholdApp(vault, catalogue=FakeCatalogue(copies(3)), clock=lambda: NOW, tz=TZ, host="mx1", finds=True)
     async with app.run_test(size=(80, 24)) as pilot:

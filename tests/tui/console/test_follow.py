@@ -18,7 +18,7 @@ from store.space.changing_settings import change_settings
 from store.vault.vault import Vault
 from tests.store.campaigns.mail import put_wave
 from tests.tui.console.fakes import NOW, FakeCatalogue, copies, sample
-from tui.console.follow import Follower
+from tui.console.follow import FINDER_REST, REST, Follower
 
 
 @pytest.fixture
@@ -120,3 +120,50 @@ def test_campaigns_are_told_as_they_stand(any_vault: Vault) -> None:
     any_vault.delete(first[:1])
     later = follower.poll()
     assert later is not None and later.standing is facts.standing
+
+
+class _Looking:
+    """A finder that only counts how often it is told to look."""
+
+    problem = ""
+
+    def __init__(self) -> None:
+        self.looks = 0
+
+    def look(self, reader: object) -> None:
+        self.looks += 1
+
+
+def test_the_finder_waits_until_all_is_loaded_and_a_while_longer(any_vault: Vault, ids: list[int]) -> None:
+    now, catalogue, finder = [100.0], FakeCatalogue(copies(3)), _Looking()
+    catalogue.complete = False
+    follower = Follower(any_vault, catalogue, finder, clock=lambda: now[0])  # type: ignore[arg-type]  # stand-ins
+    for _ in range(3):
+        follower.poll()
+        now[0] += 2 * FINDER_REST
+    assert not finder.looks
+    catalogue.complete = True
+    follower.poll()
+    now[0] += FINDER_REST * 0.9
+    follower.poll()
+    assert not finder.looks
+    now[0] += FINDER_REST * 0.2
+    follower.poll()
+    follower.poll()
+    assert finder.looks == 2
+
+
+def test_after_changes_there_is_a_pause_as_long_as_reading_them_is_worth(any_vault: Vault, ids: list[int]) -> None:
+    now, catalogue = [100.0], FakeCatalogue(copies(3))
+
+    def engine_counts() -> dict[object, int]:
+        now[0] += 0.5
+        return {}
+
+    catalogue.engine_counts = engine_counts  # type: ignore[method-assign,assignment]  # takes half a second
+    follower = Follower(any_vault, catalogue, clock=lambda: now[0])  # type: ignore[arg-type]  # a stand-in
+    assert follower.poll() is not None
+    assert follower.rest_until == now[0] + REST * 0.5
+    now[0] += 10
+    assert follower.poll() is None
+    assert follower.rest_until < now[0]

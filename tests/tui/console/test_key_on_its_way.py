@@ -223,11 +223,11 @@ class Slow:
 def slow(console: MailholdApp, monkeypatch: pytest.MonkeyPatch) -> Iterator[Slow]:
     made, started = Slow(), console._threads.start
 
-    def start(work, on_done, on_error, group) -> None:
+    def start(work, on_done, on_error, group, wait=0.0) -> None:
         if group.endswith("look"):
-            made.start(started, work, on_done, on_error, group)
+            made.start(started, work, on_done, on_error, group, wait)
         else:
-            started(work, on_done, on_error, group)
+            started(work, on_done, on_error, group, wait)
 
     monkeypatch.setattr(console._threads, "start", start)
     yield made

@@ -113,7 +113,7 @@ class ViewApp(ThemedApp):
     def on_unmount(self) -> None:
         self.threads.stop()
 
-    def background(self, work: Any, on_done: Any, *, on_error: Any = None, group: str) -> None:
+    def background(self, work: Any, on_done: Any, *, on_error: Any = None, group: str, wait: float = 0.0) -> None:
         self.threads.start(work, on_done, on_error or (lambda error: self.asked.append(("error", str(error)))), group)
 
     def notice(self, text: str, *, severity: str = "information") -> None:

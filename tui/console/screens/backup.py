@@ -39,6 +39,9 @@ from tui.terminal.words import no_traits
 _STANDS = "The list still shows the last valid filter."
 #: Sort keys that start descending: the newest and the largest come first.
 _DOWNWARD = frozenset({SortKey.PLACED, SortKey.SIZE})
+#: A typed letter is painted after at most this time (s), and then with its result: painting it first would take
+#: the interpreter away from the query.
+_WITH_RESULT = 0.02
 
 
 class BackupView(Page):
@@ -105,7 +108,7 @@ class BackupView(Page):
         self._fresh = self._fresh or not flt.is_empty
         self.filter = flt
         self.post_message(self.Filtered(flt))
-        self._query()
+        self._query(wait=0.0 if text is None else _WITH_RESULT)
 
     def set_engine(self, engine: Engine | None) -> None:
         """Narrow the filter to one engine; None removes the narrowing."""
@@ -151,7 +154,7 @@ class BackupView(Page):
         """Query again; cursor and marks stay on their copies."""
         self._query()
 
-    def _query(self) -> None:
+    def _query(self, *, wait: float = 0.0) -> None:
         catalogue, flt, sort = self.context.catalogue, self.filter, self.sort
         fresh, cursor_id, line = self._fresh, self.list.cursor_id, self.list.cursor - round(self.list.scroll_y)
         height = max(40, self.list.size.height)
@@ -185,7 +188,7 @@ class BackupView(Page):
             self.context.shell.notice(explain(error), severity="error")
             self._start_loading()
 
-        self.context.shell.background(work, done, on_error=failed, group="select")
+        self.context.shell.background(work, done, on_error=failed, group="select", wait=wait)
 
     def _start_loading(self) -> None:
         """Start loading the catalogue after the first rows are painted: its imports would delay them."""
