@@ -169,7 +169,7 @@ class Follower:
         except TamperedError:  # `check` reports it; the catalogue compares all ids
             row, touched = vault.bin.newest_row(), []
         there = vault.present(touched) if touched else set()
-        gone += [copy_id for copy_id in touched if copy_id not in there]
+        gone = gone + [copy_id for copy_id in touched if copy_id not in there]
         return (tombstone, row), gone, sorted(there)
 
     def _read_settings(self) -> Settings:
