@@ -170,6 +170,7 @@ def folded(events: Sequence[Event], now: int) -> list[Event]:
     first.
 
     `now` is Unix ms. An act without an end whose newest event is less than a minute old is under way, else interrupted.
+    If the first event of an act is not among `events`, it is `cut_off`.
     """
     found: list[Event] = []
     acts: dict[int, tuple[int, list[Event]]] = {}
@@ -187,16 +188,25 @@ def folded(events: Sequence[Event], now: int) -> list[Event]:
     return found
 
 
+def cut_off(event: Event) -> bool:
+    """Return True if a folded event lacks the older events of its act: it concerns more copies than it names."""
+    return bool(event.act) and not event.damage
+
+
 def _as_one(parts: list[Event], now: int) -> Event:
     """Combine an act's events, newest first, into one."""
     newest, oldest = parts[0], parts[-1]
-    copies = CopyIds.of(copy_id for part in parts if part.phase in (Phase.ONE, Phase.BATCH) for copy_id in part.copies)
+    copies = CopyIds.union(part.copies for part in parts if part.phase in (Phase.ONE, Phase.BATCH))
     end = next((part.detail for part in parts if part.phase == Phase.END), None)
     told = [part.detail for part in parts if part.phase in (Phase.ONE, Phase.INTENT) and part.detail]
     if end is None:
         meant = sum(len(part.copies) for part in parts if part.phase == Phase.INTENT)
         so_far = f"{len(copies):,} of {meant:,}" if meant else f"{len(copies):,}"
-        told.append(f"under way: {so_far}" if now - newest.at < _UNDER_WAY else f"interrupted after {so_far}")
+        under_way = now - newest.at < _UNDER_WAY
+        if cut_off(oldest):
+            told.append("under way" if under_way else "interrupted")
+        else:
+            told.append(f"under way: {so_far}" if under_way else f"interrupted after {so_far}")
     elif not is_whole(end):
         told.append(end)
     return oldest._replace(id=newest.id, at=newest.at, copies=copies, detail="; ".join(told))

@@ -48,6 +48,19 @@ class CopyIds(Sequence[int]):
         """Collect ids in any order; each counts once."""
         return cls(tuple(runs(sorted(set(ids)))))
 
+    @classmethod
+    def union(cls, parts: Iterable[Sequence[int]]) -> CopyIds:
+        """Collect the ids of all parts; each counts once. Takes time by the runs of `CopyIds`, not by their ids."""
+        every = [run for part in parts for run in (part if isinstance(part, CopyIds) else cls.of(part)).runs]
+        joined: list[tuple[int, int]] = []
+        for first, length in sorted(every):
+            start, before = joined[-1] if joined else (first, 0)
+            if first > start + before:
+                joined.append((first, length))
+            else:
+                joined[-1:] = [(start, max(before, first + length - start))]
+        return cls(joined)
+
     def __len__(self) -> int:
         return self._ends[-1] if self._ends else 0
 

@@ -65,7 +65,7 @@ class Lookalike(NamedTuple):
 
     @property
     def reason(self) -> str:
-        """The reason: ``rioso1.example ~ riosol.example, known here, same subject as copy 17,204``.
+        """The reason: ``rioso1.example ~ riosol.example, known here, same subject as copy 17204``.
 
         NOT safe for a terminal.
         """
@@ -73,7 +73,7 @@ class Lookalike(NamedTuple):
         if self.why is not Why.SUBJECT:
             said.append(self.why.value)
         if self.other:
-            said.append(f"same subject as copy {self.other:,}")
+            said.append(f"same subject as copy {self.other}")
         return ", ".join(said)
 
 

@@ -314,9 +314,9 @@ class MailholdApp(EndsWithTerminal, TypeAheadApp):
 
     def changing(self) -> bool:
         listing = self.focused is self.main.backup.list and self._threads.busy("select")
-        return (
-            listing or self._threads.busy("look") or self.main.places.opening is not None or not self.screen.is_mounted
-        )
+        places = self.main.places
+        opening = places.opening is not None or places.page.reading
+        return listing or self._threads.busy("look") or opening or not self.screen.is_mounted
 
 
 def _finder(vault: Vault) -> Finder | None:

@@ -136,8 +136,8 @@ class EndsWithTerminal(OpenApp):
         if "debug" in self.features:
             return None
         return (
-            f"The console stopped because of an error in it ({defect}). Backup was not changed by it; "
-            "work that was running stopped at a safe place. Start the console again."
+            f"The console stopped because of an error in it ({defect}). What you confirmed before may have been done. "
+            "Start the console again: Events lists every action, and z shows your last one."
         )
 
     def told_to_end(self, number: int) -> None:

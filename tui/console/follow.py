@@ -39,12 +39,13 @@ FINDER_REST = 10.0
 class Facts:
     """The state of the store at one moment.
 
-    `gone`: copies deleted since the previous facts; `copies_changed`: the list may look different now. `loaded` of
-    `total` records are in the catalogue; `reading`: extra data being loaded for certain filters, or None. `problem`:
-    what is wrong with a part of the store, or "". `maximum`: maximum size in bytes, 0 if unknown. `settings_problem`:
-    why the settings cannot be read, or ""; if set, `settings` are the last known. `binned`: number of copies in the
-    bin. `campaigns`: number of campaigns for which an act is offered. `standing` (the campaigns) and `saved` (the saved
-    filters) stay the same object while nothing changes in them. `disk_full`: the store's disk has nearly no free space.
+    `gone`: copies deleted since the previous facts; `back`: copies back from the bin since then; `copies_changed`: the
+    list may look different now. `loaded` of `total` records are in the catalogue; `reading`: extra data being loaded
+    for certain filters, or None. `problem`: what is wrong with a part of the store, or "". `maximum`: maximum size in
+    bytes, 0 if unknown. `settings_problem`: why the settings cannot be read, or ""; if set, `settings` are the last
+    known. `binned`: number of copies in the bin. `campaigns`: number of campaigns for which an act is offered.
+    `standing` (the campaigns) and `saved` (the saved filters) stay the same object while nothing changes in them.
+    `disk_full`: the store's disk has nearly no free space.
     """
 
     used: int
@@ -58,6 +59,7 @@ class Facts:
     attention: Attention
     settings: Settings
     gone: list[int]
+    back: list[int]
     copies_changed: bool
     loaded: int
     total: int
@@ -113,7 +115,7 @@ class Follower:
         if not changed and seen == self._seen:
             return None
         copies_changed = changed or self._seen is None or seen[1] != self._seen[1]
-        deleted, gone = self._gone()
+        deleted, gone, back = self._gone()
         self._problem = catalogue.problem or _damage(len(catalogue.damaged)) or (DISK_FULL if full else "")
         settings = self._read_settings()
         releases = self._read_releases()
@@ -131,6 +133,7 @@ class Follower:
             attention=releases.attention,
             settings=settings,
             gone=gone,
+            back=back,
             copies_changed=copies_changed,
             loaded=progress[0],
             total=progress[1],
@@ -156,22 +159,23 @@ class Follower:
         if now - self._complete_at >= FINDER_REST:
             self._finder.look(self._standing)
 
-    def _gone(self) -> tuple[tuple[int, int], list[int]]:
+    def _gone(self) -> tuple[tuple[int, int], list[int], list[int]]:
         """Return the newest tombstone and bin journal row, and the ids of copies deleted since the
-        last poll (also into the bin).
+        last poll (also into the bin) and of those back from the bin.
 
         The first poll returns no ids: nothing is marked yet.
         """
         vault = self._vault
         if self._deleted is None:
-            return (vault.newest_tombstone(), vault.bin.newest_row()), []
+            return (vault.newest_tombstone(), vault.bin.newest_row()), [], []
         tombstone, gone = vault.tombstones_since(self._deleted[0])
         try:
             row, touched = vault.bin.touched_since(self._deleted[1])
         except TamperedError:  # `check` reports it; the catalogue compares all ids
             row, touched = vault.bin.newest_row(), []
         there = vault.present(touched) if touched else set()
-        return (tombstone, row), gone + [copy_id for copy_id in touched if copy_id not in there]
+        gone = gone + [copy_id for copy_id in touched if copy_id not in there]
+        return (tombstone, row), gone, sorted(there)
 
     def _read_settings(self) -> Settings:
         """Read the settings; if that fails, keep the last known ones and note the problem."""

@@ -73,10 +73,19 @@ class Frozen:
         later = self._later(self.matches)
         return {each for each in self.matches.among(ids) if each <= self.high_water and each not in later}
 
+    @property
+    def _returned(self) -> frozenset[int]:
+        return self.matches.returned if self.returned is None else self.returned
+
     def _later(self, matches: Matches) -> frozenset[int]:
         """Return copies that came back from the bin after the freezing and before `matches` were found."""
-        returned = self.matches.returned if self.returned is None else self.returned
-        return matches.returned - returned
+        return matches.returned - self._returned
+
+    def taking_back(self, ids: Collection[int]) -> Frozen:
+        """Count copies again that came back from the bin."""
+        again = self.matches.among(self._later(self.matches).intersection(ids))
+        beyond = self.beyond - sum(copy_id <= self.high_water for copy_id in again)
+        return Frozen(self.matches, self.high_water, self.again, beyond, self._returned.union(ids))
 
     def knows(self, copy_id: int) -> bool:
         """Return True if the answer for this id is cached."""
@@ -94,8 +103,7 @@ class Frozen:
         beyond, later = 0, self._later(matches)
         if later or matches.high_water > self.high_water:
             beyond = sum(copy_id > self.high_water or copy_id in later for copy_id in matches.ids())
-        returned = self.matches.returned if self.returned is None else self.returned
-        return Frozen(matches, self.high_water, self.again, beyond, returned)
+        return Frozen(matches, self.high_water, self.again, beyond, self._returned)
 
 
 @dataclass(frozen=True)
@@ -158,12 +166,21 @@ class Marks:
         self.included.update(copy_id for copy_id in fixed if copy_id not in held)
         self.version += 1
 
-    def remove(self, ids: Iterable[int]) -> None:
-        """Unmark these copies, also deleted ones, so that they no longer count."""
+    def remove(self, ids: Iterable[int]) -> set[int]:
+        """Unmark these copies, also deleted ones, so that they no longer count. Returns those that were marked."""
         fixed = list(ids)
-        self.included.difference_update(fixed)
-        self.excluded |= self._held(fixed)
+        single, held = self.included.intersection(fixed), self._held(fixed)
+        removed = single | (held - self.excluded)
+        self.included -= single
+        self.excluded |= held
         self.version += 1
+        return removed
+
+    def take_back(self, ids: Collection[int]) -> None:
+        """Mark copies again that were unmarked when they were deleted, and that came back from the bin."""
+        if self.frozen is not None:
+            self.frozen = self.frozen.taking_back(ids)
+        self.add(ids)
 
     def _held(self, ids: list[int]) -> set[int]:
         """Return the ids that the frozen filter matches."""
@@ -189,7 +206,7 @@ class Marks:
     def refreeze(self, before: Frozen, fuller: Frozen) -> None:
         """Replace the frozen filter by its fuller result, unless the marks changed meanwhile."""
         if self.frozen is before:
-            self.frozen = fuller
+            self._replace(fuller)
             self.version += 1
 
     def copy(self) -> Marks:
@@ -199,7 +216,12 @@ class Marks:
     def complete(self) -> None:
         """Wait until the frozen filter's result is complete: only then can all copies of another filter be unmarked."""
         if self.frozen is not None and self.frozen.matches.partial:
-            self.frozen = self.frozen.fuller(wait=True)
+            self._replace(self.frozen.fuller(wait=True))
+
+    def _replace(self, fuller: Frozen) -> None:
+        """Use the fuller result. Copies that are gone from it since they were unmarked are not subtracted from it."""
+        self.frozen = fuller
+        self.excluded = fuller.held(self.excluded) if self.excluded else set()
 
     def take(self, other: Marks) -> None:
         """Take over the marks of `other`, a changed duplicate."""

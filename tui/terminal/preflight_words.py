@@ -76,7 +76,7 @@ def _lookalikes(found: Preflight) -> Iterator[Said]:
     out = [each for each in found.refused if each[1].startswith(LOOKALIKE)]
     for some, what in ((out, "is left out"), (found.lookalikes, "is delivered anyway")):
         for copy_id, reason in some[:_LOOKALIKES]:
-            yield Said(f"Copy {copy_id:,} {what}: {safe(reason, max_len=_LIKE)}.", True)
+            yield Said(f"Copy {copy_id} {what}: {safe(reason, max_len=_LIKE)}.", True)
         if len(some) > _LOOKALIKES:
             yield Said(f"{len(some) - _LOOKALIKES:,} more like this.", True)
 

@@ -9,9 +9,11 @@ import sys
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from store.authority.acts import Act, folded
-from store.authority.audit import Event, events, record_event
+from store.authority.acts import Act, cut_off, folded
+from store.authority.audit import CopyIds, Event, events, record_event
 from store.authority.deleting import delete_copies
 from store.authority.event_forms import Phase
 from store.check import check
@@ -153,6 +155,28 @@ def test_an_act_without_an_end_is_under_way_and_then_interrupted(vault: Vault) -
     assert (list(line.copies), line.detail) == (ids[:100], "to /srv; under way: 100 of 250")
     [line] = folds(vault, later=60_000)
     assert line.detail == "to /srv; interrupted after 100 of 250"
+
+
+def test_an_act_whose_first_event_is_not_there_is_cut_off_and_says_no_number_that_it_cannot_know(vault: Vault) -> None:
+    ids = filled(vault, 250)
+    act = Act(vault, "save", operator="ada", copies=ids, detail="to /srv").__enter__()
+    act.part(ids[:100])
+    act.part(ids[100:150])
+    record_event(vault, "after", operator="bert")
+    found = events(vault)
+    after, whole = folded(found, found[0].at)
+    assert not cut_off(after) and not cut_off(whole) and whole.detail == "to /srv; under way: 150 of 250"
+    _, part = folded(found[:-2], found[0].at)
+    assert cut_off(part) and (list(part.copies), part.detail) == (ids[100:150], "under way")
+    _, part = folded(found[:-2], found[0].at + 60_000)
+    assert part.detail == "interrupted"
+
+
+@given(st.lists(st.lists(st.integers(1, 60), unique=True)))
+def test_the_union_of_copy_ids_is_that_of_sets(parts: list[list[int]]) -> None:
+    every = sorted({copy_id for part in parts for copy_id in part})
+    mixed = [CopyIds.of(part) if place % 2 else part for place, part in enumerate(parts)]
+    assert CopyIds.union(mixed) == CopyIds.of(every) and list(CopyIds.union(mixed)) == every
 
 
 def test_what_few_copies_fell_short_of_is_told_with_them(vault: Vault) -> None:

@@ -19,7 +19,7 @@ from store.campaigns.reading import StandingReader
 from store.campaigns.standing import Campaign
 from store.vault.vault import Vault
 from tests.tui.console.campaign_data import campaign, make_wave_store, odd, wave_console, wave_vault
-from tests.tui.console.driven import lines, poll, settle
+from tests.tui.console.driven import lines, poll, settle, the_list
 from tui.console.acts.campaigning import typical_copy
 from tui.console.app import MailholdApp
 from tui.console.campaign_facts import facts_of
@@ -30,6 +30,7 @@ from tui.console.screens.campaign import CampaignView
 from tui.console.screens.campaigns import CampaignsView
 from tui.console.screens.compare import CompareView
 from tui.console.screens.message import MessageView
+from tui.console.text import campaign_copies as made_lines
 from tui.console.text.campaign_copies import order_of
 from tui.console.text.campaign_detail import CampaignFacts
 from tui.console.text.campaign_rows import CampaignRow, campaign_of
@@ -485,6 +486,61 @@ async def test_marked_copies_are_delivered_from_the_campaign(console: MailholdAp
         await opened(pilot, one.id)
         await press(pilot, "r")
         await until(pilot, "No relay is set")
+
+
+@pytest.mark.parametrize("soon", [True, False], ids=["soon", "late"])
+async def test_keys_wait_until_the_campaign_is_read_and_nothing_untrue_is_said(
+    console: MailholdApp, monkeypatch: pytest.MonkeyPatch, soon: bool
+) -> None:
+    one = with_odd(console)
+    read, said = threading.Event(), []
+    in_order, notice = made_lines.order_of, console.notice
+    monkeypatch.setattr(made_lines, "order_of", lambda campaign: read.wait(30) and in_order(campaign))
+    monkeypatch.setattr(console, "notice", lambda words, **how: said.append(words) or notice(words, **how))
+    async with console.run_test(size=(100, 30)) as pilot:
+        await settle(pilot)
+        await until_at(pilot, one.copies[0])
+        console.simulate_key("c")
+        await asyncio.sleep(0.05)
+        keys = ("f5", "r") if soon else ("p", "d", "right_square_bracket")
+        for key in keys:
+            console.simulate_key(key)
+            await asyncio.sleep(0.05 if soon else 1.2)
+        assert isinstance(console.main.places.page, CampaignView) and not isinstance(console.screen, ConfirmDialog)
+        if soon:
+            assert not said
+        else:
+            assert set(said) == {"The campaign is still being read."} and len(said) == len(keys)
+            said.clear()
+        read.set()
+        if not soon:
+            await until(pilot, "copies")
+            await press(pilot, "r")
+        await until(pilot, "No relay is set")
+        assert len(said) == 1
+
+
+async def test_a_campaign_is_not_called_gone_while_the_catalogue_is_loading(
+    console: MailholdApp, vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = with_odd(console)
+    async with console.run_test(size=(100, 30)) as pilot:
+        page = await opened(pilot, one.id)
+        monkeypatch.setattr(type(console.catalogue), "complete", False)
+        vault.delete([*one.copies, *(each.copy for each in one.odd)])
+        await poll(pilot)
+        await until(pilot, "The campaign is still being read.")
+        monkeypatch.undo()
+        page.refresh_data()
+        await until(pilot, "No copies of this campaign are in Backup any more.")
+
+
+async def until_at(pilot: Pilot[None], copy_id: int) -> None:
+    """Move the list's cursor to a copy."""
+    app = pilot.app
+    the_list(app).cursor = app.main.backup.list.pages.result.position(copy_id)
+    await settle(pilot)
+    assert the_list(app).cursor_id == copy_id
 
 
 async def test_a_campaign_that_is_gone_says_so(console: MailholdApp, vault: Vault) -> None:

@@ -8,7 +8,8 @@ import pytest
 from textual.widgets import Static
 
 from store.mail.outcome import Delivered
-from tests.tui.console.view_harness import NOTHING, DialogApp, FakeRecipient, screen_text
+from tests.tui.console.test_snapshots_dialogs import Knows
+from tests.tui.console.view_harness import NOTHING, DialogApp, FakeRecipient, screen_text, until_shown
 from tui.console.dialogs.confirm import ConfirmDialog
 from tui.console.dialogs.delete import DeleteDialog
 from tui.console.dialogs.deliver import DeliverChoice, DeliverDialog
@@ -16,6 +17,7 @@ from tui.console.dialogs.passphrase import PassphraseDialog
 from tui.console.dialogs.save import FolderSuggester, SaveDialog
 from tui.console.widgets.controls import CheckBox, PushButton
 from tui.console.widgets.recipient_list import RecipientList
+from tui.terminal.preflight_words import Said
 
 RECIPIENTS = [
     FakeRecipient("ap@corp.example"),
@@ -248,10 +250,20 @@ async def test_the_count_follows_the_choice():
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.press("space")
         await pilot.pause()
-        assert text_of(app, "#count") == "1,204 copies to 3,410 addresses"
+        assert text_of(app, "#count") == "1,204 copies and 3,410 addresses chosen"
         await pilot.press("tab", "space")
         await pilot.pause()
-        assert text_of(app, "#count") == "1,204 copies to 3,409 addresses"
+        assert text_of(app, "#count") == "1,204 copies and 3,409 addresses chosen"
+
+
+async def test_the_count_of_what_is_chosen_does_not_contradict_what_would_be_delivered():
+    check = Knows(Said("4 of 111 copies go to 1 address.", whom=True))
+    app = DialogApp(DeliverDialog(RECIPIENTS[:1], copies=111, check=check))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("x", "space")
+        await until_shown(pilot, "4 of 111 copies go to 1 address.")
+        assert text_of(app, "#count") == "111 copies and 1 address chosen"
+        assert "111 copies to" not in screen_text(app)
 
 
 async def test_addresses_that_are_not_listed_are_counted_too():
@@ -259,7 +271,7 @@ async def test_addresses_that_are_not_listed_are_counted_too():
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.press("space")
         await pilot.pause()
-        assert text_of(app, "#count") == "2 copies to 10 addresses"
+        assert text_of(app, "#count") == "2 copies and 10 addresses chosen"
 
 
 async def test_an_infected_copy_is_refused_with_its_reason_unless_the_setting_allows():

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
+from store.authority.acts import Act
 from store.authority.audit import Event, record_event
-from tests.tui.console.view_harness import NOW, ZONE, ViewApp, screen_text, settle
+from tests.tui.console.view_harness import NOW, ZONE, ViewApp, screen_text, settle, until_shown
 from tui.console.screens import events as screen
 from tui.console.screens.events import EventsView, event_lines
 from tui.terminal.safe import safe
@@ -84,7 +87,7 @@ async def test_older_events_are_read_when_the_end_comes_in_sight(vault, monkeypa
         await settle(pilot)
         view = app.view
         assert isinstance(view, EventsView)
-        assert len(view.events) == 40
+        assert len(view.events) == 80  # two pages fill a screen and the next
         for _ in range(3):
             await pilot.press("G")
             await settle(pilot)
@@ -108,3 +111,80 @@ async def test_a_damaged_trail_is_reported(vault):
     async with app.run_test(size=(80, 24)) as pilot:
         await settle(pilot)
         assert "tampered" in screen_text(app)
+
+
+def big_act(vault, copies: int, before: int = 5, action: str = "import") -> None:
+    """Record some events, then an act of many parts, as an import writes one for 50 copies."""
+    for number in range(before):
+        record_event(vault, f"earlier {number}", operator="ann", at=NOW - 10_000 + number)
+    ids = list(range(110, 110 + copies))
+    with vault.write(), Act(vault, action, operator="root", size=copies, one_part=0) as act:
+        for at in range(0, copies, 50):
+            act.part(ids[at : at + 50])
+
+
+async def test_a_long_act_is_read_to_its_first_event_and_the_older_ones_are_reached(vault, monkeypatch):
+    """40,000 imported copies are more events than are read at once, and fold into a single line."""
+    monkeypatch.setattr(screen, "_PAGE", 40)
+    big_act(vault, 40_000)
+    app = ViewApp(vault, EventsView)
+    async with app.run_test(size=(110, 24)) as pilot:
+        await settle(pilot)
+        text = screen_text(app)
+        assert "40,000 copies: 110-40109" in text and "at least" not in text
+        assert [f"earlier {number}" in text for number in range(5)] == [True] * 5
+
+
+async def test_an_act_whose_beginning_is_not_read_yet_has_at_least_its_number(vault, monkeypatch):
+    monkeypatch.setattr(screen, "_PAGE", 40)
+    monkeypatch.setattr(screen, "_STEP", 0.0)
+    big_act(vault, 10_000)
+    real, waits = screen.read_older, threading.Event()
+
+    def slowly(*args, **how):
+        assert threading.current_thread() is not threading.main_thread()
+        waits.wait(20)
+        found = real(*args, **how)
+        assert len(found.events) <= 40
+        return found
+
+    monkeypatch.setattr(screen, "read_older", slowly)
+    app = ViewApp(vault, EventsView)
+    async with app.run_test(size=(110, 24)) as pilot:
+        await until_shown(pilot, "at least 1,950 copies: 8160-10109 …")
+        await pilot.press("x", "j")  # the event loop is free
+        waits.set()
+        await settle(pilot)
+        shown = screen_text(app)
+        assert "10,000 copies: 110-10109" in shown and "at least" not in shown and "earlier 0" in shown
+
+
+async def test_reading_on_for_the_beginning_of_an_act_is_bounded(vault, monkeypatch):
+    monkeypatch.setattr(screen, "_PAGE", 40)
+    monkeypatch.setattr(screen, "_MOST", 80)
+    big_act(vault, 10_000)
+    for number in range(60):
+        record_event(vault, f"later {number}", operator="ann", at=NOW + number)
+    app = ViewApp(vault, EventsView)
+    async with app.run_test(size=(110, 24)) as pilot:
+        await settle(pilot)
+        view = app.view
+        assert len(view.events) == 40 + 80  # the first page and the bound
+        for _ in range(12):
+            await pilot.press("G")
+            await settle(pilot)
+        assert "10,000 copies: 110-10109" in screen_text(app) and screen_text(app).endswith("earlier 0")
+
+
+async def test_a_page_that_is_not_shown_reads_no_older_events(vault, monkeypatch):
+    monkeypatch.setattr(screen, "_PAGE", 40)
+    big_act(vault, 10_000)
+    app = ViewApp(vault, EventsView)
+    app.view.display = False
+    async with app.run_test(size=(110, 24)) as pilot:
+        await settle(pilot)
+        assert len(app.view.events) == 40
+        app.view.display = True
+        app.view.refresh_data()
+        await settle(pilot)
+        assert "earlier 0" in screen_text(app)

@@ -98,7 +98,7 @@ def test_by_keyboard_alone(terminal: Terminal, files: tuple[Path, Path], receive
     terminal.press(b"r")
     terminal.wait_for(f"{BATCH} copies, no recipients selected")
     terminal.press(b" ")
-    terminal.wait_for(f"{BATCH} copies to {BATCH} addresses")
+    terminal.wait_for(f"{BATCH} copies and {BATCH} addresses chosen")
     terminal.press(b"\r")
     terminal.wait_for(f"No number was typed: type {BATCH}")
     terminal.press(b"%d" % BATCH)

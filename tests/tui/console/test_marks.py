@@ -52,6 +52,24 @@ def test_what_comes_back_out_of_the_bin_is_in_no_frozen_filter_that_had_not_seen
     assert marks.count == 4 and sorted(marks.chosen().ids()) == [1, 2, 4, 5]
 
 
+def test_marked_copies_that_were_lost_and_came_back_are_marked_again_whenever_the_filter_is_found_anew() -> None:
+    for look_first in (False, True):
+        before, after = Found([5, 4, 2], partial=True), Found([6, 5, 4, 3, 2])
+        after.returned = frozenset({4, 3})
+        marks = Marks()
+        marks.add_all(Frozen(before, 5, lambda wait, after=after: after))
+        assert marks.remove([4, 3, 7]) == {4} and marks.remove([4]) == set()
+        assert marks.frozen is not None
+        if look_first:
+            marks.refreeze(marks.frozen, marks.frozen.fuller())
+            assert marks.count == len(marks.chosen().ids()) == 2
+        marks.take_back([4])
+        for _ in range(2):
+            assert sorted(marks.chosen().ids()) == [2, 4, 5]
+            assert marks.count == 3 and [each for each in range(1, 8) if each in marks] == [2, 4, 5]
+            marks.refreeze(marks.frozen, marks.frozen.fuller())
+
+
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("toggle"), IDS),

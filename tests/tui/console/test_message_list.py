@@ -13,7 +13,10 @@ from hypothesis import strategies as st
 from textual.events import MouseScrollDown, MouseScrollUp
 from textual.geometry import Region
 
+from store.authority.deleting import bring_back as bring_back_copies
+from store.authority.deleting import delete_copies
 from store.authority.settings import Settings
+from store.catalogue.catalogue import Catalogue
 from store.delivery.releases import Releases
 from store.filters.line import fold
 from store.mail.outcome import Delivered
@@ -24,6 +27,7 @@ from store.vault.vault import Vault
 from tests.tui.console.driven import counts, lines, make_console, poll, settle, the_list
 from tests.tui.console.fakes import NOW, FakeCatalogue, copies, sample
 from tui.console.app import MailholdApp
+from tui.console.dialogs.deliver import DeliverDialog
 from tui.console.marks import Chosen
 from tui.console.text.columns import DIFFERS
 from tui.console.widgets.found import split_found
@@ -295,6 +299,54 @@ async def test_marks_that_are_left_count_and_say_how_many_are_gone(vault: Vault)
         await pilot.press("j")
         chosen = the_list(app).selection()
         assert (chosen.count, chosen.gone) == (37, 3) and "● 37 marked" in counts(app)
+
+
+@pytest.mark.parametrize("all_of_them", [True, False])
+async def test_marked_copies_that_others_delete_and_bring_back_are_marked_again(
+    vault: Vault, monkeypatch: pytest.MonkeyPatch, all_of_them: bool
+) -> None:
+    monkeypatch.setattr("tui.console.widgets.marked_rows._FORGOTTEN", 3)
+    change_settings(vault, Settings(relay="smtp://127.0.0.1:9"))
+    ids = vault.put_many((b"raw", sample(number), NOW) for number in range(1, 13))
+    catalogue = Catalogue(vault, now=lambda: NOW)
+    catalogue.start()
+    assert catalogue.wait_complete(30)
+    app = make_console(vault, catalogue)  # type: ignore[arg-type]
+    async with app.run_test(size=(120, 30)) as pilot:
+        await settle(pilot)
+        await pilot.press("asterisk", *["j"] * 3, "space")  # all but the fourth from the top
+        await settle(pilot)
+        taken = ids if all_of_them else ids[4:]
+        delete_copies(vault, taken, operator="eve")
+        await poll(pilot)
+        gone = len(taken) - 1
+        assert the_list(app).lost == gone and f"{gone} marked are gone" in counts(app)
+        bring_back_copies(vault, taken[:-2], operator="eve")
+        await poll(pilot)
+        left = 2
+        assert the_list(app).lost == left and f"{left} marked are gone" in counts(app)
+        bring_back_copies(vault, taken[-2:], operator="eve")
+        await poll(pilot)
+        assert the_list(app).lost == 0 and "● 11 marked" in counts(app) and "gone" not in counts(app)
+        await pilot.press("r")
+        await settle(pilot)
+        assert isinstance(app.screen, DeliverDialog) and app.screen.copies == 11
+        assert "deleted by someone else" not in "\n".join(lines(app))
+
+
+async def test_copies_that_come_back_after_the_marks_were_cleared_are_not_marked(vault: Vault) -> None:
+    ids = vault.put_many((b"raw", sample(number), NOW) for number in range(1, 7))
+    app = make_console(vault, FakeCatalogue(vault.get_many(ids)))
+    async with app.run_test(size=(120, 30)) as pilot:
+        await settle(pilot)
+        await pilot.press("space", "space")
+        delete_copies(vault, ids, operator="eve")
+        await poll(pilot)
+        assert the_list(app).lost == 2
+        await pilot.press("ctrl+t")
+        bring_back_copies(vault, ids, operator="eve")
+        await poll(pilot)
+        assert not the_list(app).lost and not the_list(app).marks
 
 
 async def test_what_others_delete_is_told_from_what_was_deleted_here(vault: Vault) -> None:

@@ -72,8 +72,8 @@ AGAINST = Knows(
 
 ALIKE = Knows(
     Said(
-        "Copy 17,204 is left out: its sender only looks like another: rioso1.example ~ riosol.example, known here, "
-        "same subject as copy 16,990.",
+        "Copy 17204 is left out: its sender only looks like another: rioso1.example ~ riosol.example, known here, "
+        "same subject as copy 16990.",
         True,
     ),
     Said("36 of 37 copies go to 36 addresses.", whom=True),

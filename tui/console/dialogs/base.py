@@ -31,11 +31,6 @@ Answer = TypeVar("Answer")
 class DialogBody(VerticalScroll, can_focus=False, inherit_bindings=False):
     """The part of a dialog that scrolls if the terminal is too low."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("pageup", "page_up", "Scroll up", show=False),
-        Binding("pagedown", "page_down", "Scroll down", show=False),
-    ]
-
     def on_resize(self) -> None:
         """Keep the focused control visible when an error line or a lower terminal takes lines away."""
         focused = self.screen.focused
@@ -88,8 +83,12 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "cancel", "Cancel", show=False),
-        Binding("down", "app.focus_next", "Next", show=False),
-        Binding("up", "app.focus_previous", "Previous", show=False),
+        Binding("down", "line(1)", "Next control, or scroll down", show=False),
+        Binding("up", "line(-1)", "Previous control, or scroll up", show=False),
+        Binding("pagedown", "scroll_body('page_down')", "Scroll down", show=False),
+        Binding("pageup", "scroll_body('page_up')", "Scroll up", show=False),
+        Binding("home", "scroll_body('home')", "Scroll to the top", show=False),
+        Binding("end", "scroll_body('end')", "Scroll to the end", show=False),
     ]
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (76, "-roomy")]  # noqa: RUF012 - an instance's, as Textual declares it
     #: None: by default Textual focuses the first control until `on_mount`, and that may be the button that acts.
@@ -105,6 +104,7 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
     def __init__(self) -> None:
         super().__init__()
         self.arming = Arming() if self.acts else None
+        self._answered = False
 
     def body(self) -> Iterable[Widget]:
         """Yield the dialog's content, top to bottom."""
@@ -193,6 +193,10 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
         return [*words, *enter]
 
     def dismiss(self, result: Answer | None = None) -> AwaitComplete:
+        """Close the window with its answer. Ignored if it is closed: a second key may have been on its way."""
+        if self._answered:
+            return AwaitComplete.nothing()
+        self._answered = True
         trace.note("answered", window=type(self).__name__, given=result not in (None, False))
         return super().dismiss(result)
 
@@ -218,7 +222,22 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
     def action_cancel(self) -> None:
         self.dismiss(self.cancelled())
 
+    def action_line(self, step: int) -> None:
+        """Focus the next control (`step` -1: the previous one). If the body has none, scroll it by a line."""
+        body = self.query_one(DialogBody)
+        if body.max_scroll_y and not any(body in control.ancestors for control in self.focus_chain):
+            body.scroll_relative(y=step, animate=False)
+        elif step > 0:
+            self.focus_next()
+        else:
+            self.focus_previous()
+
+    def action_scroll_body(self, where: str) -> None:
+        """Scroll the body; `where` is the end of the name of one of Textual's methods."""
+        getattr(self.query_one(DialogBody), f"scroll_{where}")(animate=False)
+
     def on_button_pressed(self, event: Button.Pressed) -> None:
+        """Press OK or Cancel. Textual calls the handler of each class itself: those of subclasses must not."""
         event.stop()
         if event.button.id == "cancel":
             self.action_cancel()

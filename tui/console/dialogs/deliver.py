@@ -255,7 +255,6 @@ class DeliverDialog(Dialog[DeliverChoice]):
         self._bound_body()
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
-        super().on_button_pressed(event)
         if event.button.id == "ask" and self.check is not None:
             self.check.ask()
 
@@ -300,13 +299,12 @@ class DeliverDialog(Dialog[DeliverChoice]):
             chosen.update(map(mailbox, self._additional()))
         chosen -= {mailbox(address) for address in typed} - {mailbox(address) for address in twice}
         number = len(chosen) + (self.unlisted if self.original else 0)
-        what = (
-            f"{copies(self.copies)} to {addresses(number)}"
-            if number
-            else f"{copies(self.copies)}, no recipients selected"
-        )
+        # Says only what is chosen: the check finds out how many of the copies go to how many of the addresses.
+        what = f"{copies(self.copies)} and {addresses(number)} chosen"
+        if not number:
+            what = f"{copies(self.copies)}, no recipients selected"
         if twice:
-            what += f", to {len(twice):,} of them a second time"
+            what += f", {len(twice):,} of them for a second time"
         self.query_one("#count", Static).update(what)
         self.query_one(TypedCount).need(self.copies if number > MANY else 0)
         if self.recipients:

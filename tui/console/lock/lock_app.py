@@ -88,10 +88,7 @@ class LockDialog(Dialog[str]):
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
         if event.button.id == "leave":
-            event.stop()
             self.app.exit()
-        else:
-            super().on_button_pressed(event)
 
 
 class LockApp(EndsWithTerminal):

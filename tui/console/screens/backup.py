@@ -27,7 +27,7 @@ from tui.console.screens.marking import Act, Marking
 from tui.console.screens.page import Page
 from tui.console.tasks import explain
 from tui.console.widgets.counts import counts_line, loading_words
-from tui.console.widgets.filter_line import FilterLine
+from tui.console.widgets.filter_line import FilterLine, counts_room
 from tui.console.widgets.found import needles
 from tui.console.widgets.key_footer import KeysChanged
 from tui.console.widgets.list_header import Line, ListHeader
@@ -144,6 +144,7 @@ class BackupView(Page):
     def take_facts(self, facts: Facts) -> None:
         """Show what changed in the store."""
         self.list.forget(facts.gone, others=not self.context.deleting)
+        self.list.come_back(facts.back)
         outcomes_changed = self.list.set_outcomes(facts.outcomes)
         loading = loading_words(facts.loaded, facts.total, facts.complete, facts.reading)
         standing, self._standing = self._standing, facts.standing
@@ -299,6 +300,7 @@ class BackupView(Page):
                 gone=self.list.lost,
                 zone=zone_name(self.context.tz, self.context.clock()),
                 wide=self.size.width >= 66,
+                room=counts_room(self.size.width),
             )
         )
 

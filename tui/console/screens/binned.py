@@ -92,6 +92,8 @@ class BinnedView(Page):
         self.head.remove_class("-problem")
         marked = self.list.marks.included
         self.list.forget(sorted(marked.difference(self._ids)), others=not self.context.deleting)
+        if self.list.lost:
+            self.list.come_back(self._ids)
         self.list.empty_text = NONE_LEFT
         self.list.show(pages, keep=keep)
         self._show_head()

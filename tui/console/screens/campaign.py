@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from store.catalogue.catalogue import Catalogue
 
 GONE = "No copies of this campaign are in Backup any more."
+READING = "The campaign is still being read."
 #: Rows fetched in advance above and below the cursor.
 _AROUND = 100
 
@@ -72,6 +73,9 @@ class CampaignView(Page):
         self.list = CopyList(context.seen_odd.add, id="copies")
         self._wanted = copy_id
         self._read: _Read | None = None
+        #: Why nothing is shown if `_read` is None.
+        self._lacking = READING
+        self._unread = True
         self._facts: CampaignFacts | None = None
         self._pool = ThreadPoolExecutor(1, "campaign rows")
 
@@ -104,11 +108,11 @@ class CampaignView(Page):
         before = self._read
         wanted = self._wanted if before is None else self.current
 
-        def read() -> _Read | None:
-            standing, frame = catalogue.standing, catalogue.frame
+        def read() -> _Read | str:
+            complete, standing, frame = catalogue.complete, catalogue.standing, catalogue.frame
             one = standing.campaign(number)
             if one is None or frame is None:
-                return None
+                return GONE if complete else READING
             if before is not None and before.of == (standing.campaigns, frame):
                 return before
             from store.catalogue.listed import ListedSelection
@@ -116,6 +120,8 @@ class CampaignView(Page):
             whole = made.order_of(one)
             selection = ListedSelection(frame, whole.ids)
             order = made.among(whole, selection.among(whole.ids))
+            if not order.ids:
+                return GONE if complete else READING
             pages = Pages(selection, self._pool, self._arrived)
             place = selection.position(wanted) if wanted is not None else None
             pages.load((place or 0) - _AROUND, (place or 0) + _AROUND)
@@ -124,11 +130,18 @@ class CampaignView(Page):
 
         self.context.shell.background(read, self._show, on_error=self._failed, group="campaign")
 
-    def _show(self, read: _Read | None) -> None:
-        if not self.is_attached or (read is not None and read is self._read):
+    @property
+    def reading(self) -> bool:
+        return self._unread
+
+    def _show(self, read: _Read | str) -> None:
+        self._unread = False
+        if not self.is_attached or read is self._read:
             return
-        if read is None or not read.order.ids:
-            self.head.update(GONE)
+        if isinstance(read, str):
+            self._lacking = read
+            self.head.remove_class("-problem")
+            self.head.update(read)
             self._read = None
             self.figures.build(None)
             self.list.build(None)
@@ -148,9 +161,11 @@ class CampaignView(Page):
         self.post_message(KeysChanged())
 
     def _failed(self, error: Exception) -> None:
+        self._unread = False
         if self.is_attached:
+            self._lacking = explain(error)
             self.head.add_class("-problem")
-            self.head.update(f"▲ {explain(error)}")
+            self.head.update(f"▲ {self._lacking}")
 
     def _arrived(self, pages: Pages) -> None:
         try:
@@ -236,7 +251,7 @@ class CampaignView(Page):
         if (reason := actions.reason_against(self.context, action)) is not None:
             return reason
         if self._read is None:
-            return GONE
+            return self._lacking
         if action == "campaign-peel-odd":
             return None if self._read.order.odd else "This campaign has no odd copies."
         if action in ("campaign-view", "campaign-compare", "campaign-peel", "campaign-deliver"):

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+import time
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.widgets import Rule, Static
 
-from store.authority.acts import folded
+from store.authority.acts import cut_off, folded
 from store.authority.audit import events
 from store.helpers.runs import ranges
 from tui.console.context import ConsoleContext
@@ -28,8 +29,13 @@ if TYPE_CHECKING:
     from datetime import tzinfo
 
     from store.authority.audit import Event
+    from store.vault.vault import Vault
 
 _PAGE = 500
+#: Seconds of reading older events before they are shown.
+_STEP = 0.25
+#: Most events read at once only because an act goes on beyond those read: a million copies are imported in 20,000.
+_MOST = 50_000
 #: From this width on (cells) a long name of an event is not cut.
 _ROOMY = 90
 _OPERATOR, _ACTION, _LONGEST = 12, 20, 30
@@ -74,12 +80,12 @@ def _detail(event: Event, room: int) -> str:
     if not event.copies:
         return detail
 
-    most = ranges(event.copies, _MOST_RUNS)
-    runs, ellipsis = most.removesuffix(" …").split(", "), most.endswith("…")
+    most, more = ranges(event.copies, _MOST_RUNS), cut_off(event)
+    runs, ellipsis = most.removesuffix(" …").split(", "), more or most.endswith("…")
 
     def said(number: int) -> str:
-        more = " …" if ellipsis or number < len(runs) else ""
-        what = f"{copies(len(event.copies))}: {', '.join(runs[:number])}{more}"
+        and_more = " …" if ellipsis or number < len(runs) else ""
+        what = f"{'at least ' * more}{copies(len(event.copies))}: {', '.join(runs[:number])}{and_more}"
         return f"{what}  {detail}" if detail else what
 
     return next((text for text in map(said, range(len(runs), _RUNS, -1)) if cell_len(text) <= room), said(_RUNS))
@@ -94,8 +100,36 @@ def _who(event: Event) -> str:
     return f"{fit(name, max(_NAME, _OPERATOR - len(uid) - 1))} {uid}"
 
 
+class _Older(NamedTuple):
+    """Events before those read so far. `ended`: there are no more; `lacking`: an act goes on beyond them."""
+
+    events: list[Event]
+    ended: bool
+    lacking: bool
+
+
+def _goes_on(events: Sequence[Event], acts: Collection[int] = ()) -> set[int]:
+    """Return the acts of `events`, and of `acts`, whose first event is older than `events`."""
+    return {event.act for event in events if event.act}.union(acts).difference(event.number for event in events)
+
+
+def read_older(vault: Vault, known: Sequence[Event], *, most: int) -> _Older:
+    """Read the events before those `known`: a page, and while an act goes on more, for `_STEP` and to `most` events."""
+    found: list[Event] = []
+    lacking, until = _goes_on(known), time.monotonic() + _STEP
+    while True:
+        page = events(vault, _PAGE, (found or known)[-1].id, lenient=True)
+        found += page
+        lacking = _goes_on(page, lacking)
+        ended = len(page) < _PAGE
+        if ended or not lacking or len(found) >= most or time.monotonic() > until:
+            return _Older(found, ended, bool(lacking))
+
+
 class EventsView(Page):
-    """The audit trail. Older events are read when the end of the list comes into view."""
+    """The audit trail. Older events are read until the screen is full and each act in it is complete, and then when the
+    end of the list comes into view.
+    """
 
     DEFAULT_CSS = """
     EventsView > #events-head { height: 1; color: $text-muted; text-wrap: nowrap; text-overflow: ellipsis; }
@@ -108,6 +142,9 @@ class EventsView(Page):
         self.events: list[Event] = []
         self._ended = False
         self._reading = False
+        #: True if an act goes on beyond the events read; how many events may still be read only because of that.
+        self._lacking = False
+        self._left = _MOST
 
     def compose(self) -> ComposeResult:
         yield Static(f"{'Time':<15}  {'Operator uid':<{_OPERATOR}}  Event", id="events-head", markup=False)
@@ -119,40 +156,51 @@ class EventsView(Page):
 
     def follow_store(self) -> None:
         """Read new events, and put them before those shown."""
-        vault, newest = self.context.vault, self.events[0].id if self.events else 0
+        vault, known = self.context.vault, self.events
+        newest = known[0].id if known else 0
 
-        def read() -> list[Event]:
+        def read() -> tuple[list[Event], bool]:
             found = events(vault, _PAGE, lenient=True)
             while newest and found and found[-1].id > newest + 1 and len(found) % _PAGE == 0:
                 found += events(vault, _PAGE, found[-1].id, lenient=True)
-            return [event for event in found if event.id > newest]
+            new = [event for event in found if event.id > newest]
+            return new, bool(_goes_on([*new, *known]))
 
         self.context.shell.background(read, self._newer, on_error=self._failed, group="events")
 
-    def _newer(self, found: list[Event]) -> None:
-        if self.is_attached and (found or not self.events):
-            self._ended = self._ended or (not self.events and len(found) < _PAGE)
-            self.events = found + self.events
+    def _newer(self, found: tuple[list[Event], bool]) -> None:
+        new, self._lacking = found
+        if self.is_attached and (new or not self.events):
+            self._ended = self._ended or (not self.events and len(new) < _PAGE)
+            self.events = new + self.events
             self._draw()
+        else:
+            self._read_on()
 
     def _scrolled(self) -> None:
-        if self._ended or self._reading or not self.events:
+        self._left = _MOST
+        self._read_on()
+
+    def _read_on(self) -> None:
+        """Read older events if the end of the list is in view or soon will be, or if an act in it is not complete."""
+        if self._ended or self._reading or not self.events or not self.display:
             return
-        if self.lines.scroll_y < self.lines.max_scroll_y - self.lines.size.height:
+        view = self.lines
+        full = len(view.lines) >= view.scroll_y + 2 * view.size.height
+        if full and not (self._lacking and self._left > 0):
             return
         self._reading = True
-        vault, oldest = self.context.vault, self.events[-1].id
+        vault, known, most = self.context.vault, self.events, max(1, self._left)
+        self.context.shell.background(
+            lambda: read_older(vault, known, most=most), self._older, on_error=self._failed, group="events-older"
+        )
 
-        def read() -> list[Event]:
-            return events(vault, _PAGE, oldest, lenient=True)
-
-        self.context.shell.background(read, self._older, on_error=self._failed, group="events-older")
-
-    def _older(self, found: list[Event]) -> None:
+    def _older(self, found: _Older) -> None:
         self._reading = False
-        self._ended = len(found) < _PAGE
-        if self.is_attached and found:
-            self.events = self.events + found
+        self._ended, self._lacking = found.ended, found.lacking
+        self._left -= len(found.events)
+        if self.is_attached:
+            self.events = self.events + found.events
             self._draw()
 
     def _failed(self, error: Exception) -> None:
@@ -162,12 +210,17 @@ class EventsView(Page):
             self.lines.build(lambda width: [(Span(piece, "danger"),) for piece in wrap(f"▲ {sentence}", width)])
 
     def _draw(self) -> None:
-        events, zone = folded(self.events, self.context.clock()), self.context.tz
-        if events:
-            self.lines.build(lambda width: event_lines(events, zone, width))
+        read, now, zone = self.events, self.context.clock(), self.context.tz
+        if read:
+            self.lines.build(lambda width: event_lines(folded(read, now), zone, width))
         else:
             self.lines.build(lambda width: [(Span("No events yet.", "muted"),)])
 
     def build_lines(self, event: LineView.Wanted) -> None:
         builder, width, view = event.builder, event.width, event.view
-        self.context.shell.background(lambda: builder(width), view.show, group="events-lines")
+
+        def show(lines: Sequence[Line]) -> None:
+            view.show(lines)
+            self._read_on()
+
+        self.context.shell.background(lambda: builder(width), show, group="events-lines")

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Horizontal
 from textual.content import Content
 from textual.widgets import Button, Rule, Static
 
@@ -25,6 +24,7 @@ from tui.console.tasks import explain
 from tui.console.text import message_lines as made
 from tui.console.text.message_parts import SourceLines, attachment_lines, link_lines
 from tui.console.text.outcome_lines import Release, sentence
+from tui.console.widgets.button_row import ButtonRow
 from tui.console.widgets.controls import PushButton
 from tui.console.widgets.line_view import LineView
 from tui.console.widgets.tab_strip import TabStrip
@@ -43,6 +43,8 @@ _BUTTONS = {
     "view-delete": ("Delete", "delete"),
     "view-save": ("Save", "save"),
 }
+#: Buttons left out without room for all, the first one first: the footer has all their keys.
+_SPARED = ("to-list", "view-save", "view-delete")
 #: Attempts to find a copy: it may move between Backup and the bin between the two lookups.
 _LOOKS = 5
 _COLOURS = {"danger": "$text-error", "risk": "$text-warning", "muted": "$text-muted"}
@@ -86,7 +88,6 @@ class MessageView(Page):
 
     DEFAULT_CSS = """
     MessageView {
-        & > #buttons { height: 1; }
         & > #headline { height: 1; width: 1fr; text-wrap: nowrap; text-overflow: ellipsis; }
         & > #outcome { height: auto; max-height: 2; width: 1fr; color: $accent; display: none; }
         & > #in-bin { height: auto; max-height: 2; width: 1fr; color: $text-warning; display: none; }
@@ -109,11 +110,10 @@ class MessageView(Page):
         self._shown = 0
 
     def compose(self) -> ComposeResult:
-        with Horizontal(id="buttons"):
-            for name, (label, _) in _BUTTONS.items():
-                button = PushButton(label, id=name)
-                button.can_focus = False
-                yield button
+        buttons = [PushButton(label, id=name) for name, (label, _) in _BUTTONS.items()]
+        for button in buttons:
+            button.can_focus = False
+        yield ButtonRow(buttons, _SPARED, id="buttons")
         yield Static(id="headline", markup=False)
         yield Static(id="outcome", markup=False)
         yield Static(IN_BIN, id="in-bin", markup=False)

@@ -46,6 +46,11 @@ class Page(Widget):
         """Focus the page's first focusable widget."""
         self.screen.set_focus(next((widget for widget in (self, *self.query("*")) if widget.focusable), None))
 
+    @property
+    def reading(self) -> bool:
+        """True until a new page has read the store for the first time; keys typed ahead wait for that."""
+        return False
+
     def reason_against(self, action: str) -> str | None:
         """Return why an action of the page's own keys is not possible now, or None."""
         return None

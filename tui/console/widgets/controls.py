@@ -46,10 +46,11 @@ class PushButton(Button, inherit_css=False):
         super().__init__(drawn, "error" if danger else "default", id=id)
         self.text = label
         self.active_effect_duration = 0
-        self._cells = drawn.cell_length
+        #: Width of the drawn label.
+        self.cells = drawn.cell_length
 
     def get_content_width(self, container: Size, viewport: Size) -> int:
-        return self._cells
+        return self.cells
 
 
 class CheckBox(Widget, can_focus=True):

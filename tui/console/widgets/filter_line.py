@@ -64,6 +64,11 @@ class FilterInput(Input, inherit_css=False):
         self.post_message(self.Left())
 
 
+def counts_room(width: int) -> int:
+    """Return how many cells the counts have in a filter line of this width."""
+    return (width - 1) * 6 // 10 - 2  # as in the styles below
+
+
 class Counts(Widget):
     """The counts. A new text of the same width repaints only these few cells."""
 

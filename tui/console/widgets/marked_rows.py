@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -19,8 +20,9 @@ _FORGOTTEN = 5_000
 class MarkedRows(ScrollView):
     """A list with a cursor whose rows can be marked. Subclasses draw it and move the cursor.
 
-    `lost` counts marked copies that others deleted. If no mark is left because of that, actions work on nothing
-    (instead of the row at the cursor) until the user marks, moves the cursor or drops the marks.
+    `lost` counts marked copies that others deleted; they are marked again if they come back. If no mark is left because
+    of that, actions work on nothing (instead of the row at the cursor) until the user marks, moves the cursor or drops
+    the marks.
     """
 
     cursor: reactive[int] = reactive(0, repaint=False)
@@ -34,7 +36,8 @@ class MarkedRows(ScrollView):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.marks = Marks()
-        self.lost = 0
+        self._lost: set[int] = set()
+        self._changes: deque[tuple[Sequence[int], Callable[[Sequence[int]], None]]] = deque()
         #: Id of the copy viewed last.
         self.viewed: int | None = None
         self.pages: Pages | None = None
@@ -70,28 +73,56 @@ class MarkedRows(ScrollView):
         single = self.marks.single
         return single is not None and single not in (self.cursor_id, self.viewed)
 
-    def forget(self, ids: Sequence[int], *, others: bool = False) -> None:
-        """Remove the marks of copies that were deleted (by `others` or here) or delivered.
+    @property
+    def lost(self) -> int:
+        """Number of marked copies that others deleted, and that did not come back."""
+        return len(self._lost)
 
-        Many are removed in several steps, so that keys are handled in between.
-        """
-        if not ids or not self.marks:
-            return
-        before = self.marks.count
-        self.marks.remove(ids[:_FORGOTTEN])
-        if others:
-            self.lost += before - self.marks.count
-        elif not self.marks:
-            self.lost = 0
+    def forget(self, ids: Sequence[int], *, others: bool = False) -> None:
+        """Remove the marks of copies that were deleted (by `others` or here) or delivered."""
+        self._change(ids, self._lose if others else self._forget)
+
+    def come_back(self, ids: Sequence[int]) -> None:
+        """Mark copies again that others deleted and that are there again."""
+        self._change(ids, self._mark_again)
+
+    def _change(self, ids: Sequence[int], change: Callable[[Sequence[int]], None]) -> None:
+        """Change the marks of many copies in several steps, so that keys are handled in between; each in its turn."""
+        if ids and (self.marks or self._lost or self._changes):
+            self._changes.append((ids, change))
+            if len(self._changes) == 1:
+                self._change_some()
+
+    def _change_some(self) -> None:
+        ids, change = self._changes.popleft()
+        change(ids[:_FORGOTTEN])
         if len(ids) > _FORGOTTEN:
-            self.call_later(self.forget, ids[_FORGOTTEN:], others=others)
+            self._changes.appendleft((ids[_FORGOTTEN:], change))
+        if self._changes:
+            self.call_later(self._change_some)
         else:
             self.marks_changed()
 
+    def _lose(self, ids: Sequence[int]) -> None:
+        if self.marks:
+            self._lost |= self.marks.remove(ids)
+
+    def _forget(self, ids: Sequence[int]) -> None:
+        if self.marks:
+            self.marks.remove(ids)
+            if not self.marks:
+                self._lost.clear()
+
+    def _mark_again(self, ids: Sequence[int]) -> None:
+        back = self._lost.intersection(ids)
+        if back:
+            self._lost -= back
+            self.marks.take_back(back)
+
     def settle_lost(self) -> None:
         """Note that the user goes on after all marks were lost: actions work on the row at the cursor again."""
-        if self.lost and not self.marks:
-            self.lost = 0
+        if not self.marks:
+            self._lost.clear()
 
     def action_mark(self) -> None:
         if self.refused():
@@ -131,7 +162,7 @@ class MarkedRows(ScrollView):
 
     def action_unmark_all(self) -> None:
         self.range_start = None
-        self.lost = 0
+        self._lost.clear()
         self.marks.clear()
         self.marks_changed()
 

@@ -30,17 +30,27 @@ class TabStrip(Widget):
     def __init__(self, names: Sequence[str], *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.names = list(names)
+        self._first = tuple(names)
 
     def rename(self, names: Sequence[str]) -> None:
-        """Rename the tabs, for example to add a count."""
+        """Rename the tabs, for example to add a count. Without room for all, the last ones keep their first names."""
         self.names = list(names)
         self.refresh()
+
+    def _shown(self) -> list[str]:
+        """Return the names that fit."""
+        shown = list(self.names)
+        for index in reversed(range(len(shown))):
+            if sum(len(name) + 2 for name in shown) <= self.size.width:
+                break
+            shown[index] = self._first[index]
+        return shown
 
     def render(self) -> Content:
         return Content.assemble(
             *(
                 (f" {name} ", "bold reverse $accent" if index == self.chosen else "")
-                for index, name in enumerate(self.names)
+                for index, name in enumerate(self._shown())
             )
         )
 
@@ -53,7 +63,7 @@ class TabStrip(Widget):
 
     def on_click(self, event: events.Click) -> None:
         start = 0
-        for index, name in enumerate(self.names):
+        for index, name in enumerate(self._shown()):
             if start <= event.x < start + len(name) + 2:
                 self.chosen = index
                 return
