@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from store.authority.acts import BIN, DELETE, EMPTY, ONE_PART, RESTORE, Act
+from store.authority.acts import BIN, DELETE, EMPTY, RESTORE, Act
 from store.authority.settings import settings_or_former
 from store.helpers.clock import now_ms
 from store.vault.bin import LEAST_FULL
@@ -55,7 +55,7 @@ def delete_copies(
     if for_good or not days:
         return _delete(vault, ids, operator, progress, cancelled, spare)
     result = DeleteResult(until=now_ms() + days * DAY_MS)
-    with Act(vault, BIN, operator=operator, copies=ids, one_part=_one_part(vault)) as act:
+    with _move(vault, BIN, operator, ids) as act:
         done = vault.bin.put(
             ids,
             until=result.until,
@@ -108,7 +108,7 @@ def bring_back(
 
     Raises StoreUnavailable, UnlockError.
     """
-    with Act(vault, RESTORE, operator=operator, copies=ids, one_part=_one_part(vault)) as act:
+    with _move(vault, RESTORE, operator, ids) as act:
         result = vault.bin.restore(ids, operator=operator, progress=progress, cancelled=cancelled, told=act.part)
         act.reached(len(result.restored))
         if cancelled is not None and cancelled():
@@ -140,6 +140,8 @@ def last_act(vault: Vault, operator: str) -> BinAct | None:
     return next((each for each in vault.bin.acts() if each.operator == operator and each.at), None)
 
 
-def _one_part(vault: Vault) -> int:
-    """Return up to how many copies are moved in one transaction."""
-    return LEAST_FULL if vault.room.is_short() else ONE_PART
+def _move(vault: Vault, action: str, operator: str, ids: Sequence[int]) -> Act:
+    """Make the act of moving copies; on a full disk they are moved in small parts."""
+    if vault.room.is_short():
+        return Act(vault, action, operator=operator, copies=ids, one_part=LEAST_FULL)
+    return Act(vault, action, operator=operator, copies=ids)

@@ -112,17 +112,16 @@ class _Own:
     """The files of a store that is a file: an imported folder may hold them, and they are not messages."""
 
     def __init__(self, vault: Vault) -> None:
-        # A store named by a link may have files beside the link and beside its target.
-        named = [] if is_url(vault.location) else [Path(vault.location).absolute(), Path(vault.location).resolve()]
-        self._stores = {(path.parent.resolve(), path.name) for path in named}
+        self._store = None if is_url(vault.location) else Path(vault.location).resolve()
 
     def __contains__(self, path: Path) -> bool:
-        return any(
-            path.name.startswith(name)
-            and path.name[len(name) :][:1] in ("", "-", ".")
-            and path.parent.resolve() == folder
-            for folder, name in self._stores
-        )
+        store = self._store
+        if store is None:
+            return False
+        if path.is_symlink():
+            return path.resolve() == store
+        named = path.name.startswith(store.name) and path.name[len(store.name) :][:1] in ("", "-", ".")
+        return named and path.parent.resolve() == store.parent
 
 
 class _Telling:

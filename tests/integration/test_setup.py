@@ -291,7 +291,7 @@ def test_a_store_in_postgresql(machine: Machine, empty_postgres: str) -> None:
     refused = machine.setup("--yes", "--store", empty_postgres, "--operator", OPERATOR)
     # The server's socket is in a folder of the tests' user: setup reports at once that the gateway's user cannot reach
     # it.
-    assert refused.returncode == 1 and "mailhold: store:" in refused.stderr and "Permission denied" in refused.stderr
+    assert refused.returncode == 1 and "✗ store" in refused.stdout and "Permission denied" in refused.stdout
     Path(parse_qs(urlsplit(empty_postgres).query)["host"][0]).chmod(0o755)
     done(machine.setup("--yes", "--store", empty_postgres, "--operator", OPERATOR))
     assert location in machine.config.read_text() and not machine.store.exists()
