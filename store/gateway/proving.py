@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import grp
 import os
 import pwd
 import socket
 import stat
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple, NoReturn
@@ -23,6 +25,8 @@ USER = "mailhold"
 #: The folder for what the gateway keeps, if it has none in the unit.
 _STATE = "/var/lib/mailhold"
 _SOCKET_PATH = 107
+#: From this Python on, asyncio leaves out those addresses of a name that the machine does not have.
+_LEAVES_OUT = (3, 12, 5)
 _OPEN = (
     "everybody who can connect there can write verdicts that the gateway believes: listen on 127.0.0.1 or a unix "
     "socket, or let only the scanner reach that port"
@@ -169,13 +173,21 @@ def _bindable(address: Address) -> str:
     except (OSError, UnicodeError) as error:
         said = getattr(error, "strerror", None) or str(error)
         return f"the name {address.host} cannot be resolved ({said}): write an address of this machine"
+    bound, why = False, ""
     for family, kind, protocol, _, name in found:
         try:
-            with socket.socket(family, kind, protocol) as probe:
+            probe = socket.socket(family, kind, protocol)
+        except OSError:  # a family that this machine does not have: the gateway leaves it out as well
+            continue
+        with probe:
+            try:
                 probe.bind((name[0], 0, *name[2:]))
-        except OSError as error:
-            return f"{name[0]} is no address of this machine ({error.strerror}): write one that is, such as 127.0.0.1"
-    return ""
+                bound = True
+            except OSError as error:
+                why = f"{name[0]} is no address of this machine ({error.strerror}): write one that is, such as 127.0.0.1"
+                if error.errno != errno.EADDRNOTAVAIL or sys.version_info < _LEAVES_OUT:
+                    return why
+    return "" if bound else why or f"{address.host} has no address that this machine can listen on: write 127.0.0.1"
 
 
 def _group(name: str, me: str) -> str:
