@@ -25,6 +25,7 @@ USER = "mailhold"
 #: The folder for what the gateway keeps, if it has none in the unit.
 _STATE = "/var/lib/mailhold"
 _SOCKET_PATH = 107
+_FIRST_FREE = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
 #: From this Python on, asyncio leaves out those addresses of a name that the machine does not have.
 _LEAVES_OUT = (3, 12, 5)
 _OPEN = (
@@ -156,14 +157,22 @@ def _listening(text: str, me: str) -> Proof:
     address = parse_address(text)
     what = f"the gateway can listen on {text}"
     if not address.path:
-        low = 0 < address.port < 1024 and os.geteuid() != 0
-        if low:
-            return Proof(what, f"only root may use ports below 1024: choose another than {address.port}")
+        free = _first_free_port()
+        if 0 < address.port < free and os.geteuid() != 0:
+            return Proof(what, f"only root may use ports below {free}: choose another than {address.port}")
         return Proof(what, _bindable(address))
     path = Path(address.path)
     if len(os.fsencode(path)) > _SOCKET_PATH:
         return Proof(what, f"the path is longer than {_SOCKET_PATH} bytes: choose a shorter one")
     return Proof(what, _writable(path.absolute().parent, me))
+
+
+def _first_free_port() -> int:
+    """Return the first port that users other than root may listen on. In many containers that is 0."""
+    try:
+        return int(_FIRST_FREE.read_text())
+    except (OSError, ValueError):
+        return 1024
 
 
 def _bindable(address: Address) -> str:

@@ -139,3 +139,16 @@ def test_a_name_with_an_address_of_another_machine_is_judged_as_the_listeners_do
     resolving(monkeypatch, (socket.AF_INET, "192.0.2.7"), (socket.AF_INET, "127.0.0.1"))
     problems = [each.why for each in proved(root, milter("mx.example.org:10025")) if each.why]
     assert len(problems) == (not leaves_out)
+
+
+@pytest.mark.parametrize(("first", "refused"), [("1024\n", True), ("25\n", False), ("0\n", False), (None, True)])
+def test_low_ports_are_refused_where_the_system_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: str | None, refused: bool
+) -> None:
+    setting = tmp_path / "ip_unprivileged_port_start"
+    if first is not None:
+        setting.write_text(first)
+    monkeypatch.setattr(proving, "_FIRST_FREE", setting)
+    monkeypatch.setattr(os, "geteuid", lambda: 12345)
+    said = str(proving._listening("127.0.0.1:25", "someone"))
+    assert ("only root may use ports below 1024" in said) == refused and said.startswith("✗") == refused
