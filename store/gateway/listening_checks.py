@@ -78,6 +78,8 @@ def _includes(one: Address, other: Address) -> bool:
 def is_local(address: Address) -> bool:
     """Return whether only this machine can connect to an address."""
     try:
-        return bool(address.path) or address.host.lower() == "localhost" or ipaddress.ip_address(address.host).is_loopback
+        return (
+            bool(address.path) or address.host.lower() == "localhost" or ipaddress.ip_address(address.host).is_loopback
+        )
     except ValueError:
         return False

@@ -193,7 +193,9 @@ def _bindable(address: Address) -> str:
                 probe.bind((name[0], 0, *name[2:]))
                 bound = True
             except OSError as error:
-                why = f"{name[0]} is no address of this machine ({error.strerror}): write one that is, such as 127.0.0.1"
+                why = (
+                    f"{name[0]} is no address of this machine ({error.strerror}): write one that is, such as 127.0.0.1"
+                )
                 if error.errno != errno.EADDRNOTAVAIL or sys.version_info < _LEAVES_OUT:
                     return why
     return "" if bound else why or f"{address.host} has no address that this machine can listen on: write 127.0.0.1"

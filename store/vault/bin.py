@@ -64,7 +64,7 @@ class PutResult:
 class RestoreResult:
     """The copies restored, already in Backup (`there`), gone for good or never there, and refused with the reason.
 
-    `left` are copies not reached because `restore` was cancelled. If the disk was `full`, those not reached are refused.
+    `left` are copies not reached because `restore` was cancelled. If the disk was `full`, those are refused instead.
     """
 
     restored: list[int] = field(default_factory=list)
