@@ -5,9 +5,8 @@ Imports Polars: only the modules that the catalogue loads in the background may 
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from functools import cache, reduce
+from functools import reduce
 from operator import and_
 from typing import NamedTuple, Self
 
@@ -33,8 +32,8 @@ PARTS = ("head", "local", "tail")
 #: local part ends with the last `@`. A field without an address is a head.
 _SHAPE = r"(?s)^(.*<)?([^<@]*@)([^<@]*)$"
 _FEW = 100_000
-#: Up to this many new senders are ranked by one binary search each.
-_ONE_BY_ONE = 5_000
+#: Up to this many new senders are ranked by a binary search, all in step.
+_FEW_NEW = 5_000
 
 _Masks = tuple[pl.Series | None, ...]
 
@@ -202,18 +201,21 @@ class Senders(RankedTexts):
         return shown.scatter(others, pl.Series(texts, dtype=pl.String))
 
     def _ranks_between(self, distinct: pl.Series, tail: pl.Series) -> pl.Series:
-        if len(tail) > _ONE_BY_ONE:
+        last = len(distinct) - 1
+        if len(tail) > _FEW_NEW or last < 0:
             return super()._ranks_between(distinct, tail)
 
-        # Computing the sort keys of all distinct texts would take half a second per million.
-        @cache
-        def key(place: int) -> str:
-            return address_first(self.forms(distinct[place : place + 1])[0])
+        def keys(place: pl.Series) -> pl.Series:
+            return self.sorted_by(self.forms(distinct.gather(place.clip(upper_bound=last))))
 
-        every = range(len(distinct))
-        found = [bisect_left(every, text, key=key) for text in tail.to_list()]
-        equal = [place < len(every) and key(place) == text for place, text in zip(found, tail.to_list(), strict=True)]
-        return ranks_at(pl.Series(found, dtype=pl.UInt32), pl.Series(equal, dtype=pl.Boolean), tail)
+        # Computing the sort keys of all distinct texts would take half a second per million.
+        low = pl.repeat(0, len(tail), dtype=pl.UInt32, eager=True)
+        high = low + len(distinct)
+        for _ in range(len(distinct).bit_length()):
+            middle = (low + high) // 2
+            below = (low < high) & (keys(middle) < tail)
+            low, high = (middle + 1).zip_with(below, low), high.zip_with(below, middle)
+        return ranks_at(low, (low <= last) & (keys(low) == tail), tail)
 
 
 _EMPTY = pl.Series([""], dtype=pl.String)

@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 
 DISK_FULL = "The disk of this store is full: no new copies can be placed in Backup. Delete copies and empty the bin."
 #: After a poll that found changes the pause is at least this many times as long as it took, so that a store in which
-#: much happens costs at most a quarter of one CPU.
-REST = 3
+#: much happens costs at most a quarter of one CPU; but at most `MOST_REST` seconds, because a long poll has only waited
+#: for the database.
+REST, MOST_REST = 3, 5.0
 #: Seconds between two polls while copies are loaded, which uses every CPU.
 LOADING_REST = 0.3
 #: Seconds after loading during which the finder does not start: the catalogue works on what it loaded.
@@ -147,7 +148,8 @@ class Follower:
             disk_full=full,
         )
         ended = self._clock()
-        self.rest_until = ended + max(REST * (ended - began), 0.0 if facts.complete else LOADING_REST)
+        rest = min(REST * (ended - began), MOST_REST)
+        self.rest_until = ended + max(rest, 0.0 if facts.complete else LOADING_REST)
         self._seen, self._deleted = seen, deleted
         return facts
 

@@ -16,7 +16,7 @@ from store.catalogue import sections as catalogue_sections
 from store.catalogue import senders as catalogue_senders
 from store.catalogue import text as catalogue_text
 from store.catalogue.catalogue import NEWEST, Sort, SortKey
-from store.catalogue.frame import Frame, empty_frame
+from store.catalogue.frame import Frame, empty_frame, senders
 from store.catalogue.query import Extras, day_counts, engine_counts, mask_of, rule_ids
 from store.catalogue.sections import frame_of, layout_of, merged, sections, tightened
 from store.catalogue.selection import FrameSelection
@@ -244,9 +244,9 @@ def test_ranks_of_added_texts_fit_between_the_others(parts: list[list[str]], lim
 
 
 @given(st.lists(st.lists(st.sampled_from(SENDERS), max_size=4), min_size=2, max_size=5), st.booleans())
-def test_ranks_of_added_senders_fit_between_the_others(parts: list[list[str]], one_by_one: bool) -> None:
+def test_ranks_of_added_senders_fit_between_the_others(parts: list[list[str]], few: bool) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(catalogue_senders, "_ONE_BY_ONE", 100 if one_by_one else 0)
+        patch.setattr(catalogue_senders, "_FEW_NEW", 100 if few else 0)
         frame, number = empty_frame(), 0
         for part in parts:
             new = [Copy(number + index, 0, 0, CopyRecord(from_=text)) for index, text in enumerate(part, 1)]
@@ -259,6 +259,26 @@ def test_ranks_of_added_senders_fit_between_the_others(parts: list[list[str]], o
             )
             assert [keys[place] for place in sorted(range(len(keys)), key=ranks.__getitem__)] == sorted(keys)
             assert len(set(ranks)) == len(set(keys))
+
+
+def test_added_senders_are_ranked_in_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = senders([f"Ann <{number:03}@example.com>" for number in range(0, 1000, 2)])
+    words.ranks()
+    looks: list[int] = []
+    forms = Senders.forms
+
+    def counted(self: Senders, codes: pl.Series) -> pl.Series:
+        looks.append(len(codes))
+        return forms(self, codes)
+
+    monkeypatch.setattr(Senders, "forms", counted)
+    words = words.extend(senders([f"Ann <{number:03}@example.com>" for number in range(1, 1000, 10)]))
+    ranks = words.ranks().to_list()
+    # Not once for each new sender.
+    assert len(looks) <= 10 + 1
+    assert sorted(range(600), key=ranks.__getitem__) == sorted(
+        range(600), key=words.forms_between(0, 600).to_list().__getitem__
+    )
 
 
 def test_a_selection_stays_as_it_was() -> None:

@@ -11,6 +11,7 @@ import pytest
 from store.authority.settings import Settings
 from store.campaigns.finding import find
 from store.campaigns.marks import name
+from store.database.connection import BUSY_SECONDS
 from store.delivery.queue import cancel, release
 from store.delivery.releases import Releases
 from store.mail.outcome import Delivered
@@ -18,7 +19,7 @@ from store.space.changing_settings import change_settings
 from store.vault.vault import Vault
 from tests.store.campaigns.mail import put_wave
 from tests.tui.console.fakes import NOW, FakeCatalogue, copies, sample
-from tui.console.follow import FINDER_REST, REST, Follower
+from tui.console.follow import FINDER_REST, MOST_REST, REST, Follower
 
 
 @pytest.fixture
@@ -167,3 +168,18 @@ def test_after_changes_there_is_a_pause_as_long_as_reading_them_is_worth(any_vau
     now[0] += 10
     assert follower.poll() is None
     assert follower.rest_until < now[0]
+
+
+def test_a_poll_that_had_to_wait_for_the_store_is_followed_by_a_short_pause(
+    any_vault: Vault, ids: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [100.0]
+
+    def finish(tries: int) -> bool:
+        now[0] += BUSY_SECONDS
+        return False
+
+    monkeypatch.setattr(any_vault.erasing, "finish", finish)
+    follower = Follower(any_vault, FakeCatalogue(copies(3)), clock=lambda: now[0])  # type: ignore[arg-type]  # stand-in
+    assert follower.poll() is not None
+    assert follower.rest_until == now[0] + MOST_REST < now[0] + BUSY_SECONDS

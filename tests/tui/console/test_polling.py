@@ -24,6 +24,7 @@ class _Counting(FakeCatalogue):
 @pytest.mark.parametrize("rest", [0, 1_000_000])
 async def test_a_busy_store_is_looked_at_less_often(vault: Vault, monkeypatch: pytest.MonkeyPatch, rest: int) -> None:
     monkeypatch.setattr(follow, "REST", rest)
+    monkeypatch.setattr(follow, "MOST_REST", 1_000_000.0)
     catalogue = _Counting(copies(3))
     async with make_console(vault, catalogue).run_test(size=(80, 24)) as pilot:
         await settle(pilot)
