@@ -111,7 +111,9 @@ def bring_back(
     with _move(vault, RESTORE, operator, ids) as act:
         result = vault.bin.restore(ids, operator=operator, progress=progress, cancelled=cancelled, told=act.part)
         act.reached(len(result.restored))
-        if cancelled is not None and cancelled():
+        if result.full:
+            act.stopped = "the disk is full"
+        elif cancelled is not None and cancelled():
             act.stopped = "cancelled"
     return result
 

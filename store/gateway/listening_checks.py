@@ -31,7 +31,7 @@ def require_no_loop(listeners: Sequence[Listener], index: int) -> None:
         seen.add(at)
         relay = parse_relay(listeners[at].next_hop)
         hop = Address("", relay.host, relay.port)
-        following = [number for number, each in enumerate(listeners) if overlap(hop, parse_address(each.listen))]
+        following = [number for number, each in enumerate(listeners) if _reaches(hop, parse_address(each.listen))]
         if index in following:
             raise UsageError(
                 f"`{relay}` leads back to this listener, so messages would go round in a loop: give the address of "
@@ -40,6 +40,19 @@ def require_no_loop(listeners: Sequence[Listener], index: int) -> None:
         if not following:
             return
         at = following[0]
+
+
+def _reaches(hop: Address, listener: Address) -> bool:
+    """Return whether connections to `hop` surely arrive at a listener: at 0.0.0.0 only those to this machine."""
+    same = hop.host.lower() == listener.host.lower()
+    return overlap(hop, listener) and (same or is_local(hop) or not _is_unspecified(listener.host))
+
+
+def _is_unspecified(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_unspecified
+    except ValueError:
+        return False
 
 
 def overlap(one: Address, other: Address) -> bool:
@@ -65,6 +78,8 @@ def _includes(one: Address, other: Address) -> bool:
 def is_local(address: Address) -> bool:
     """Return whether only this machine can connect to an address."""
     try:
-        return bool(address.path) or address.host == "localhost" or ipaddress.ip_address(address.host).is_loopback
+        return (
+            bool(address.path) or address.host.lower() == "localhost" or ipaddress.ip_address(address.host).is_loopback
+        )
     except ValueError:
         return False

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import grp
 import os
 import pwd
 import socket
 import stat
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple, NoReturn
@@ -23,6 +25,9 @@ USER = "mailhold"
 #: The folder for what the gateway keeps, if it has none in the unit.
 _STATE = "/var/lib/mailhold"
 _SOCKET_PATH = 107
+_FIRST_FREE = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
+#: From this Python on, asyncio leaves out those addresses of a name that the machine does not have.
+_LEAVES_OUT = (3, 12, 5)
 _OPEN = (
     "everybody who can connect there can write verdicts that the gateway believes: listen on 127.0.0.1 or a unix "
     "socket, or let only the scanner reach that port"
@@ -152,14 +157,22 @@ def _listening(text: str, me: str) -> Proof:
     address = parse_address(text)
     what = f"the gateway can listen on {text}"
     if not address.path:
-        low = 0 < address.port < 1024 and os.geteuid() != 0
-        if low:
-            return Proof(what, f"only root may use ports below 1024: choose another than {address.port}")
+        free = _first_free_port()
+        if 0 < address.port < free and os.geteuid() != 0:
+            return Proof(what, f"only root may use ports below {free}: choose another than {address.port}")
         return Proof(what, _bindable(address))
     path = Path(address.path)
     if len(os.fsencode(path)) > _SOCKET_PATH:
         return Proof(what, f"the path is longer than {_SOCKET_PATH} bytes: choose a shorter one")
     return Proof(what, _writable(path.absolute().parent, me))
+
+
+def _first_free_port() -> int:
+    """Return the first port that users other than root may listen on. In many containers that is 0."""
+    try:
+        return int(_FIRST_FREE.read_text())
+    except (OSError, ValueError):
+        return 1024
 
 
 def _bindable(address: Address) -> str:
@@ -169,13 +182,23 @@ def _bindable(address: Address) -> str:
     except (OSError, UnicodeError) as error:
         said = getattr(error, "strerror", None) or str(error)
         return f"the name {address.host} cannot be resolved ({said}): write an address of this machine"
+    bound, why = False, ""
     for family, kind, protocol, _, name in found:
         try:
-            with socket.socket(family, kind, protocol) as probe:
+            probe = socket.socket(family, kind, protocol)
+        except OSError:  # a family that this machine does not have: the gateway leaves it out as well
+            continue
+        with probe:
+            try:
                 probe.bind((name[0], 0, *name[2:]))
-        except OSError as error:
-            return f"{name[0]} is no address of this machine ({error.strerror}): write one that is, such as 127.0.0.1"
-    return ""
+                bound = True
+            except OSError as error:
+                why = (
+                    f"{name[0]} is no address of this machine ({error.strerror}): write one that is, such as 127.0.0.1"
+                )
+                if error.errno != errno.EADDRNOTAVAIL or sys.version_info < _LEAVES_OUT:
+                    return why
+    return "" if bound else why or f"{address.host} has no address that this machine can listen on: write 127.0.0.1"
 
 
 def _group(name: str, me: str) -> str:

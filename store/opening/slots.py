@@ -144,13 +144,15 @@ def slot_name(vault: Vault, slot_id: int) -> str:
 
 
 def check_removable(vault: Vault, slot_id: int) -> None:
-    """Raise UsageError where there is no such slot, LastSlot where there is no other."""
+    """Raise UsageError where there is no such slot, LastSlot where there is no other, or no other that verifies."""
     with vault.reading():
         present = [each for (each,) in run(vault.db, "SELECT id FROM key_slot").fetchall()]
     if slot_id not in present:
         raise UsageError(f"There is no key slot {slot_id}. `mailhold keys` lists them.")
-    if len(present) == 1:
-        raise LastSlot("The last key slot cannot be removed, or nobody could open the store. Add another one first.")
+    sound_ones = [each.id for each in list_slots(vault, on_error=lambda _: None)]
+    if len(present) == 1 or sound_ones == [slot_id]:
+        which = "last key slot" if len(present) == 1 else "last key slot that verifies"
+        raise LastSlot(f"The {which} cannot be removed, or nobody could open the store. Add another one first.")
 
 
 def remove_slot(vault: Vault, slot_id: int) -> None:

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from store.authority.audit import record_event
 from store.authority.deleting import bring_back, delete_copies
 from store.authority.settings import settings_or_former
+from store.helpers.runs import ranges
 from store.undoing.plans import Told
 from store.vault import live_deliveries
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from store.undoing.plans import Cancelled, PastAct, Progress
     from store.vault.vault import Vault
 
@@ -19,6 +22,8 @@ _GONE = "{} gone for good: rotated out, expired in the bin, or deleted from it"
 _OTHER = "{} deleted again by a later act"
 #: Maximum difference (ms) between the times that the bin and the trail note for one batch.
 _SLACK_MS = 60_000
+#: Most ranges of ids named with a reason.
+_SHOWN = 8
 _REFUSED = "{} left as before: {}"
 _MISSING = "{} no longer in Backup"
 _LIVE = "{} kept in Backup because of an unfinished delivery"
@@ -60,11 +65,11 @@ class Deleted:
         done = bring_back(vault, found.own, operator=operator, progress=progress, cancelled=cancelled)
         does = (f"{_counted(len(done.restored), 'copy', 'copies')} brought back from the bin",)
         does_not = _does_not(len(found.present) + len(done.there), found.others, found.gone + len(done.gone))
-        does_not += tuple(f"copy {copy_id}: {why}" for copy_id, why in done.refused)
+        does_not += _refusals(done.refused)
         if done.left:
             does_not += (_sentence(_REFUSED, len(done.left), "the task was cancelled"),)
         told = Told(does if done.restored else (), does_not)
-        if done.restored and not done.left:
+        if done.restored and not done.left and not done.full:
             _tell(vault, act, told, operator, again=False)
         return told
 
@@ -85,17 +90,14 @@ def _again(vault: Vault, act: PastAct, found: _Found, operator: str, progress: P
     able, kept = _able_again(vault, found)
     done = delete_copies(vault, able, operator=operator, progress=progress, cancelled=cancelled)
     does = (f"{_counted(len(done.binned), 'copy', 'copies')} moved to the bin again",) if done.binned else ()
-    does_not = (
-        *kept,
-        *(f"copy {copy_id}: {why}" for copy_id, why in done.refused),
-    )
+    does_not = (*kept, *_refusals(done.refused))
     if done.missing:
         does_not += (_sentence(_MISSING, len(done.missing)),)
     left = len(able) - len(done.gone) - len(done.refused) - len(done.missing)
     if left:
         does_not += (_sentence(_REFUSED, left, "the task was cancelled"),)
     told = Told(does, does_not)
-    if done.gone and not left:
+    if done.gone and not left and not done.no_room:
         _tell(vault, act, told, operator, again=True)
     return told
 
@@ -126,6 +128,17 @@ def _where(vault: Vault, act: PastAct) -> _Found:
     in_bin = set(vault.present_in_bin(sorted(meant - own)))
     present = set(vault.present(sorted(meant - own - in_bin)))
     return _Found(sorted(own), len(in_bin), sorted(present), len(meant) - len(own) - len(in_bin) - len(present))
+
+
+def _refusals(refused: Iterable[tuple[int, str]]) -> tuple[str, ...]:
+    """Write each reason once, with the number of its copies and the first of their ids."""
+    ids: dict[str, list[int]] = {}
+    for copy_id, why in refused:
+        ids.setdefault(why, []).append(copy_id)
+    return tuple(
+        f"{f'copy {some[0]}' if len(some) == 1 else f'{len(some):,} copies ({ranges(sorted(some), _SHOWN)})'}: {why}"
+        for why, some in ids.items()
+    )
 
 
 def _does_not(present: int, others: int, gone: int) -> tuple[str, ...]:

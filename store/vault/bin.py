@@ -64,7 +64,7 @@ class PutResult:
 class RestoreResult:
     """The copies restored, already in Backup (`there`), gone for good or never there, and refused with the reason.
 
-    `left` are copies not reached because `restore` was cancelled.
+    `left` are copies not reached because `restore` was cancelled. If the disk was `full`, those are refused instead.
     """
 
     restored: list[int] = field(default_factory=list)
@@ -72,6 +72,7 @@ class RestoreResult:
     gone: list[int] = field(default_factory=list)
     refused: list[tuple[int, str]] = field(default_factory=list)
     left: list[int] = field(default_factory=list)
+    full: bool = False
 
 
 class Bin(BinContents):
@@ -169,8 +170,8 @@ class Bin(BinContents):
             result.gone += done.gone
             result.refused += done.refused
 
-        result.left, full = self._in_batches(sorted(set(ids)), batch, progress, cancelled)
-        if full:
+        result.left, result.full = self._in_batches(sorted(set(ids)), batch, progress, cancelled)
+        if result.full:
             result.refused += [(copy_id, "the disk is full") for copy_id in result.left]
             result.left = []
         return result

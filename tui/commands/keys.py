@@ -117,7 +117,7 @@ def removal_question(listed: Sequence[SlotInfo], slot_id: int, opened_slot: int)
     if slot_id == opened_slot:
         said.append("This command opened the store with it.")
     if slot is not None and not set(others) - {RECOVERY}:
-        said.append("Only the recovery key then opens the store." if others else "No other slot verifies.")
+        said.append("Only the recovery key then opens the store.")
     elif slot is not None and slot.kind == RECOVERY and RECOVERY not in others:
         said.append("If the other keys are lost, nobody can then open the store.")
     return " ".join([*said, "This cannot be undone."])

@@ -297,7 +297,7 @@ class MailholdApp(EndsWithTerminal, TypeAheadApp):
         self.main.backup.list.forget(list(ids))
 
     def ask(self, dialog: ModalScreen[A], answered: Callable[[A | None], None]) -> None:
-        self.push_screen(dialog, answered)
+        self.lock.uncovered(lambda: self.push_screen(dialog, answered))
 
     def cannot(self, action: str) -> str | None:
         return self.main.cannot(action)

@@ -138,6 +138,8 @@ class Marks:
     excluded: set[int] = field(default_factory=set)
     frozen: Frozen | None = None
     version: int = 0
+    #: Copies unmarked while the frozen filter's result was partial and did not have them: it may have them later.
+    unmarked: set[int] = field(default_factory=set)
 
     @property
     def count(self) -> int:
@@ -163,6 +165,7 @@ class Marks:
         fixed = list(ids)
         held = self._held(fixed)
         self.excluded.difference_update(fixed)
+        self.unmarked.difference_update(fixed)
         self.included.update(copy_id for copy_id in fixed if copy_id not in held)
         self.version += 1
 
@@ -173,6 +176,8 @@ class Marks:
         removed = single | (held - self.excluded)
         self.included -= single
         self.excluded |= held
+        if self.frozen is not None and self.frozen.matches.partial:
+            self.unmarked.update(copy_id for copy_id in fixed if copy_id not in held)
         self.version += 1
         return removed
 
@@ -197,9 +202,11 @@ class Marks:
 
         `before_ids`: the ids of the filter frozen before, listed by a worker thread; they become single marks.
         """
-        self.included.update(copy_id for copy_id in before_ids if copy_id not in self.excluded)
+        unmarked = self.excluded | self.unmarked
+        self.included.update(copy_id for copy_id in before_ids if copy_id not in unmarked)
         self.frozen = frozen
         self.excluded.clear()
+        self.unmarked.clear()
         self.included -= self._held(list(self.included))
         self.version += 1
 
@@ -211,7 +218,7 @@ class Marks:
 
     def copy(self) -> Marks:
         """Duplicate the marks, to be changed in a worker thread and passed to `take`."""
-        return Marks(set(self.included), set(self.excluded), self.frozen, self.version)
+        return Marks(set(self.included), set(self.excluded), self.frozen, self.version, set(self.unmarked))
 
     def complete(self) -> None:
         """Wait until the frozen filter's result is complete: only then can all copies of another filter be unmarked."""
@@ -219,19 +226,27 @@ class Marks:
             self._replace(self.frozen.fuller(wait=True))
 
     def _replace(self, fuller: Frozen) -> None:
-        """Use the fuller result. Copies that are gone from it since they were unmarked are not subtracted from it."""
+        """Use the fuller result: it may have copies that were marked or unmarked one by one, and lack deleted ones.
+
+        Each marked copy counts once, and copies that are gone since they were unmarked are not subtracted.
+        """
         self.frozen = fuller
-        self.excluded = fuller.held(self.excluded) if self.excluded else set()
+        held = fuller.held(self.included | self.excluded | self.unmarked)
+        self.excluded = held & (self.excluded | self.unmarked)
+        self.included -= held
+        self.unmarked = self.unmarked - held if fuller.matches.partial else set()
 
     def take(self, other: Marks) -> None:
         """Take over the marks of `other`, a changed duplicate."""
         self.included, self.excluded, self.frozen = other.included, other.excluded, other.frozen
+        self.unmarked = other.unmarked
         self.version += 1
 
     def clear(self) -> None:
         """Clear all marks."""
         self.included.clear()
         self.excluded.clear()
+        self.unmarked.clear()
         self.frozen = None
         self.version += 1
 
@@ -240,10 +255,14 @@ class Marks:
 
         `shown` and `gone` are those of `Chosen`.
         """
-        frozen, excluded, included = self.frozen, set(self.excluded), sorted(self.included, reverse=True)
+        frozen, excluded = self.frozen, self.excluded | self.unmarked
+        included = sorted(self.included, reverse=True)
 
         def ids() -> list[int]:
             first = [copy_id for copy_id in frozen.ids() if copy_id not in excluded] if frozen else []
-            return first + included
+            if frozen is None or not frozen.matches.partial:
+                return first + included
+            there = set(first)  # The complete result may have copies that were marked one by one.
+            return first + [copy_id for copy_id in included if copy_id not in there]
 
         return Chosen(self.count, ids, shown, gone)

@@ -177,3 +177,24 @@ def test_a_byte_order_mark_is_no_error(tmp_path: Path) -> None:
     path = tmp_path / "mailhold.toml"
     path.write_bytes(b"\xef\xbb\xbf" + GOOD.encode())
     assert read_config(path) == parse_config(GOOD) == parse_config("\ufeff" + GOOD)
+
+
+@pytest.mark.parametrize(
+    ("listen", "next_hop"),
+    [
+        ("0.0.0.0:25", "smtp://192.0.2.10:25"),
+        ("0.0.0.0:25", "smtp://mail.example.org"),
+        ("[::]:25", "smtp://[2001:db8::7]:25"),
+        ("127.0.0.1:10030", "smtp://127.0.0.1:10031"),
+        ("127.0.0.1:10030", "smtp://127.0.0.2:10030"),
+    ],
+)
+def test_a_next_hop_on_another_machine_or_port_is_no_loop(listen: str, next_hop: str) -> None:
+    text = GOOD + f'[[sink]]\nlisten = "{listen}"\nnext_hop = "{next_hop}"\n'
+    assert parse_config(text).sink[0].next_hop == next_hop
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "LOCALHOST", "127.0.0.9", "0.0.0.0"])
+def test_a_next_hop_on_this_machine_is_a_loop_of_a_listener_on_all_addresses(host: str) -> None:
+    with pytest.raises(UsageError, match="leads back to this listener"):
+        parse_config(GOOD + f'[[sink]]\nlisten = "0.0.0.0:10030"\nnext_hop = "smtp://{host}:10030"\n')

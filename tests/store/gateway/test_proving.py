@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import pwd
+import socket
 from pathlib import Path
 
 import pytest
 
+from store.gateway import proving
 from store.gateway.config import parse_config
 from store.gateway.proving import Proof, proofs, scanner_proof
 
@@ -107,3 +109,46 @@ def test_no_folder_is_given_away_that_may_be_of_others(root: Path, monkeypatch: 
 )
 def test_a_scanner_that_does_not_answer_has_a_line_with_advice(why: str, said: str) -> None:
     assert str(scanner_proof("clamd", why)).startswith(said)
+
+
+def resolving(monkeypatch: pytest.MonkeyPatch, *found: tuple[int, str]) -> None:
+    monkeypatch.setattr(
+        socket,
+        "getaddrinfo",
+        lambda *_, **__: [(family, socket.SOCK_STREAM, 6, "", (address, 10025)) for family, address in found],
+    )
+
+
+def test_a_name_may_have_an_address_of_a_family_that_this_machine_lacks(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So it is in a container without IPv6 whose /etc/hosts lists ::1 for localhost; the listeners leave it out."""
+    lacking = 12345
+    resolving(monkeypatch, (lacking, "::1"), (socket.AF_INET, "127.0.0.1"))
+    assert [each.why for each in proved(root, milter("localhost:10025")) if each.why] == []
+    resolving(monkeypatch, (lacking, "::1"))
+    [found] = [each for each in proved(root, milter("localhost:10025")) if each.why]
+    assert found.why.startswith("localhost has no address that this machine can listen on")
+
+
+@pytest.mark.parametrize("leaves_out", [True, False])
+def test_a_name_with_an_address_of_another_machine_is_judged_as_the_listeners_do(
+    root: Path, monkeypatch: pytest.MonkeyPatch, leaves_out: bool
+) -> None:
+    monkeypatch.setattr(proving, "_LEAVES_OUT", (3, 11) if leaves_out else (99,))
+    resolving(monkeypatch, (socket.AF_INET, "192.0.2.7"), (socket.AF_INET, "127.0.0.1"))
+    problems = [each.why for each in proved(root, milter("mx.example.org:10025")) if each.why]
+    assert len(problems) == (not leaves_out)
+
+
+@pytest.mark.parametrize(("first", "refused"), [("1024\n", True), ("25\n", False), ("0\n", False), (None, True)])
+def test_low_ports_are_refused_where_the_system_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: str | None, refused: bool
+) -> None:
+    setting = tmp_path / "ip_unprivileged_port_start"
+    if first is not None:
+        setting.write_text(first)
+    monkeypatch.setattr(proving, "_FIRST_FREE", setting)
+    monkeypatch.setattr(os, "geteuid", lambda: 12345)
+    said = str(proving._listening("127.0.0.1:25", "someone"))
+    assert ("only root may use ports below 1024" in said) == refused and said.startswith("✗") == refused

@@ -315,3 +315,15 @@ def test_a_key_file_that_was_not_written_to_its_end_does_not_stay(
             keys.make_key_file(tmp_path / "key")
     assert not (tmp_path / "key").exists()
     assert len(keys.make_key_file(tmp_path / "key")) == 32
+
+
+def test_the_last_slot_that_verifies_is_not_removed(any_vault: Vault) -> None:
+    """A damaged slot beside it may not open the store."""
+    working, damaged = (slot.id for slot in list_slots(any_vault))
+    table = any_vault.models.KeySlot
+    with any_vault.write():
+        table.update(created_at=table.created_at + 1).where(table.id == damaged).execute()
+    with pytest.raises(LastSlot, match="The last key slot that verifies cannot be removed"):
+        remove_slot(any_vault, working)
+    remove_slot(any_vault, damaged)
+    assert [slot.id for slot in list_slots(any_vault)] == [working]

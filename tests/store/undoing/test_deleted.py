@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import msgspec
+import pytest
 
 from store.authority.audit import events
 from store.authority.deleting import bring_back, delete_copies, empty_bin
@@ -201,3 +202,32 @@ def test_what_a_delivery_keeps_is_not_deleted_again_and_that_is_told_before(any_
     z(any_vault)
     release(any_vault, ids[2:], original=True, operator=COLLEAGUE)
     assert next_plan(any_vault, ME, again=True) is None
+
+
+def fill_up_after(vault: Vault, number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the disk be full after `number` copies were moved into the bin or back."""
+
+    def in_batches(wanted: list[int], work: Callable[[list[int]], None], *_: object) -> tuple[list[int], bool]:
+        work(wanted[:number])
+        return wanted[number:], bool(wanted[number:])
+
+    monkeypatch.setattr(vault.bin, "_in_batches", in_batches)
+
+
+def test_what_a_full_disk_kept_from_coming_back_can_be_undone_further(
+    vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = fill(vault, 150)
+    delete_copies(vault, ids, operator=ME)
+    fill_up_after(vault, 100, monkeypatch)
+    assert z(vault) == Told(
+        ("100 copies brought back from the bin",), (f"50 copies ({ids[100]}-{ids[-1]}): the disk is full",)
+    )
+    assert events(vault, 1)[0].detail == "100 of 150; the disk is full"
+    assert z(vault) == Told(("50 copies brought back from the bin",), ("100 copies are in Backup already",))
+    assert vault.ids() == ids and next_plan(vault, ME) is None
+    assert z(vault, again=True).does == ("100 copies moved to the bin again",)
+    assert events(vault, 1)[0].detail == "100 of 150; the disk is full"
+    told = z(vault, again=True)
+    assert told.does == ("50 copies moved to the bin again",) and not told.does_not
+    assert vault.ids() == [] and check(vault).broken == []

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from store.authority.acts import Act
-from store.authority.audit import Event, record_event
+from store.authority.audit import Event, events, record_event
+from store.authority.event_forms import Phase
+from store.database.connection import run
 from tests.tui.console.view_harness import NOW, ZONE, ViewApp, screen_text, settle, until_shown
 from tui.console.screens import events as screen
 from tui.console.screens.events import EventsView, event_lines
@@ -188,3 +190,18 @@ async def test_a_page_that_is_not_shown_reads_no_older_events(vault, monkeypatch
         app.view.refresh_data()
         await settle(pilot)
         assert "earlier 0" in screen_text(app)
+
+
+def test_the_beginning_of_an_act_is_not_sought_beyond_where_it_must_be(vault, monkeypatch):
+    """The first event of the act is damaged; all of a long trail would be read for it, and again at each scrolling."""
+    monkeypatch.setattr(screen, "_PAGE", 10)
+    for number in range(60):
+        record_event(vault, f"event {number}", operator="ada", at=NOW)
+    big_act(vault, 1000)
+    [intent] = [each.id for each in events(vault, 500) if each.phase == Phase.INTENT]
+    run(vault.db, "UPDATE audit SET at = at + 1 WHERE id = ?", intent)
+    known = events(vault, 10, lenient=True)
+    found = screen.read_older(vault, known, most=1000)
+    read = [*known, *found.events]
+    assert intent in {each.id for each in read} and not found.lacking
+    assert read[-1].id > intent - 20 and not found.ended

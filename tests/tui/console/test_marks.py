@@ -186,3 +186,26 @@ def test_an_action_knows_how_many_lie_outside_the_filter() -> None:
     chosen = marks.chosen(Found([2, 9]))
     assert chosen.outside(chosen.ids()) == 2
     assert Chosen.of([5]).outside([5]) == 0
+
+
+@given(st.sets(IDS), st.sets(IDS), st.lists(st.tuples(st.booleans(), IDS)), st.booleans())
+def test_copies_marked_one_by_one_while_a_filter_is_partial_count_once_and_stay_unmarked(
+    first: set[int], more: set[int], steps: list[tuple[bool, int]], again: bool
+) -> None:
+    before, after = Found(first, partial=True), Found(first | more)
+    marks, model = Marks(), first | more
+    marks.add_all(Frozen(before, 30, lambda wait: after))
+    for add, copy_id in steps:
+        (marks.add if add else marks.remove)((copy_id,))
+        (model.add if add else model.discard)(copy_id)
+    chosen = marks.chosen().ids()
+    assert sorted(chosen) == sorted(model)
+    if again:
+        taken = marks.copy()
+        taken.complete()
+        marks.take(taken)
+    else:
+        assert marks.frozen is not None
+        marks.refreeze(marks.frozen, marks.frozen.fuller())
+    assert sorted(marks.chosen().ids()) == sorted(model)
+    assert marks.count == len(model) and {each for each in range(1, 31) if each in marks} == model

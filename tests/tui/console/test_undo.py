@@ -112,3 +112,23 @@ async def test_keys_pressed_too_fast_take_nothing_back(console: MailholdApp, vau
         await pilot.press("z", "y", "t", "Z")
         await settle(pilot)
         assert read_lists(vault).black == ("spammer.example",)
+
+
+async def test_marks_of_copies_that_one_deletes_again_are_not_lost_to_others(
+    console: MailholdApp, vault: Vault
+) -> None:
+    delete_copies(vault, vault.ids(), operator=console.context.operator)
+    async with console.run_test(size=(80, 24)) as pilot:
+        rows = console.main.backup.list
+        await pilot.press("z")
+        await until(pilot, lambda: isinstance(console.screen, UndoDialog))
+        await pilot.press("enter")
+        await until(pilot, lambda: "Your account" in shown(console))
+        await pilot.press("asterisk")
+        await until(pilot, lambda: rows.marks.count == 1)
+        await pilot.press("Z")
+        await until(pilot, lambda: isinstance(console.screen, UndoDialog))
+        await pilot.press("enter")
+        await until(pilot, lambda: "Redone: 1 copy moved to the bin again" in shown(console))
+        await until(pilot, lambda: not rows.count)
+        assert not rows.marks and rows.lost == 0 and not console.context.deleting

@@ -6,11 +6,13 @@ window and again when it is done.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from store.terms.errors import MailholdError
 from tui.console import trace
 from tui.console.acts.actions import reason_against
-from tui.console.tasks import Cancelled, Progress, Task
+from tui.console.tasks import Cancelled, Progress, Task, explain
 from tui.terminal.safe import safe
 
 if TYPE_CHECKING:
@@ -54,12 +56,25 @@ def _ask(context: ConsoleContext, plan: Plan) -> None:
 def _carry_out(context: ConsoleContext, plan: Plan) -> None:
     trace.note("act", name="undo", number=plan.act.number)
 
-    def work(progress: Progress, cancelled: Cancelled) -> Told:
+    def work(progress: Progress, cancelled: Cancelled) -> tuple[Told, list[int]]:
         from store.undoing.undoing import carry_out
 
-        return carry_out(context.vault, plan, operator=context.operator, progress=progress, cancelled=cancelled)
+        vault, copies = context.vault, plan.act.event.copies
+        told = carry_out(vault, plan, operator=context.operator, progress=progress, cancelled=cancelled)
+        gone: list[int] = []
+        with suppress(MailholdError):  # It is done: that must be said in any case.
+            there = vault.present(list(copies)) if copies else set()
+            gone = [copy_id for copy_id in copies if copy_id not in there]
+        return told, gone
 
-    def done(told: Told) -> None:
+    def failed(error: Exception) -> None:
+        context.deleting -= 1
+        context.shell.notice(explain(error), severity="error")
+
+    def done(answer: tuple[Told, list[int]]) -> None:
+        context.deleting -= 1
+        told, gone = answer
+        context.shell.unmark(gone)
         context.shell.store_changed()
         if told == plan.told:
             context.shell.notice(f"{'Redone' if plan.again else 'Undone'}: {safe('; '.join(told.does))}")
@@ -68,4 +83,5 @@ def _carry_out(context: ConsoleContext, plan: Plan) -> None:
 
         context.shell.ask(UndoneDialog(told, again=plan.again), lambda _: None)
 
-    context.shell.run_task(Task("Redoing" if plan.again else "Undoing", work, done))
+    context.deleting += 1  # Redoing a deletion deletes: marks of its copies are not lost to others.
+    context.shell.run_task(Task("Redoing" if plan.again else "Undoing", work, done, failed))

@@ -105,6 +105,8 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
         super().__init__()
         self.arming = Arming() if self.acts else None
         self._answered = False
+        #: The answer given while another screen covered the window, in a list of one.
+        self._held: list[Answer | None] = []
 
     def body(self) -> Iterable[Widget]:
         """Yield the dialog's content, top to bottom."""
@@ -157,6 +159,8 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
     def on_screen_resume(self) -> None:
         if self.arming is not None:
             self.arming.begin()
+        if self._held:
+            self.dismiss(self._held.pop())
 
     def on_screen_suspend(self) -> None:
         if self.arming is not None:
@@ -193,8 +197,14 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
         return [*words, *enter]
 
     def dismiss(self, result: Answer | None = None) -> AwaitComplete:
-        """Close the window with its answer. Ignored if it is closed: a second key may have been on its way."""
+        """Close the window with its answer, once it is in front: what Textual closes is the screen in front.
+
+        Ignored if it is closed: a second key may have been on its way.
+        """
         if self._answered:
+            return AwaitComplete.nothing()
+        if not self.is_active:
+            self._held = [result]
             return AwaitComplete.nothing()
         self._answered = True
         trace.note("answered", window=type(self).__name__, given=result not in (None, False))

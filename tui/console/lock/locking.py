@@ -51,6 +51,14 @@ class Lock:
         self._minutes = 0
         self._wanted = False
         self._closing = False
+        self._held: list[Callable[[], object]] = []
+
+    def uncovered(self, call: Callable[[], object]) -> None:
+        """Call it now, or while the console is covered only once it is uncovered: no window opens above the cover."""
+        if self._closing:
+            self._held.append(call)
+        else:
+            call()
 
     def touched(self) -> None:
         """Note user activity: a key or the mouse."""
@@ -111,6 +119,9 @@ class Lock:
             self.touched()
             if warns:
                 context.shell.notice(obstacle, severity="warning")
+            held, self._held = self._held, []
+            for call in held:
+                call()
             return
         from tui.console.lock.resuming import view_of
 

@@ -109,8 +109,10 @@ class _Older(NamedTuple):
 
 
 def _goes_on(events: Sequence[Event], acts: Collection[int] = ()) -> set[int]:
-    """Return the acts of `events`, and of `acts`, whose first event is older than `events`."""
-    return {event.act for event in events if event.act}.union(acts).difference(event.number for event in events)
+    """Return the acts of `events`, and of `acts`, whose first event is older than `events`, not damaged among them."""
+    oldest = min((event.number for event in events if event.number), default=0)
+    every = {event.act for event in events if event.act}.union(acts)
+    return {act for act in every if act < oldest or not oldest}
 
 
 def read_older(vault: Vault, known: Sequence[Event], *, most: int) -> _Older:
