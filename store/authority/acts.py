@@ -79,7 +79,7 @@ class Act:
         try:
             self._number = self._vault.room.in_it(lambda: self._record(Phase.INTENT, copies, detail))
         except DiskFull:
-            # Not even in the ballast is room. Deleting makes some: record each part, without an event for the intent.
+            # On a full disk deleting makes room: record each part, without an event for the intent.
             self._many = False
 
     def __exit__(

@@ -7,8 +7,8 @@ transaction.
     empty_bin(vault, ids, operator=…)                  out of the bin for good
     last_act(vault, operator)                          the newest act with copies in the bin: `vault.bin.ids(act.act)`
 
-Moving a copy into the bin takes some space. On a full disk the ballast gives it; copies that still do not fit stay in
-Backup, in `DeleteResult.no_room`. Nothing is deleted for good unless the caller asks for it.
+Moving a copy into the bin takes some space. Copies for which a full disk has none stay in Backup, in
+`DeleteResult.no_room`. Nothing is deleted for good unless the caller asks for it.
 """
 
 from __future__ import annotations

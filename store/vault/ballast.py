@@ -50,13 +50,6 @@ class Ballast:
             return False
         return True
 
-    def spare(self) -> int:
-        """Return the bytes above the half that is kept for deletions."""
-        try:
-            return max(0, self._size() - self._whole() // 2)
-        except OSError:
-            return 0
-
     def cut(self, most: int = SLICE_BYTES) -> int:
         """Give up to `most` bytes of the ballast back to the disk. Returns how many, 0 without ballast."""
         try:
@@ -78,12 +71,8 @@ class Ballast:
 
     def _missing(self) -> int:
         """Return how many bytes the ballast lacks. Raises OSError."""
-        return self._whole() - self._size()
-
-    def _whole(self) -> int:
-        """Return the size of the complete ballast. Raises OSError."""
         whole = min(BALLAST_BYTES, shutil.disk_usage(self.path.parent).total // _SHARE)
-        return whole // SLICE_BYTES * SLICE_BYTES if whole > SLICE_BYTES else whole
+        return whole // SLICE_BYTES * SLICE_BYTES - self._size() if whole > SLICE_BYTES else whole - self._size()
 
     def _grow(self, size: int) -> None:
         """Make the ballast `size` bytes larger. Raises OSError."""

@@ -1,9 +1,9 @@
 """Disk space of an open SQLite store when its disk is full: in its log, its ballast, and the free pages of its file.
 
-A deletion, or a move into the bin, takes space in the log, which is free again once the log's pages are copied to the
-database file. So on a full disk the log is emptied after each small batch and reused from its start. Emptying needs
-space in the file if the log holds new copies, and the first batch may need some in the log. Both come from the ballast:
-each slice given up is at once allocated to the file or the log, before another program takes it.
+A deletion takes space in the log, which is free again once the log's pages are copied to the database file. So on a
+full disk the log is emptied after each small batch and reused from its start. Emptying needs space in the file if the
+log holds new copies, and the first batch may need some in the log. Both come from the ballast: each slice given up is
+at once allocated to the file or the log, before another program takes it.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class Room:
     def make(self, *, frees: bool = True) -> bool:
         """Make space in the log after the disk was full. Returns whether any was made, so that a retry makes sense.
 
-        Gives up at most half of the ballast for work that does not itself `frees` space: the rest is for deletions.
+        Gives up ballast only for work that itself `frees` space, so that some is always left for deletions.
         """
         if self._ballast is None:
             return False
@@ -100,8 +100,7 @@ class Room:
             self._emptied = True
             if self.empty_log():
                 return True
-        most = SLICE_BYTES if frees else min(SLICE_BYTES, self._ballast.spare())
-        size = self._ballast.cut(most) if most else 0
+        size = self._ballast.cut() if frees else 0
         if size:
             self._put_by(size)
             self.empty_log()
@@ -131,10 +130,8 @@ class Room:
             self.empty_log()
 
     def has_some(self) -> bool:
-        """Whether copies can probably be moved: on the disk, in the log or in the half of the ballast for moves."""
-        if self._ballast is None:
-            return True
-        return max(self._free(), self._log_bytes(), self._ballast.spare()) >= MOVING_BYTES
+        """Whether copies can probably be moved: on the disk or in the log."""
+        return self._path is None or max(self._free(), self._log_bytes()) >= MOVING_BYTES
 
     def tighten(self) -> bool:
         """Return whether the disk is short of space. If so, empty the log after each piece of work from now on."""

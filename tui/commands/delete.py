@@ -82,7 +82,9 @@ def run(args: argparse.Namespace) -> int:
         print(f"mailhold: {safe(result.left)}", file=sys.stderr)
     if result.no_room:
         print(f"mailhold: {copies(len(result.no_room))} not deleted, because {NO_ROOM}. {_FOR_GOOD}", file=sys.stderr)
-    failures = say_copies(result.refused, result.missing) + missing.say() + len(result.no_room)
+    no_room = set(result.no_room)
+    refused = [each for each in result.refused if each[0] not in no_room]
+    failures = say_copies(refused, result.missing) + missing.say() + len(no_room)
     left = len(ids) - len(result.gone)
     failures += say_cancelled(interrupt, "delete", f"cancelled; {left:,} were not deleted")
     return 1 if failures else 0

@@ -343,7 +343,6 @@ def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     defaults = acts.Act.__init__.__kwdefaults__
     assert defaults is not None
     monkeypatch.setitem(defaults, "one_part", BATCH)
-    monkeypatch.setattr("store.authority.deleting.ONE_PART", BATCH)
     monkeypatch.setattr(deleted, "_SLACK_MS", 1 << 40)
 
 

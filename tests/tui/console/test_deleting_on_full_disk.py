@@ -32,21 +32,17 @@ def real_ballast(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @contextmanager
-def full_store(*, ballast: bool = True) -> Iterator[Vault]:
-    """Open a store on a full disk, with room for the bin in its ballast or without."""
+def full_store(*, free: int = 0) -> Iterator[Vault]:
+    """Open a store on a disk that is full but for `free` bytes."""
     with small_disk.small_disk(12) as disk:
         location = str(disk / "mail.store")
         vault, _recovery = create_store(location, passphrase=PASSPHRASE)
         vault.put_many((os.urandom(4000), sample(number), NOW) for number in range(COPIES))
-        if ballast:
-            vault.close()
-        else:
-            (disk / "mail.store.ballast").unlink()
-            assert vault.room.empty_log()
-            os.truncate(location + "-wal", 0)
+        vault.close()
         small_disk.fill(disk)
-        if ballast:
-            vault = open_store(location, Unlock.passphrase(PASSPHRASE), Use.EITHER)
+        filler = disk / "filler"
+        os.truncate(filler, filler.stat().st_size - free)
+        vault = open_store(location, Unlock.passphrase(PASSPHRASE), Use.EITHER)
         yield vault
         vault.close()
 
@@ -80,7 +76,7 @@ async def left(vault: Vault, app: MailholdApp, pilot: Pilot[Any], count: int) ->
 
 
 async def test_what_the_window_says_goes_into_the_bin_does() -> None:
-    with full_store() as vault:
+    with full_store(free=700 * 1024) as vault:
         async with console(vault) as (app, pilot):
             assert "Mailhold  DISK FULL" in lines(app)[0]
             assert any("The disk of this store is full: no new copies can be placed" in line for line in lines(app))
@@ -94,7 +90,7 @@ async def test_what_the_window_says_goes_into_the_bin_does() -> None:
 
 
 async def test_without_room_for_the_bin_the_window_asks_for_the_number() -> None:
-    with full_store(ballast=False) as vault:
+    with full_store() as vault:
         async with console(vault) as (app, pilot):
             await pilot.press("asterisk", "d")
             asked = await window(app, pilot)
