@@ -15,6 +15,7 @@ from store.space.changing_settings import change_settings
 from store.vault.vault import Vault
 from tests.tui.console.driven import lines, make_console, settle, the_list
 from tests.tui.console.fakes import FakeCatalogue
+from tests.tui.console.view_harness import until_shown
 from tui.console.acts import actions, looking
 from tui.console.dialogs.help import HelpDialog, help_columns, side_by_side
 from tui.console.keys.keymap import KEYS, Keymap, Scope
@@ -189,7 +190,6 @@ async def test_a_bad_key_file_is_a_notice_and_no_more(
     monkeypatch.setenv("MAILHOLD_KEYS", str(path))
     app = make_console(vault)
     async with app.run_test(size=(120, 30)) as pilot:
-        await settle(pilot)
-        assert "not valid TOML" in "\n".join(lines(app))
+        await until_shown(pilot, "not valid TOML")
         await pilot.press("space")
         assert the_list(app).marks.count == 1
