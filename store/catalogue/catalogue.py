@@ -65,6 +65,7 @@ class Catalogue:
         """
         self._vault = vault
         self._keeper = SnapshotKeeper(vault, snapshot or snapshot_path(vault))
+        self._swapped = False
         self.now = now
         self._follower: Follower | None = None
         self._thread: threading.Thread | None = None
@@ -333,7 +334,8 @@ class Catalogue:
         if follower is None:
             return False
         deletions = follower.deletions
-        changed = follower.take_changes()
+        changed = follower.take_changes() or self._swapped
+        self._swapped = False
         if follower.deletions != deletions:
             self._keeper.note_deletion()
         if changed:
@@ -376,6 +378,8 @@ class Catalogue:
             frame = follower.state.frame
             if not self._stopping.is_set() and loose(frame, name):
                 follower.swap(frame, tightened(frame, name))
+                # Whoever holds a result of the former frame keeps its texts in memory, until it asks again.
+                self._swapped = True
 
     def close(self) -> None:
         """Stop the background thread and the child processes, and save the snapshot if enough changed.
