@@ -145,7 +145,7 @@ class SearchFilterDialog(Dialog[MessageFilter]):
 
     def _rule_options(self) -> list[tuple[Content, tuple[int, ...]]]:
         options: list[tuple[Content, tuple[int, ...]]] = [(Content("Any"), ())]
-        for number, name in self.rules:
+        for number, name in ((number, name if number else "no rule") for number, name in self.rules):
             options.append((Content(safe(f"{number}  {name}".strip(), max_len=60)), (number,)))
         if self.filter.rule_ids not in [value for _, value in options]:
             options.append((Content(", ".join(map(str, self.filter.rule_ids))), self.filter.rule_ids))
