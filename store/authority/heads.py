@@ -139,13 +139,6 @@ def verified_head(vault: Reader, writer: Any, blob: Any, signature: Any) -> Head
             raise TamperedError(what, "its vector is not in the format of this version of Mailhold") from None
 
 
-def read_head(vault: Reader, writer: int) -> Vector | None:
-    """Read a writer's newest head, verified; None if it has none. Raises TamperedError."""
-    with vault.reading():
-        rows = head_rows(vault)
-    return next((verified_head(vault, *row).vector for row in rows if row[0] == writer), None)
-
-
 def configuration_digest(vault: Reader) -> bytes:
     """Hash the newest row of each signed name of the configuration."""
     sql = (

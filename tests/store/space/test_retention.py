@@ -554,7 +554,7 @@ def test_copies_are_put_whatever_became_of_the_settings(any_vault: Vault, open_a
     damage_settings(any_vault)
     fresh = open_again()
     with pytest.raises(TamperedError):
-        limits.maximum(fresh)
+        limits.bounds(fresh)
     ids += [put(fresh), *fill(fresh, 2)]
     assert fresh.ids() == ids and fresh.raw(ids[3])
     assert limits.maximum_or_last(fresh) is None
