@@ -49,6 +49,17 @@ def test_every_link_leads_somewhere(page: Path) -> None:
             assert anchor in {anchor_of(title) for title in re.findall(r"(?m)^#+ (.*)$", to.read_text())}, target
 
 
+def test_the_architecture_chapter_names_every_room_and_only_files_that_exist() -> None:
+    text = TEXTS[ROOT / "docs/architecture.md"]
+    rooms = {name for names in re.findall(r"(?m)^\| (`[^|]*`) \|", text) for name in re.findall(r"`([^`]+)`", names)}
+    there = {
+        path.name for path in (ROOT / "store").iterdir() if path.name not in ("__init__.py", "__pycache__", "py.typed")
+    }
+    assert rooms == there
+    for name in re.findall(r"`((?:store|tui|tests)/[\w/.-]+)`", text):
+        assert (ROOT / name).exists(), name
+
+
 def anchor_of(title: str) -> str:
     """Return the anchor that Markdown viewers give to a heading."""
     return re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
