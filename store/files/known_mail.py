@@ -8,7 +8,7 @@ optionally `authenticated` if they were, or `written` if they were sent to it fr
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,6 +31,7 @@ from store.mail.local_domains import LocalDomains
 from store.message.message import summarise
 from store.sealing.counting import DOMAIN, RECIPIENT, SENDER
 from store.terms.errors import IntakeError, UsageError
+from store.terms.progress import Cancelled, Progress
 from store.vault.known import DAY_MS, Key, Known
 from store.vault.vault import Vault
 
@@ -40,9 +41,6 @@ _MOST = 1_000_000
 _LOOKED_AT, _LONGEST_LIST = 1 << 16, 64 << 20
 _FIELDS = frozenset((b"from", b"to", b"subject", b"date", b"received", b"message-id"))
 _WORDS = ("authenticated", "written")
-
-Progress = Callable[[int, int], None]
-Cancelled = Callable[[], bool]
 
 
 class KnownResult(msgspec.Struct):

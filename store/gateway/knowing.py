@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
@@ -158,7 +159,7 @@ class Knowing:
     def _say(self, why: str) -> None:
         if why != self._problem:
             self._problem = why
-            say("what is known of senders cannot be read", level=30, why=why)
+            say("known senders cannot be read", level=logging.WARNING, why=why)
 
 
 def _today() -> int:

@@ -8,13 +8,14 @@ from store.authority.audit import record_event
 from store.authority.deleting import bring_back, delete_copies
 from store.authority.settings import settings_or_former
 from store.helpers.runs import ranges
+from store.terms.progress import Cancelled, Progress
 from store.undoing.plans import Told
 from store.vault import live_deliveries
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from store.undoing.plans import Cancelled, PastAct, Progress
+    from store.undoing.plans import PastAct
     from store.vault.vault import Vault
 
 _ALREADY = "{} in Backup already"

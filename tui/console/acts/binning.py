@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from store.authority.deleting import bring_back as bring_back_copies
 from store.authority.deleting import empty_bin
+from store.terms.progress import Cancelled, Progress
 from tui.console import trace
 from tui.console.acts import actions
-from tui.console.acts.looking import NOTHING, summary_of
+from tui.console.acts.chosen_facts import NOTHING, summary_of
 from tui.console.dialogs.confirm import ConfirmDialog
 from tui.console.marks import Chosen
-from tui.console.tasks import Cancelled, Progress, Task, explain
+from tui.console.tasks import Task, explain
 from tui.terminal.words import copies as copies_words
 from tui.terminal.words import counted
 

@@ -31,6 +31,7 @@ from store.delivery.preflight import (
 )
 from store.mail.client import local_host_name
 from store.sealing.keys import LOCAL_ID
+from store.terms.progress import Cancelled
 from tui.console.tasks import explain
 from tui.terminal.preflight_words import Said, relay_sentences, sentences
 from tui.terminal.words import counted
@@ -87,7 +88,7 @@ class Checking:
         background = self._context.shell.background
         background(lambda: find(closed), self._compared, on_error=self._failed, group="preflight senders")
 
-    def _find(self, cancelled: Callable[[], bool]) -> Found:
+    def _find(self, cancelled: Cancelled) -> Found:
         same = same_subject(self._context.catalogue)
         return lookalikes(self._context.vault, self._ids, same_subject=same, cancelled=cancelled)
 

@@ -18,7 +18,7 @@ from store.filters.line import MessageFilter, print_filter
 from store.terms.errors import FilterError
 from store.terms.verdicts import Engine
 from tui.console.acts import actions, saving_filters
-from tui.console.acts.looking import open_campaign_of
+from tui.console.acts.chosen_facts import open_campaign_of
 from tui.console.context import ConsoleContext
 from tui.console.follow import Facts
 from tui.console.keys.keymap import Scope, bindings
