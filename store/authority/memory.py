@@ -56,8 +56,9 @@ class Seen(msgspec.Struct, frozen=True):
 
 
 class Memory:
-    """The memory of one store, in the file `path`. A file that is missing, unreadable or of another store counts as
-    empty.
+    """The memory of one store, in the file `path`.
+
+    A file that is missing, unreadable or of another store counts as empty.
     """
 
     def __init__(self, path: Path, store_id: bytes, *, make_folder: bool = False) -> None:

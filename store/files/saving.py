@@ -125,8 +125,9 @@ def _copies(vault: Vault, ids: Sequence[int]) -> Iterator[tuple[int, Copy | None
 
 
 class _Folder:
-    """An open folder. Files are created relative to its descriptor, so renaming or replacing the folder has no
-    effect.
+    """An open folder.
+
+    Files are created relative to its descriptor, so renaming or replacing the folder has no effect.
     """
 
     def __init__(self, path: Path) -> None:

@@ -44,10 +44,10 @@ Counts = Mapping[tuple[str, ...], int]
 
 @dataclass(eq=False)
 class _Outage:
-    """The outage of a scanner, going on or just over. `since` and `back` are Unix ms; the other times seconds of the
-    clock.
+    """The outage of a scanner, going on or just over.
 
-    `unscanned` and `without_copy` are the counts just before it began; `mailed` is the last mail that was settled.
+    `since` and `back` are Unix ms; the other times seconds of the clock. `unscanned` and `without_copy` are the counts
+    just before it began; `mailed` is the last mail that was settled.
     """
 
     scanner: RemoteScanner

@@ -173,8 +173,9 @@ def _spam(fields: dict[str, list[str]]) -> list[Verdict]:
 
 
 def _spamd_result(fields: dict[str, list[str]], result: re.Match[str]) -> list[Verdict]:
-    """Parse X-Spamd-Result, as in `default: True [15.10 / 15.00]; SYMBOL(1.00)[…];`. True means that rspamd rejected
-    it.
+    """Parse X-Spamd-Result, as in `default: True [15.10 / 15.00]; SYMBOL(1.00)[…];`.
+
+    True means that rspamd rejected it.
     """
     text = _first(fields, "x-spamd-result")
     marked = any(_first(fields, name).lower().startswith("yes") for name in ("x-spam", "x-spam-flag", "x-spam-status"))

@@ -205,8 +205,9 @@ def _numbered(one: str, two: str) -> bool:
 
 
 def _one_edit(one: str, two: str) -> bool:
-    """Return True if one letter differs, is missing, or is swapped with the next. A different first letter does not
-    count: readers notice it.
+    """Return True if one letter differs, is missing, or is swapped with the next.
+
+    A different first letter does not count: readers notice it.
     """
     if len(one) > len(two):
         one, two = two, one

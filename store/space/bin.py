@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from store.authority import configuration
 from store.authority.settings import NAME, Settings
-from store.helpers.clock import now_ms
+from store.helpers.clock import DAY_MS, now_ms
 from store.space.limits import Bounds, Usage, usage
 from store.terms.errors import StoreFormat, TamperedError
 from store.terms.progress import Cancelled
@@ -21,7 +21,6 @@ from store.vault.bin_contents import BinAct
 from store.vault.counters import Counters
 from store.vault.vault import Vault
 
-DAY_MS = 86_400_000
 #: Period over which the rate is measured.
 _WINDOW_MS = 7 * DAY_MS
 #: Limits of one transaction: copies, bytes.

@@ -18,7 +18,7 @@ from typing import NamedTuple
 from store.authority.settings import settings_or_former
 from store.database.connection import DiskFull, pragma, pragma_to_its_end
 from store.database.orm import SqliteDatabase
-from store.helpers.clock import now_ms
+from store.helpers.clock import DAY_MS, now_ms
 from store.space import limits
 from store.space.bin import doomed_in_bin, expire, first_of, from_bin
 from store.space.limits import Bounds
@@ -31,7 +31,6 @@ from store.vault.counters import counted, counters, put_right
 from store.vault.deleting import ROTATED
 from store.vault.vault import Vault
 
-DAY_MS = 86_400_000
 #: Period whose growth the forecast extrapolates.
 WINDOW_MS = 7 * DAY_MS
 #: Forecasts further ahead than this are left out.

@@ -115,7 +115,7 @@ def _tell(vault: Vault, act: PastAct, told: Told, operator: str, *, again: bool)
             undoes=-act.number if again else act.number,
         )
 
-    vault.room.in_it(record)
+    vault.room.with_space(record)
 
 
 def _where(vault: Vault, act: PastAct) -> _Found:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from store.helpers.clock import DAY_MS
 from store.judging import known_by_address as module
 from store.judging.known_by_address import known_by_address
 from store.sealing.counting import DOMAIN, RECIPIENT, SENDER
-from store.vault.known import DAY_MS, Known
+from store.vault.known import Known
 from store.vault.vault import Vault
 
 DAY = 20_000

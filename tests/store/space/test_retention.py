@@ -19,13 +19,14 @@ from store.authority.deleting import delete_copies
 from store.authority.settings import NAME, Settings
 from store.check import check
 from store.database.connection import DiskFull
+from store.helpers.clock import DAY_MS
 from store.opening.opening import create_store
 from store.space import limits
 from store.space import rotation as retention
 from store.space.bin import first_of
 from store.space.changing_settings import change_settings
 from store.space.limits import usage
-from store.space.rotation import DAY_MS, Removal, forecast, give_back, rotate, would_remove
+from store.space.rotation import Removal, forecast, give_back, rotate, would_remove
 from store.terms.errors import CopyMissing, StoreUnavailable, TamperedError
 from store.terms.records import CopyRecord
 from store.vault import deleting

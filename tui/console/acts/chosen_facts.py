@@ -103,8 +103,9 @@ def gather(
 
 
 def summary_of(context: ConsoleContext, ids: Sequence[int], gone: int, *, binned: bool = False) -> Summary:
-    """Describe copies of Backup (or of the bin) for the window that asks. `gone` of the
-    chosen copies no longer exist.
+    """Describe copies of Backup (or of the bin) for the window that asks.
+
+    `gone` of the chosen copies no longer exist.
     """
     from tui.console.dialogs.chosen import Summary
 

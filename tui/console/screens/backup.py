@@ -47,8 +47,9 @@ _WITH_RESULT = 0.02
 
 
 class BackupView(Page):
-    """The message list with its filter. The filter line decides which copies are listed
-    and which tree line is current.
+    """The message list with its filter.
+
+    The filter line decides which copies are listed and which tree line is current.
     """
 
     DEFAULT_CSS = """
