@@ -60,7 +60,6 @@ class HeaderVerdicts(msgspec.Struct, frozen=True, kw_only=True):
     envelope_sender: str | None = None
     envelope_recipients: tuple[str, ...] = ()
     mta_message_id: str = ""
-    quarantine_id: str = ""
     av_database_date: int = 0  # Unix ms; 0 = not known
     score: float | None = None
     required: float | None = None
@@ -90,7 +89,6 @@ def verdicts_from_headers(raw: bytes) -> HeaderVerdicts:
         envelope_sender=_sender(fields),
         envelope_recipients=_recipients(fields),
         mta_message_id=_queue_id(fields, quarantine_id),
-        quarantine_id=quarantine_id,
         av_database_date=_database_date(fields),
         score=score,
         required=required,

@@ -92,8 +92,7 @@ def gather(
         elif not facts.ids:
             context.shell.notice(NOTHING, severity="warning")
         else:
-            if context.shell.typed != typed:
-                context.shell.drop_typing()  # The user typed on meanwhile: those keys are not meant for the window.
+            context.shell.drop_typing_since(typed)
             ask(facts)
 
     if chosen.count > _MANY:

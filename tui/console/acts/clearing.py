@@ -20,6 +20,7 @@ from tui.console.tasks import Task
 from tui.terminal.bin_words import promise_words
 from tui.terminal.clearing_words import gone_words, stay_words
 from tui.terminal.words import copies as copies_words
+from tui.terminal.words import message_copies
 
 if TYPE_CHECKING:
     from store.campaigns.standing import Standing
@@ -77,8 +78,7 @@ def clear(
         elif not checks.checked.total:
             context.shell.notice(_nothing(checks.checked), severity="warning")
         else:
-            if context.shell.typed != typed:
-                context.shell.drop_typing()  # The user typed on meanwhile: those keys are not meant for the window.
+            context.shell.drop_typing_since(typed)
             _ask(context, checks, show, then)
 
     if size > _MANY:
@@ -141,4 +141,4 @@ def _do(context: ConsoleContext, checks: _Checks, then: Callable[[], None] | Non
 
 
 def _deleted(count: int) -> str:
-    return f"{copies_words(count).replace('cop', 'message cop')} {'has' if count == 1 else 'have'} been deleted"
+    return f"{message_copies(count)} {'has' if count == 1 else 'have'} been deleted"
