@@ -9,7 +9,7 @@
     touched_since(row)      list copies that a follower of the store must look at anew
 
 A restored copy keeps its id, marks and releases. Sizes are bytes, times Unix milliseconds. `store.space.bin` decides
-how much the bin keeps and for how long; `store.authority.bin` records the events.
+how much the bin keeps and for how long; `store.authority.deleting` records the events.
 """
 
 from __future__ import annotations
