@@ -14,7 +14,7 @@ from store.terms import notices
 from store.terms.progress import Cancelled, Progress
 from tui.console import trace
 from tui.console.acts import chosen_facts
-from tui.console.acts.chosen_facts import Facts
+from tui.console.acts.chosen_facts import ChosenFacts
 from tui.console.marks import Chosen
 from tui.console.tasks import Task, explain
 from tui.terminal.bin_words import day, promise_words
@@ -82,7 +82,7 @@ def deliver(context: ConsoleContext, chosen: Chosen | Sequence[int]) -> None:
     )
 
 
-def _ask_deliver(context: ConsoleContext, facts: Facts) -> None:
+def _ask_deliver(context: ConsoleContext, facts: ChosenFacts) -> None:
     from tui.console.acts.checking import Checking
     from tui.console.dialogs.deliver import DeliverDialog
 
@@ -194,7 +194,7 @@ def delete(context: ConsoleContext, chosen: Chosen | Sequence[int], *, then: Cal
     )
 
 
-def _ask_delete(context: ConsoleContext, facts: Facts, then: Callable[[], None] | None) -> None:
+def _ask_delete(context: ConsoleContext, facts: ChosenFacts, then: Callable[[], None] | None) -> None:
     from tui.console.dialogs.delete import DeleteDialog
 
     def answered(yes: bool | None) -> None:
@@ -297,7 +297,7 @@ def save(context: ConsoleContext, chosen: Chosen | Sequence[int]) -> None:
     chosen_facts.gather(context, chosen, "Reading", chosen_facts.add_dangerous, lambda facts: _ask_save(context, facts))
 
 
-def _ask_save(context: ConsoleContext, facts: Facts) -> None:
+def _ask_save(context: ConsoleContext, facts: ChosenFacts) -> None:
     from tui.console.dialogs.save import SaveDialog
 
     def answered(folder: Path | None) -> None:

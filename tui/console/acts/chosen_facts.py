@@ -38,7 +38,7 @@ NOTHING = "No message copy is selected."
 
 
 @dataclass
-class Facts:
+class ChosenFacts:
     """Facts about the chosen copies, gathered before a window asks.
 
     `promise`: how long the bin keeps them, given `bin_days` days; None without a bin, and if it has `no_room` (then
@@ -66,8 +66,8 @@ def gather(
     context: ConsoleContext,
     chosen: Chosen | Sequence[int],
     title: str,
-    add: Callable[[ConsoleContext, Facts, Progress, Cancelled], None],
-    ask: Callable[[Facts], None],
+    add: Callable[[ConsoleContext, ChosenFacts, Progress, Cancelled], None],
+    ask: Callable[[ChosenFacts], None],
 ) -> None:
     """Find the ids and the facts for the window in a thread; `add` adds those of this window. Then call `ask`."""
     if not isinstance(chosen, Chosen):
@@ -78,15 +78,15 @@ def gather(
 
     typed = context.shell.typed
 
-    def work(progress: Progress, cancelled: Cancelled) -> Facts:
-        facts = Facts(chosen.ids())
+    def work(progress: Progress, cancelled: Cancelled) -> ChosenFacts:
+        facts = ChosenFacts(chosen.ids())
         facts.outside = chosen.outside(facts.ids)
         facts.summary = summary_of(context, facts.ids, chosen.gone)
         add(context, facts, progress, cancelled)
         facts.cancelled = cancelled()
         return facts
 
-    def done(facts: Facts) -> None:
+    def done(facts: ChosenFacts) -> None:
         if facts.cancelled:
             context.shell.notice("Cancelled: nothing was done.")
         elif not facts.ids:
@@ -135,7 +135,7 @@ def _pages(
         progress(min(start + _PAGE, len(ids)), len(ids))
 
 
-def add_recipients(context: ConsoleContext, facts: Facts, progress: Progress, cancelled: Cancelled) -> None:
+def add_recipients(context: ConsoleContext, facts: ChosenFacts, progress: Progress, cancelled: Cancelled) -> None:
     """Add what the Deliver window needs."""
     from store.delivery.held import held_of
     from store.mail.local_domains import LocalDomains
@@ -150,7 +150,7 @@ def add_recipients(context: ConsoleContext, facts: Facts, progress: Progress, ca
     facts.fitting, facts.odd = context.catalogue.standing.counts(facts.ids)
 
 
-def add_bin(context: ConsoleContext, facts: Facts, progress: Progress, cancelled: Cancelled) -> None:
+def add_bin(context: ConsoleContext, facts: ChosenFacts, progress: Progress, cancelled: Cancelled) -> None:
     """Add what the Delete window needs."""
     ids = set(facts.ids)
     facts.live = len(context.live & ids)
@@ -176,7 +176,7 @@ def _known_senders(context: ConsoleContext, ids: Sequence[int]) -> int:
     return sum(is_known(copy.record) for copy in copies)
 
 
-def add_dangerous(context: ConsoleContext, facts: Facts, progress: Progress, cancelled: Cancelled) -> None:
+def add_dangerous(context: ConsoleContext, facts: ChosenFacts, progress: Progress, cancelled: Cancelled) -> None:
     """Add what the Save window needs."""
     for page in _pages(context, facts.ids, progress, cancelled):
         facts.dangerous += sum(copy.record.dangerous for copy in page)

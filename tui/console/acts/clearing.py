@@ -34,7 +34,7 @@ NOTHING = "No campaign is selected."
 
 @dataclass
 class _Checks:
-    """The results of the checks. `promise`, `no_room`: as in `chosen_facts.Facts`."""
+    """The results of the checks. `promise`, `no_room`: as in `chosen_facts.ChosenFacts`."""
 
     checked: Checked
     bin_days: int
