@@ -17,7 +17,7 @@ from tui.terminal.safe import safe
 from tui.terminal.words import copies, counted
 
 if TYPE_CHECKING:
-    from store.gateway.standing import Trouble
+    from store.gateway.troubles import Trouble
     from store.space.limits import Usage
     from store.vault.vault import Vault
 
@@ -106,7 +106,7 @@ def _bin_words(full: Usage) -> str:
 
 def _troubles(vault: Vault) -> list[Trouble] | None:
     """Read the problems that gateways reported; None if they cannot be read."""
-    from store.gateway.standing import troubles
+    from store.gateway.troubles import troubles
 
     try:
         return troubles(vault)
