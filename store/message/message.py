@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from store.mail.header_fields import with_line_feeds
+from store.mail.header_fields import Header, with_line_feeds
 from store.message.dates import parse_date, received_date
 from store.message.filetype import attachment_type
 from store.message.headers import decode_addresses, decode_field, scan_block
@@ -37,13 +37,20 @@ _WANTED = frozenset(
 )  # fmt: skip
 
 
-def summarise(raw: bytes, *, envelope_sender: str | None = None, envelope_recipients: Sequence[str] = ()) -> CopyRecord:
+def summarise(
+    raw: bytes,
+    *,
+    envelope_sender: str | None = None,
+    envelope_recipients: Sequence[str] = (),
+    header: Header | None = None,
+) -> CopyRecord:
     """Make a message's record from headers and structure, without verdicts and rule. Never raises.
 
     Sizes of attachments are of the decoded bytes; `received_at` is the time of the topmost `Received` field (Unix ms).
+    `header` is the message's, if the caller has it.
     """
     raw = with_line_feeds(raw)
-    block = scan_block(raw, 0, len(raw), wanted=_WANTED)
+    block = scan_block(raw, 0, len(raw), wanted=_WANTED, header=header)
     root = scan_structure(raw, block, len(raw), Budget())
     first: dict[bytes, bytes] = {}
     for name, value in block.fields:
@@ -79,6 +86,8 @@ def parse_in_child(raw: bytes, *, timeout: float = 5.0) -> ParsedMessage:
 
 
 def _addresses(values: list[bytes], limit: int, hint: str) -> str:
+    if not values:
+        return ""
     if len(values) == 1:
         return decode_addresses(values[0], limit, hint)
     return decode_addresses(b", ".join(value for value in values if value), limit, hint)

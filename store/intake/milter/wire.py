@@ -166,11 +166,15 @@ def negotiate(offer: Negotiation, actions: Actions, protocol: Protocol, macros: 
     return packet(NEGOTIATE, b"".join((_NEGOTIATION.pack(*wanted), *lists)))
 
 
-def read_macros(data: bytes) -> tuple[bytes, dict[str, str]]:
-    """Parse a macro packet: its command, and values by name without braces."""
-    words = [word.decode("utf-8", "surrogateescape") for word in strings(data[1:])]
-    names = (name.removeprefix("{").removesuffix("}") for name in words[::2])
-    return data[:1], dict(zip(names, words[1::2], strict=False))
+def read_macros(data: bytes, wanted: Mapping[bytes, str]) -> dict[str, str]:
+    """Parse a macro packet: the values of the `wanted` macros (by name without braces), by the texts of `wanted`."""
+    words = strings(data[1:])
+    found = {}
+    for name, value in zip(words[::2], words[1::2], strict=False):
+        known = wanted.get(name.removeprefix(b"{").removesuffix(b"}"))
+        if known is not None:
+            found[known] = value.decode("utf-8", "surrogateescape")
+    return found
 
 
 def reply(code: int, enhanced: str, text: str) -> bytes:
