@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping
+
 import msgspec
 
 from store.judging.attachments import attachments_of
