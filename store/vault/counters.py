@@ -18,10 +18,14 @@ _ADD = (
     "UPDATE state SET messages = messages + ?, used_bytes = used_bytes + ?, next_copy_id = next_copy_id + ? "
     "WHERE id = 1"
 )
-_NOW = "next_copy_id, used_bytes + COALESCE((SELECT made.used_bytes FROM state AS made WHERE made.id = 3), 0)"
-_ADD_AND_TELL = f"{_ADD} RETURNING {_NOW}"
-_TELL = "SELECT " + _NOW + " FROM state WHERE id = 1"
-
+_TELL = (
+    "SELECT next_copy_id, used_bytes + COALESCE((SELECT made.used_bytes FROM state AS made WHERE made.id = 3), 0) "
+    "FROM state WHERE id = 1"
+)
+_ADD_AND_TELL = (
+    _ADD + " RETURNING next_copy_id, used_bytes + "
+    "COALESCE((SELECT made.used_bytes FROM state AS made WHERE made.id = 3), 0)"
+)
 
 _ALL, _BIN, _DERIVED = 1, 2, 3
 _COUNT = (
