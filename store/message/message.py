@@ -35,6 +35,7 @@ _WANTED = frozenset(
         b"content-disposition", b"content-transfer-encoding",
     )
 )  # fmt: skip
+_ADDRESSES = frozenset((b"from", b"to", b"cc", b"bcc"))
 
 
 def summarise(
@@ -53,15 +54,18 @@ def summarise(
     block = scan_block(raw, 0, len(raw), wanted=_WANTED, header=header)
     root = scan_structure(raw, block, len(raw), Budget())
     first: dict[bytes, bytes] = {}
+    every: dict[bytes, list[bytes]] = {}
     for name, value in block.fields:
         first.setdefault(name, value)
+        if name in _ADDRESSES:
+            every.setdefault(name, []).append(value)
     received = first.get(b"received")
     hint = root.charset
     return CopyRecord(
-        from_=_addresses(block.all(b"from"), FROM_LIMIT, hint),
-        to=_addresses(block.all(b"to"), ADDRESSES_LIMIT, hint),
-        cc=_addresses(block.all(b"cc"), ADDRESSES_LIMIT, hint),
-        bcc=_addresses(block.all(b"bcc"), ADDRESSES_LIMIT, hint),
+        from_=_addresses(every.get(b"from"), FROM_LIMIT, hint),
+        to=_addresses(every.get(b"to"), ADDRESSES_LIMIT, hint),
+        cc=_addresses(every.get(b"cc"), ADDRESSES_LIMIT, hint),
+        bcc=_addresses(every.get(b"bcc"), ADDRESSES_LIMIT, hint),
         subject=decode_field(first.get(b"subject", b""), SUBJECT_LIMIT, hint),
         message_id=decode_field(first.get(b"message-id", b""), ID_LIMIT),
         envelope_sender=envelope_sender,
@@ -85,7 +89,7 @@ def parse_in_child(raw: bytes, *, timeout: float = 5.0) -> ParsedMessage:
     return parse(raw, timeout=timeout)
 
 
-def _addresses(values: list[bytes], limit: int, hint: str) -> str:
+def _addresses(values: list[bytes] | None, limit: int, hint: str) -> str:
     if not values:
         return ""
     if len(values) == 1:

@@ -23,7 +23,8 @@ _TELL = (
     "FROM state WHERE id = 1"
 )
 _ADD_AND_TELL = (
-    _ADD + " RETURNING next_copy_id, used_bytes + "
+    "UPDATE state SET messages = messages + ?, used_bytes = used_bytes + ?, next_copy_id = next_copy_id + ? "
+    "WHERE id = 1 RETURNING next_copy_id, used_bytes + "
     "COALESCE((SELECT made.used_bytes FROM state AS made WHERE made.id = 3), 0)"
 )
 
