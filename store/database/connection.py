@@ -338,9 +338,7 @@ ABSURD = (TypeError, ValueError, OverflowError, AttributeError, struct.error)
 
 def as_bytes(value: object) -> bytes:
     """Return a binary column's value. Raises TypeError for other types: `bytes(3)` would silently make three zeros."""
-    if type(value) is bytes:
-        return value
-    if not isinstance(value, bytes | bytearray | memoryview):
+    if type(value) is not bytes and not isinstance(value, bytes | bytearray | memoryview):
         raise TypeError("not bytes")
     return bytes(value)
 
