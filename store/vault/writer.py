@@ -305,7 +305,7 @@ class Writer:
         with session.writing():
             try:
                 try:
-                    with session.write(quiet=True):
+                    with session.write(quiet=True, counting=True):
                         first_copy, used, last = self._write(group)
                         tagged = [(each.tag, copy_id) for copy_id, each in enumerate(group, first_copy) if each.tag]
                         answered = self._unanswered.write(tagged) if tagged else []
