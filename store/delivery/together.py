@@ -1,7 +1,8 @@
 """Write what is known of many claims in one transaction, with a statement for all of them where they are alike.
 
 Each function does the same as that of `store.delivery.leases` for one claim after the other, and returns LeaseLost in
-place of raising it. All run in one open `Vault.write`, which keeps all other writers out.
+place of raising it. All run in one open `Vault.write`, which keeps all other writers out. In SQLite, where no statement
+waits for a server, up to eight claims take less time one after the other, and more seldom wait together.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from store.database.connection import run, run_many
+from store.database.orm import SqliteDatabase
 from store.delivery.leases import SETTLE, Claim, LeaseLost, settle, settled_row, start_data
 from store.delivery.release_rows import Release, announce
 from store.mail.outcome import LIVE, Outcome, State, overall
@@ -51,7 +53,7 @@ class End(NamedTuple):
 def start_all(vault: Vault, starts: Sequence[Start]) -> list[LeaseLost | None]:
     """Record each message that is about to go out, as `leases.start_data` does."""
     alike = [each for each in starts if not each.refused and not each.retracted]
-    if len(alike) < 2:
+    if len(alike) < 2 or _one_by_one(vault):
         return [_alone(start_data, vault, each) for each in starts]
     ours = _ours(vault, alike)
     begun = [each for each in alike if each.claim.key in ours]
@@ -75,7 +77,7 @@ def settle_all(vault: Vault, ends: Sequence[End]) -> list[LeaseLost | State]:
     """Write the outcomes of each attempt, as `leases.settle` does."""
     states = [overall(_after(each).values()) for each in ends]
     finished = [(each, state) for each, state in zip(ends, states, strict=True) if state not in LIVE]
-    if len(finished) < 2:
+    if len(finished) < 2 or _one_by_one(vault):
         return [_alone(settle, vault, each) for each in ends]
     ours = _ours(vault, [each for each, _ in finished])
     kept = [(each, state) for each, state in finished if each.claim.key in ours]
@@ -89,6 +91,10 @@ def settle_all(vault: Vault, ends: Sequence[End]) -> list[LeaseLost | State]:
         _alone(settle, vault, each) if state in LIVE else (state if each.claim.key in ours else LeaseLost())
         for each, state in zip(ends, states, strict=True)
     ]
+
+
+def _one_by_one(vault: Vault) -> bool:
+    return isinstance(vault.db, SqliteDatabase)
 
 
 def _after(end: End) -> dict[int, State]:
