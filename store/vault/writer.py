@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from store.database.connection import PAGE_SIZE, Clash, run, run_many
+from store.database.connection import PAGE_SIZE, Clash, StoreDatabase, run, run_many
 from store.database.orm import SqliteDatabase
 from store.helpers.clock import now_ms
 from store.sealing.copies import BODY, RECORD, Place, pack_body, seal_part
@@ -352,12 +352,16 @@ class Writer:
             body = seal_part(ratchet.body_key, place, BODY, item.body)
             messages.append((copy_id, name.epoch_id, step, item.stored_at, item.size, item.stored_size, record))
             bodies.append((copy_id, body))
-        if count == 1 and not isinstance(db, SqliteDatabase):
-            run(db, _INSERT_BOTH, *messages[0], *bodies[0])
-        else:
-            run_many(db, _INSERT_MESSAGE, messages)
-            run_many(db, _INSERT_BODY, bodies)
+        _insert(db, messages, bodies)
         return first_copy, used, messages[-1][-1]
+
+
+def _insert(db: StoreDatabase, messages: list[tuple[Any, ...]], bodies: list[tuple[Any, ...]]) -> None:
+    if len(messages) == 1 and not isinstance(db, SqliteDatabase):
+        run(db, _INSERT_BOTH, *messages[0], *bodies[0])
+    else:
+        run_many(db, _INSERT_MESSAGE, messages)
+        run_many(db, _INSERT_BODY, bodies)
 
 
 def _groups(items: Iterable[Prepared]) -> Iterator[list[Prepared]]:
