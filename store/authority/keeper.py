@@ -36,6 +36,7 @@ from store.helpers.clock import now_ms
 from store.helpers.decoding import msgpack_decoder
 from store.sealing.signatures import AUTHORITY
 from store.terms.errors import StoreOlder, TamperedError
+from store.vault.counters import lock
 from store.vault.witness import Witness
 
 if TYPE_CHECKING:
@@ -127,6 +128,7 @@ class HeadKeeper(Witness):
         if self.accepting or self.repairing:
             return
         if self._operator and not (quiet and time.monotonic() < self._signed_at + SIGN_SECONDS):
+            lock(self._vault.db)  # A transaction that counts copies has no lock yet.
             with suppress(TamperedError):  # Damaged rows: nothing is signed.
                 self._looked = self._look()
                 if self.older is not None:

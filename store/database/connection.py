@@ -316,13 +316,20 @@ def _is_full(text: str, location: str) -> bool:
         return False
 
 
-@contextmanager
-def sound(what: str) -> Iterator[None]:
+class sound:
     """Turn errors that impossible values in a row cause (text in a number, say) into `TamperedError` naming `what`."""
-    try:
-        yield
-    except ABSURD:
-        raise TamperedError(what, "a field holds an impossible value") from None
+
+    __slots__ = ("_what",)
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+
+    def __enter__(self) -> None:
+        """Do nothing: only errors need work."""
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if error is not None and isinstance(error, ABSURD):
+            raise TamperedError(self._what, "a field holds an impossible value") from None
 
 
 #: Errors that impossible values in a row can cause.
@@ -331,7 +338,7 @@ ABSURD = (TypeError, ValueError, OverflowError, AttributeError, struct.error)
 
 def as_bytes(value: object) -> bytes:
     """Return a binary column's value. Raises TypeError for other types: `bytes(3)` would silently make three zeros."""
-    if not isinstance(value, bytes | bytearray | memoryview):
+    if type(value) is not bytes and not isinstance(value, bytes | bytearray | memoryview):
         raise TypeError("not bytes")
     return bytes(value)
 

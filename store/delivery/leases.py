@@ -58,7 +58,7 @@ _TAKE = (
 _RENEW = "UPDATE delivery SET lease_until = ? WHERE id = ANY(?) AND lease_owner = ? AND finished_at IS NULL"
 _START = "UPDATE delivery_recipient SET state = ?, changed_at = ? WHERE delivery_id = ? AND id = ANY(?)"
 _RESTORE = "UPDATE delivery_recipient SET state = ?, changed_at = ? WHERE id = ?"
-_SETTLE = "UPDATE delivery_recipient SET state = ?, sealed_reply = ?, changed_at = ? WHERE id = ?"
+SETTLE = "UPDATE delivery_recipient SET state = ?, sealed_reply = ?, changed_at = ? WHERE id = ?"
 _RECIPIENT_STATES = "SELECT delivery_id, id, state FROM delivery_recipient WHERE delivery_id = ANY(?) ORDER BY id"
 
 
@@ -286,9 +286,14 @@ def _abandoned(recipients: Mapping[int, State]) -> dict[int, Outcome]:
 
 def _set_recipients(vault: Vault, known: dict[int, State], outcomes: Mapping[int, Outcome], now: int) -> None:
     for each, outcome in outcomes.items():
-        sealed = seal_reply(vault, each, outcome.reply) if outcome.reply else None
-        run(vault.db, _SETTLE, outcome.state.value, sealed, now, each)
+        run(vault.db, SETTLE, *settled_row(vault, each, outcome, now))
         known[each] = outcome.state
+
+
+def settled_row(vault: Vault, recipient_id: int, outcome: Outcome, now: int) -> tuple[str, bytes | None, int, int]:
+    """Return the values of `SETTLE` that write an outcome into a recipient's row."""
+    sealed = seal_reply(vault, recipient_id, outcome.reply) if outcome.reply else None
+    return outcome.state.value, sealed, now, recipient_id
 
 
 def _finish(vault: Vault, delivery_id: int, token: int, state: State, now: int) -> None:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from store.vault.vault import Vault
 
 T = TypeVar("T")
+W = TypeVar("W")
+_Result = tuple["asyncio.Future[Any]", Any, BaseException | None]
 #: Maximum writes per commit, to hold the write lock only briefly.
 GROUP = 32
 #: Seconds until a write that nobody waits for is committed, if no other write takes it along.
@@ -23,9 +25,13 @@ LATER = 0.005
 
 
 class _Write(NamedTuple):
-    """A write that waits, and what the machine's record of sent orders is to hold once it is committed."""
+    """A write that waits, and what the machine's record of sent orders is to hold once it is committed.
 
-    function: Callable[[], Any]
+    `many` executes the `work` of all that wait for it in one call, and returns their results, LeaseLost among them.
+    """
+
+    many: Callable[[list[Any]], Sequence[Any]] | None
+    work: Any
     future: asyncio.Future[Any]
     spending: Spending | None
 
@@ -60,10 +66,22 @@ class Ledger:
 
         Once it is committed, `spending` is recorded durably too, before the future has its result.
         """
+        return self._later(None, function, spending)
+
+    def together(
+        self, many: Callable[[list[W]], Sequence[T | LeaseLost]], work: W, spending: Spending | None = None
+    ) -> asyncio.Future[T]:
+        """Write as `later` does, by one call of `many` for the `work` of all such writes in a commit.
+
+        `many` must not raise LeaseLost, but return it in place of the result.
+        """
+        return self._later(many, work, spending)
+
+    def _later(self, many: Callable[[list[Any]], Any] | None, work: Any, spending: Spending | None) -> Any:
         loop = asyncio.get_running_loop()
-        future: asyncio.Future[T] = loop.create_future()
+        future: asyncio.Future[Any] = loop.create_future()
         with self._lock:
-            self._waiting.append(_Write(function, future, spending))
+            self._waiting.append(_Write(many, work, future, spending))
         if self._timer is None:
             self._timer = loop.call_later(LATER, self._flush)
         return future
@@ -91,14 +109,10 @@ class Ledger:
                 if not group:
                     self._running = False
                     return
-            results: list[tuple[asyncio.Future[Any], Any, BaseException | None]] = []
+            results: list[_Result]
             try:
                 with self._vault.write(quiet=True):
-                    for each in group:
-                        try:
-                            results.append((each.future, each.function(), None))
-                        except LeaseLost as error:
-                            results.append((each.future, None, error))
+                    results = _executed(group)
             except BaseException as error:
                 results = [(each.future, None, error) for each in group]
             else:
@@ -108,14 +122,11 @@ class Ledger:
             except RuntimeError:
                 return
 
-    def _spend(
-        self, group: Sequence[_Write], results: list[tuple[asyncio.Future[Any], Any, BaseException | None]]
-    ) -> list[tuple[asyncio.Future[Any], Any, BaseException | None]]:
+    def _spend(self, group: Sequence[_Write], results: list[_Result]) -> list[_Result]:
         """Record what the committed writes of a group spend; if that fails, those writes fail."""
+        failed = {future for future, _, error in results if error is not None}
         spending = {
-            each.future: each.spending
-            for each, (_, _, error) in zip(group, results, strict=True)
-            if each.spending is not None and error is None
+            each.future: each.spending for each in group if each.spending is not None and each.future not in failed
         }
         if self._spent is None or not spending:
             return results
@@ -134,13 +145,33 @@ class Ledger:
             executor.shutdown(wait=False)
 
 
+def _executed(group: Sequence[_Write]) -> list[_Result]:
+    """Execute writes in their order, except that those for one `many` are executed with the first of them."""
+    results: list[_Result] = []
+    shared: dict[Any, list[_Write]] = {}
+    for each in group:
+        if each.many is not None:
+            shared.setdefault(each.many, []).append(each)
+    for each in group:
+        if each.many is None:
+            try:
+                results.append((each.future, each.work(), None))
+            except LeaseLost as error:
+                results.append((each.future, None, error))
+        elif (writes := shared.pop(each.many, None)) is not None:
+            for one, found in zip(writes, each.many([one.work for one in writes]), strict=True):
+                lost = found if isinstance(found, LeaseLost) else None
+                results.append((one.future, None if lost else found, lost))
+    return results
+
+
 def disconnect(vault: Vault) -> None:
     """Close this thread's connection."""
     if not vault.db.is_closed():
         vault.db.close()
 
 
-def _resolve(results: list[tuple[asyncio.Future[Any], Any, BaseException | None]]) -> None:
+def _resolve(results: list[_Result]) -> None:
     for future, value, error in results:
         if future.done():
             continue

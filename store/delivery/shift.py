@@ -30,13 +30,12 @@ from store.delivery.leases import (
     give_back,
     hold_back,
     renew,
-    settle,
-    start_data,
     withdraw,
 )
 from store.delivery.ledger import Ledger
 from store.delivery.parcel import Parcel, pack
 from store.delivery.spent import Spending
+from store.delivery.together import End, Start, settle_all, start_all
 from store.mail.client import Session, SessionLost, local_host_name
 from store.mail.outcome import Outcome, State
 from store.terms.errors import MailholdError
@@ -105,7 +104,10 @@ class Shift:
             self._progress.clear()
             if self._ahead.unopened >= worker._connections or worker.paused:
                 await self._ledger.read(worker.read_relay)  # So that messages in hand go to a relay just changed.
-            elif await self._claim(worker._connections * CLAIMED - self._ahead.unopened):
+            elif (
+                await self._claim(worker._connections * CLAIMED - self._ahead.unopened)
+                and self._ahead.unopened < worker._connections
+            ):
                 continue
             if until_idle and not self._held:
                 return
@@ -325,10 +327,14 @@ class Shift:
         releases = [parcel.releases[address] for address in accepted if address in parcel.releases]
         retracted = [parcel.releases[address] for address in refused if address in parcel.releases]
         self._announced.setdefault(each.key, (dict(each.recipients), parcel))
-        return self._ledger.later(
-            lambda: start_data(self._vault, each, rows, others, now, lease, releases, retracted),
-            Spending(parcel.nonce, accepted, each.row.expires_at),
-        )
+        start = Start(each, rows, others, now, lease, releases, retracted)
+        return self._ledger.together(self._start_all, start, Spending(parcel.nonce, accepted, each.row.expires_at))
+
+    def _start_all(self, starts: Sequence[Start]) -> list[LeaseLost | None]:
+        return start_all(self._vault, starts)
+
+    def _settle_all(self, ends: Sequence[End]) -> list[LeaseLost | State]:
+        return settle_all(self._vault, ends)
 
     async def _strike(self, parcel: Parcel, refused: Sequence[str]) -> None:
         """Note on this machine that the message did not go to these recipients. Raises StoreUnavailable."""
@@ -340,7 +346,7 @@ class Shift:
         until = time.monotonic() + self._patience
         while True:
             try:
-                await self._ledger.later(lambda: settle(self._vault, each, outcomes, self._worker.clock.now()))
+                await self._ledger.together(self._settle_all, End(each, outcomes, self._worker.clock.now()))
             except LeaseLost:
                 return
             except MailholdError as error:

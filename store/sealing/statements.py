@@ -6,6 +6,8 @@ open or verify raises a `TamperedError` that names the object and gives no detai
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -25,14 +27,22 @@ def statement(role: str, *fields: int | bytes | str) -> bytes:
 
     Different arguments never give the same bytes: each field carries its type and length. Integers are signed 64-bit.
     """
-    parts = [b"mailhold", bytes([GRAMMAR])]
-    for field in (role, *fields):
-        if isinstance(field, int):
-            parts.append(b"i" + field.to_bytes(8, "big", signed=True))
+    parts = [_head(role)]
+    for field in fields:
+        if type(field) is bytes:  # Most are, and this runs several times a message.
+            parts += (b"b", len(field).to_bytes(4, "big"), field)
+        elif isinstance(field, int):
+            parts += (b"i", field.to_bytes(8, "big", signed=True))
         else:
             data = field.encode() if isinstance(field, str) else bytes(field)
-            parts.append((b"s" if isinstance(field, str) else b"b") + len(data).to_bytes(4, "big") + data)
+            parts += (b"s" if isinstance(field, str) else b"b", len(data).to_bytes(4, "big"), data)
     return b"".join(parts)
+
+
+@lru_cache(256)
+def _head(role: str) -> bytes:
+    data = role.encode()
+    return b"".join((b"mailhold", bytes([GRAMMAR]), b"s", len(data).to_bytes(4, "big"), data))
 
 
 def expand(key: bytes | bytearray | memoryview, info: bytes, length: int = KEY_SIZE) -> bytes:

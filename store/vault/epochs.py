@@ -99,19 +99,6 @@ class EpochReader:
                 self._chains.popitem(last=False)
         return fresh
 
-    def name(self, epoch_id: int) -> EpochName:
-        """Return the name that an epoch's keys are bound to, from its unverified row. Raises TamperedError.
-
-        Verifying is not needed: under a wrong name no body opens.
-        """
-        what = f"epoch {epoch_id}"
-        with sound(what):
-            sql = "SELECT gateway_id, number FROM epoch WHERE id = ?"
-            row = run(self._session.db, sql, epoch_id).fetchone()
-            if row is None:
-                raise TamperedError(what, "its row is missing")
-            return EpochName(self._session.store_id, row[0], epoch_id, row[1])
-
     def read(self, row: Any) -> Chains:
         """Verify an epoch's row and open it. Raises TamperedError, and StoreError where the keys cannot read copies."""
         private = self._session.keys.read_private

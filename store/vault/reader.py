@@ -15,7 +15,7 @@ from store.database.connection import ABSURD, StoreDatabase, as_bytes, run, soun
 from store.database.schema import Models
 from store.helpers.decoding import msgpack_decoder
 from store.sealing.copies import BODY, RECORD, Place, open_part, open_records, unpack_body
-from store.sealing.epochs import EPOCH_STEPS, Chains
+from store.sealing.epochs import EPOCH_STEPS, Chains, EpochName
 from store.sealing.keys import CONFIGURATION, StoreKeys, Target
 from store.sealing.sealed import hpke_open, hpke_seal, seal_with, unseal_with
 from store.sealing.signatures import AUTHORITY, Right, Signer, sign
@@ -33,6 +33,10 @@ _SELECT = "SELECT id, epoch_id, step, stored_at, size, stored_size, record FROM 
 _SELECT_BINNED = "SELECT id, epoch_id, step, stored_at, size, stored_size, record FROM binned "
 _NEWEST_STEP = (
     "SELECT (SELECT MAX(step) FROM message WHERE epoch_id = ?), (SELECT MAX(step) FROM binned WHERE epoch_id = ?)"
+)
+_RELEASED = (
+    "SELECT message.id, epoch_id, step, stored_at, size, stored_size, gateway_id, number, sealed FROM message "
+    "LEFT JOIN epoch ON epoch.id = epoch_id LEFT JOIN body ON body.id = message.id WHERE message.id = ?"
 )
 _LARGEST_ID = (1 << 63) - 1
 _RELEASE = "released body key"
@@ -313,11 +317,7 @@ class Reader(Session):
             if not self.present_in_bin([place.copy_id]):
                 self.row(place.copy_id)
             raise TamperedError(what, "its body is missing")
-        with sound(what):
-            raw = unpack_body(open_part(body_key, place, BODY, row[0]), place.size, what)
-        if hashlib.sha256(raw).digest() != sha256:
-            raise TamperedError(what, "its body does not match its record")
-        return raw
+        return _opened_body(place, body_key, sha256, row[0])
 
     def release_body_key(self, copy_id: int, delivery_id: int, target: Target | None = None) -> bytes:
         """Seal a copy's body key to the delivering gateway, for one delivery only, signed with the authority's key.
@@ -350,9 +350,19 @@ class Reader(Session):
         opened = hpke_open(gateway.delivery, info, blob[64:], what)
         if ordered is not None and opened[32:] != ordered:
             raise TamperedError(what, "its copy is not the one that was ordered")
-        copy_id, epoch_id, step, stored_at, size, stored_size, _record = self.row(delivery.copy_id)
-        place = Place(self.epoch_reader.name(epoch_id), step, copy_id, stored_at, size, stored_size)
-        return self.open_body(place, opened[:32], opened[32:])
+        with self.reading():
+            row = run(self.db, _RELEASED, delivery.copy_id).fetchone()
+        if row is None:
+            raise self.missing(delivery.copy_id)
+        copy_id, epoch_id, step, stored_at, size, stored_size, writer, number, sealed = row
+        if number is None:
+            raise TamperedError(f"epoch {epoch_id}", "its row is missing")
+        # The epoch need not be verified: under a wrong name no body opens.
+        name = EpochName(self.store_id, writer, epoch_id, number)
+        place = Place(name, step, copy_id, stored_at, size, stored_size)
+        if sealed is None:
+            return self.open_body(place, opened[:32], opened[32:])
+        return _opened_body(place, opened[:32], opened[32:], sealed)
 
     def verify_release(self, delivery: Any) -> bytes:
         """Verify that an operator released the body key in a delivery's row. Returns the `info` it is sealed with.
@@ -367,3 +377,12 @@ class Reader(Session):
             why = "its key was not released by an operator"
             raise TamperedError(f"delivery {delivery.id}", why) from None
         return info
+
+
+def _opened_body(place: Place, body_key: bytes, sha256: bytes, sealed: bytes) -> bytes:
+    what = f"copy {place.copy_id}"
+    with sound(what):
+        raw = unpack_body(open_part(body_key, place, BODY, sealed), place.size, what)
+    if hashlib.sha256(raw).digest() != sha256:
+        raise TamperedError(what, "its body does not match its record")
+    return raw

@@ -105,11 +105,12 @@ class Session:
         return self._writing
 
     @contextmanager
-    def write(self, *, quiet: bool = False, witnessed: bool = True) -> Iterator[None]:
+    def write(self, *, quiet: bool = False, witnessed: bool = True, counting: bool = False) -> Iterator[None]:
         """Open a write transaction, one at a time among all writers of the store. Joins this thread's open one.
 
         Every change of rows goes through here. Keep it under 50 ms. A `quiet` transaction is one of many: the witness
-        may leave its work to a later one. A transaction that is not `witnessed` must not change anything. Raises
+        may leave its work to a later one. A transaction that is not `witnessed` must not change anything. One that is
+        `counting` must update the counters first, which keeps other writers out as well as a lock. Raises
         StoreUnavailable.
         """
         if self.db.in_transaction():
@@ -124,7 +125,8 @@ class Session:
             try:
                 with self.db.transaction():
                     self.tables.require()
-                    lock(self.db)
+                    if not counting:
+                        lock(self.db)
                     witness.begun(quiet=quiet)
                     yield
                     witness.before_commit(quiet=quiet)

@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from store.database.connection import PAGE_SIZE, Clash, run_many
+from store.database.connection import PAGE_SIZE, Clash, StoreDatabase, run, run_many
+from store.database.orm import SqliteDatabase
 from store.helpers.clock import now_ms
 from store.sealing.copies import BODY, RECORD, Place, pack_body, seal_part
 from store.sealing.sealed import TAG_SIZE
@@ -97,6 +98,8 @@ _STORED = (
     "UNION ALL SELECT id FROM binned WHERE id = ? AND record = ?) AS stored"
 )
 _INSERT_BODY = "INSERT INTO body (id, sealed) VALUES (?, ?)"
+#: Both in one statement, which SQLite does not know: on PostgreSQL each statement waits for the server.
+_INSERT_BOTH = f"WITH made AS ({_INSERT_MESSAGE}) {_INSERT_BODY}"
 
 
 def _encodable(value: Any) -> Any:
@@ -302,7 +305,7 @@ class Writer:
         with session.writing():
             try:
                 try:
-                    with session.write(quiet=True):
+                    with session.write(quiet=True, counting=True):
                         first_copy, used, last = self._write(group)
                         tagged = [(each.tag, copy_id) for copy_id, each in enumerate(group, first_copy) if each.tag]
                         answered = self._unanswered.write(tagged) if tagged else []
@@ -349,9 +352,16 @@ class Writer:
             body = seal_part(ratchet.body_key, place, BODY, item.body)
             messages.append((copy_id, name.epoch_id, step, item.stored_at, item.size, item.stored_size, record))
             bodies.append((copy_id, body))
+        _insert(db, messages, bodies)
+        return first_copy, used, messages[-1][-1]
+
+
+def _insert(db: StoreDatabase, messages: list[tuple[Any, ...]], bodies: list[tuple[Any, ...]]) -> None:
+    if len(messages) == 1 and not isinstance(db, SqliteDatabase):
+        run(db, _INSERT_BOTH, *messages[0], *bodies[0])
+    else:
         run_many(db, _INSERT_MESSAGE, messages)
         run_many(db, _INSERT_BODY, bodies)
-        return first_copy, used, messages[-1][-1]
 
 
 def _groups(items: Iterable[Prepared]) -> Iterator[list[Prepared]]:

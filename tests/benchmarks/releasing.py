@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import subprocess
 import time
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ from collections.abc import Iterator
 from store.authority.settings import Settings
 from store.delivery.queue import deliveries, release
 from store.delivery.worker import DeliveryWorker
+from store.gateway.event_loop import run
 from store.space.changing_settings import change_settings
 from store.terms.records import CopyRecord
 from tests.benchmarks import store_maker
@@ -66,7 +66,7 @@ def _lines(server: Postfix, size: str, label: str, mean: int) -> Iterator[Figure
         server.wait_until_empty()
         release(vault, chosen, original=True, again=True)
         began, used = time.perf_counter(), time.process_time()
-        asyncio.run(DeliveryWorker(vault, owner="bench", connections=CONNECTIONS).run_until_idle())
+        run(DeliveryWorker(vault, owner="bench", connections=CONNECTIONS).run_until_idle())
         processor.append(1000 * (time.process_time() - used) / len(chosen))
         ours.append(len(chosen) / (time.perf_counter() - began))
         if not all(found.state == "sent" for found in deliveries(vault, len(chosen))):

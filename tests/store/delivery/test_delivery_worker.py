@@ -8,7 +8,7 @@ import re
 import sqlite3
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from store.delivery.marker import field_of, find_marker
 from store.delivery.queue import cancel, deliveries, delivery_of, queue_length, release, retry
 from store.delivery.release_rows import rows_for
 from store.delivery.spent import Spending, Spent
+from store.delivery.together import End, settle_all
 from store.delivery.worker import DeliveryWorker
 from store.delivery.worker_thread import start_worker_thread
 from store.helpers.clock import now_ms
@@ -379,11 +380,11 @@ async def test_a_lease_that_was_lost_while_sending_is_nothing_to_report(
     settled: list[int] = []
     stopped: list[Exception] = []
 
-    def lost(_vault: Vault, claim: leases.Claim, *_: object) -> None:
-        settled.append(claim.id)
-        raise leases.LeaseLost
+    def lost(_vault: Vault, ends: Sequence[End]) -> list[leases.LeaseLost]:
+        settled.extend(each.claim.id for each in ends)
+        return [leases.LeaseLost() for _ in ends]
 
-    monkeypatch.setattr(shift, "settle", lost)
+    monkeypatch.setattr(shift, "settle_all", lost)
     monkeypatch.setattr(shift.Shift, "_stopped", lambda _self, _claim, error: stopped.append(error))
     async with ScriptedServer() as server:
         use(vault, server.port)
@@ -425,14 +426,13 @@ async def test_a_database_that_is_away_when_the_answer_comes_loses_nothing(
     vault: Vault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failures = iter([True, True])
-    settle = leases.settle
 
-    def failing(*args: object) -> object:
+    def failing(vault: Vault, ends: Sequence[End]) -> list[leases.LeaseLost | State]:
         if next(failures, False):
             raise StoreUnavailable("gone")
-        return settle(*args)
+        return settle_all(vault, ends)
 
-    monkeypatch.setattr(shift, "settle", failing)
+    monkeypatch.setattr(shift, "settle_all", failing)
     async with ScriptedServer() as server:
         use(vault, server.port)
         [delivery_id] = fill(vault, 1)

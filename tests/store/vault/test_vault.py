@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from store.database.connection import is_url
+from store.database.connection import is_url, run
 from store.opening.opening import Unlock, open_store
 from store.sealing.epochs import EPOCH_STEPS
 from store.sealing.signatures import Right
@@ -131,9 +131,8 @@ def test_the_newest_step_of_an_epoch(any_vault: Vault, put_some: Callable[..., l
     any_vault.delete(ids[3:])
     assert any_vault.newest_step(epoch.id) == 2
     assert any_vault.newest_step(epoch.id + 1) == -1
-    for read in (any_vault.epoch_reader.chains, any_vault.epoch_reader.name):
-        with pytest.raises(TamperedError, match=r"[Ee]poch 99 .*its row is missing"):
-            read(99)
+    with pytest.raises(TamperedError, match=r"[Ee]poch 99 .*its row is missing"):
+        any_vault.epoch_reader.chains(99)
 
 
 def test_epochs_end_after_an_hour(vault: Vault, record: CopyRecord, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -391,6 +390,42 @@ def test_a_released_copy_opens_for_its_delivery(any_vault: Vault, put_some: Call
         sealed_body_key: bytes | None = any_vault.release_body_key(ids[1], 9)
 
     assert any_vault.released_raw(Row).startswith(b"1:")
+    for table, why in (("body", "Copy 2 .*its body is missing"), ("epoch", "Epoch 1 .*its row is missing")):
+        with any_vault.write():
+            run(any_vault.db, f"DELETE FROM {table}")
+        with pytest.raises(TamperedError, match=why):
+            any_vault.released_raw(Row)
+    with any_vault.write():
+        run(any_vault.db, "DELETE FROM message")
+    with pytest.raises(CopyMissing):
+        any_vault.released_raw(Row)
+
+
+@pytest.mark.integration
+def test_a_put_waits_for_postgresql_no_more_often_than_it_must(
+    postgres_store: str, record: CopyRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """BEGIN, the tables, the counters (which keep others out), both rows of the copy, the maximum size, COMMIT."""
+    import psycopg
+
+    asked: list[str] = []
+    execute = psycopg.Cursor.execute
+
+    def noting(cursor: Any, query: Any, *arguments: Any, **options: Any) -> Any:
+        asked.append(str(query))
+        return execute(cursor, query, *arguments, **options)
+
+    monkeypatch.setattr("store.authority.keeper.SIGN_SECONDS", 3600.0)
+    vault = open_store(postgres_store, Unlock.passphrase(PASSPHRASE))
+    try:
+        vault.put(b"Subject: first\r\n\r\n", record)
+        monkeypatch.setattr(psycopg.Cursor, "execute", noting)
+        copy_id = vault.put(b"Subject: x\r\n\r\n", record)
+        monkeypatch.undo()
+        assert len(asked) == 6, asked
+        assert vault.raw(copy_id) == b"Subject: x\r\n\r\n"
+    finally:
+        vault.close()
 
 
 def test_no_copy_has_an_impossible_id(any_vault: Vault) -> None:

@@ -202,7 +202,7 @@ def test_a_failure_reaches_all_who_shared_it_and_nobody_after(
 ) -> None:
     first = any_vault.put(b"before", record)
     with monkeypatch.context() as broken:
-        broken.setattr(writer, "run_many", _fails(OperationalError("disk is sick")))
+        broken.setattr(writer, "_insert", _fails(OperationalError("disk is sick")))
         errors: list[Exception] = []
 
         def work(_index: int) -> None:
@@ -226,7 +226,7 @@ def test_an_epoch_that_was_opened_for_nothing_leaves_no_trace(
     any_vault: Vault, record: CopyRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as broken:
-        broken.setattr(writer, "run_many", _fails(OperationalError("no")))
+        broken.setattr(writer, "_insert", _fails(OperationalError("no")))
         with pytest.raises(StoreUnavailable):
             any_vault.put(b"lost", record)
     assert any_vault.models.Epoch.select().count() == 0
@@ -309,7 +309,7 @@ def test_an_interrupt_in_the_middle_leaves_a_working_vault(
     any_vault: Vault, record: CopyRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as broken:
-        broken.setattr(writer, "run_many", _fails(KeyboardInterrupt()))
+        broken.setattr(writer, "_insert", _fails(KeyboardInterrupt()))
         with pytest.raises(KeyboardInterrupt):
             any_vault.put(b"lost", record)
     assert any_vault.raw(any_vault.put(b"kept", record)) == b"kept"
@@ -421,7 +421,7 @@ def test_a_failure_is_told_to_all_that_were_handed_in(
         raise OperationalError("disk I/O error")
 
     with monkeypatch.context() as patch:
-        patch.setattr(writer, "run_many", fail)
+        patch.setattr(writer, "_insert", fail)
         vault.hand_in(b"one", record, tell)
         vault.hand_in(b"two", record, tell)
         assert both.wait(30)
