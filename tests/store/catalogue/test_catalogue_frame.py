@@ -17,11 +17,12 @@ from store.catalogue import senders as catalogue_senders
 from store.catalogue import text as catalogue_text
 from store.catalogue.catalogue import NEWEST, Sort, SortKey
 from store.catalogue.frame import Frame, empty_frame, senders
+from store.catalogue.lookup import looked_up
 from store.catalogue.query import Extras, day_counts, engine_counts, mask_of, rule_ids
 from store.catalogue.sections import frame_of, layout_of, merged, sections, tightened
 from store.catalogue.selection import FrameSelection
 from store.catalogue.senders import Senders
-from store.catalogue.text import looked_up, places
+from store.catalogue.text import places
 from store.filters import asked
 from store.filters.folding import searched
 from store.filters.line import MessageFilter, Term, parse
