@@ -30,40 +30,35 @@ _FRAMING = 1_000
 class Piece:
     """Some entries: compressed, or plain if they are few or short."""
 
-    def __init__(self, count: int, packed: bytes | None, plain: PlainTexts | None = None) -> None:
+    def __init__(self, count: int, ipc: bytes | None, plain: PlainTexts | None = None) -> None:
+        """Take the entries compressed as an Arrow IPC file, or plain."""
         self.count = count
-        self._packed = packed
+        self._ipc = ipc
         self.plain = plain
 
     @classmethod
     def of(cls, texts: PlainTexts) -> Piece:
         """Make a piece of entries, and compress it if they are enough and long enough."""
-        piece = cls(len(texts), None, texts)
-        return piece if len(texts) < _PIECE or _are_short(texts.texts) else cls(len(texts), piece.packed())
+        if len(texts) < _PIECE or _are_short(texts.texts):
+            return cls(len(texts), None, texts)
+        return cls(len(texts), _compressed(texts))
 
     @classmethod
     def of_packed(cls, packed: bytes) -> Piece:
         """Make a piece of the result of `packed`, which is read only if its texts may be short. Raises ValueError."""
         if len(packed) < _COUNT_BYTES:
             raise ValueError("not a piece of identifiers")
-        piece = cls(int.from_bytes(packed[:_COUNT_BYTES], "big"), packed)
+        piece = cls(int.from_bytes(packed[:_COUNT_BYTES], "big"), packed[_COUNT_BYTES:])
         if len(packed) <= _FRAMING + _SHORT * piece.count and _are_short((texts := piece.texts()).texts):
             return cls(len(texts), None, texts)
         return piece
 
     def packed(self) -> bytes:
         """Return the entries compressed: their number and an Arrow IPC file."""
-        if self._packed is not None:
-            return self._packed
+        if self._ipc is not None:
+            return self.count.to_bytes(_COUNT_BYTES, "big") + self._ipc
         assert self.plain is not None
-        texts, folded = self.plain.parts(pl.arange(self.count, dtype=pl.UInt32, eager=True))
-        columns = {"text": texts, "folded": folded}
-        if folded.null_count() == self.count and may_group(texts):
-            columns = {"group": grouped(texts)}
-        file = io.BytesIO()
-        # The oldest layout writes only the used texts.
-        pl.DataFrame(columns).rechunk().write_ipc(file, compression="zstd", compat_level=pl.CompatLevel.oldest())
-        return self.count.to_bytes(_COUNT_BYTES, "big") + file.getbuffer()
+        return self.count.to_bytes(_COUNT_BYTES, "big") + _compressed(self.plain)
 
     def texts(self) -> PlainTexts:
         """Return the entries. Raises ValueError if the bytes that they were made of are no piece."""
@@ -74,9 +69,10 @@ class Piece:
         """Do `texts`, in groups if they are held so."""
         if self.plain is not None:
             return self.plain
-        assert self._packed is not None
+        assert self._ipc is not None
         try:
-            frame = pl.read_ipc(io.BytesIO(memoryview(self._packed)[_COUNT_BYTES:]))
+            # Of bytes, neither this nor Polars makes a copy.
+            frame = pl.read_ipc(io.BytesIO(self._ipc))
             if "group" not in frame.columns:
                 return PlainTexts.of(frame.get_column("text"), frame.get_column("folded"))
         except (pl.exceptions.PolarsError, OSError) as error:
@@ -89,6 +85,17 @@ class Piece:
         if isinstance(texts, GroupedTexts):
             return texts.contain_among(needles, mask)
         return texts.contain_among(needles, mask, 0)
+
+
+def _compressed(entries: PlainTexts) -> bytes:
+    texts, folded = entries.parts(pl.arange(len(entries), dtype=pl.UInt32, eager=True))
+    columns = {"text": texts, "folded": folded}
+    if folded.null_count() == len(entries) and may_group(texts):
+        columns = {"group": grouped(texts)}
+    file = io.BytesIO()
+    # The oldest layout writes only the used texts.
+    pl.DataFrame(columns).rechunk().write_ipc(file, compression="zstd", compat_level=pl.CompatLevel.oldest())
+    return file.getvalue()
 
 
 def _are_short(texts: pl.Series) -> bool:
