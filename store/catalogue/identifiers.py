@@ -66,7 +66,10 @@ class Piece:
         return texts.plain() if isinstance(texts, GroupedTexts) else texts
 
     def searchable(self) -> PlainTexts | GroupedTexts:
-        """Do `texts`, in groups if they are held so."""
+        """Do `texts`, in groups if they are held so.
+
+        Raises ValueError if the bytes that the entries were made of are no piece.
+        """
         if self.plain is not None:
             return self.plain
         assert self._ipc is not None
