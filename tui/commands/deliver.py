@@ -10,6 +10,7 @@ from store.database.modes import Use
 from store.helpers.runs import ranges
 from store.mail.addresses import check_address
 from store.terms.errors import UsageError
+from store.terms.progress import Cancelled
 from tui.commands.asking import confirm_count
 from tui.commands.interrupt import Interrupt
 from tui.commands.opened import opened
@@ -22,7 +23,7 @@ from tui.terminal.safe import safe
 from tui.terminal.words import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from store.delivery.queue import ReleaseResult
     from store.vault.vault import Vault
@@ -144,13 +145,15 @@ def run(args: argparse.Namespace) -> int:
             if recipient["state"] != "sent"
         )
     left = (
-        f"{len(result.not_reached):,} copies were not queued" if result.not_reached else "what was queued stays queued"
+        f"{counted(len(result.not_reached), 'copy was', 'copies were')} not queued"
+        if result.not_reached
+        else "what was queued stays queued"
     )
     failures += say_cancelled(interrupt, "deliver", f"cancelled; {left}")
     return 1 if failures else 0
 
 
-def _spared(vault: Vault, ids: Sequence[int], cancelled: Callable[[], bool] = lambda: False) -> dict[int, str]:
+def _spared(vault: Vault, ids: Sequence[int], cancelled: Cancelled = lambda: False) -> dict[int, str]:
     """Return the copies with a look-alike sender, by id, with the reason.
 
     Prints how many copies were not compared with their thread.
@@ -204,7 +207,8 @@ def _summary(deliveries: list[dict[str, Any]], result: ReleaseResult, *, wait: b
         held = f"{_held(result)} " if result.held_until else ""
         return f"{placed} to {counted(len(recipients), 'recipient', 'recipients')}. {held}{who_sends(result.gateway)}"
     sent = sum(recipient["state"] == "sent" for recipient in recipients)
-    return f"{sent:,} of {len(recipients):,} recipients received it, of {len(deliveries):,} messages"
+    whom = counted(len(recipients), "recipient", "recipients")
+    return f"Sent to {sent:,} of {whom} of {counted(len(deliveries), 'message', 'messages')}."
 
 
 def who_sends(gateway: str) -> str:

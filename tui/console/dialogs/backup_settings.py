@@ -45,7 +45,7 @@ class BackupSettingsDialog(Dialog["Settings"]):
 
     DEFAULT_CSS = """
     BackupSettingsDialog {
-        .name { width: 39; height: 1; }
+        .name { width: 39; max-width: 70%; height: auto; }
         .name.-short { width: 16; }
         .unit { width: auto; height: 1; margin-left: 1; }
         .says { height: auto; margin-left: 2; display: none; color: $text-muted; }
@@ -115,8 +115,9 @@ class BackupSettingsDialog(Dialog["Settings"]):
         return parsed, " ".join(warnings)
 
     def _beside(self, name: str) -> Settings:
-        """Return the settings to check a field against. If the two sizes conflict, only
-        the threshold shows the error.
+        """Return the settings to check a field against.
+
+        If the two sizes conflict, only the threshold shows the error.
         """
         if name == "max_size":
             return msgspec.structs.replace(self.settings, notify_below=0)
