@@ -334,8 +334,7 @@ class Catalogue:
         if follower is None:
             return False
         deletions = follower.deletions
-        changed = follower.take_changes() or self._swapped
-        self._swapped = False
+        changed, self._swapped = follower.take_changes() or self._swapped, False
         if follower.deletions != deletions:
             self._keeper.note_deletion()
         if changed:
@@ -345,10 +344,12 @@ class Catalogue:
 
     def _maintain(self) -> None:
         """Prepare sort orders, compact memory and save the snapshot, until `close`."""
+        from store.catalogue.query import prepare
+
         follower = self._follower
         assert follower is not None
         tight: int | None = None
-        # Wait first, so that a command that asks once and closes is not delayed by work for a next query.
+        # Wait first: a command that asks once and closes must not wait for this.
         self._stopping.wait(_IDLE_SECONDS)
         while self._quiet():
             self._wake.clear()
@@ -356,7 +357,7 @@ class Catalogue:
             if tight is None or changes - tight > _TIGHTEN_CHANGES:
                 self._tighten(follower)
                 tight = changes
-            follower.state.frame.prepare()
+            prepare(follower.state.frame)
             give_back_memory()
             wait = self._keeper.save_if_due(follower, self._stopping)
             if wait is None or wait > 0:

@@ -8,14 +8,16 @@ from __future__ import annotations
 import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from store.campaigns.standing import Campaign, Standing
 from store.catalogue.column_fields import FIELDS, Source
-from store.catalogue.column_reader import Seen
 from store.catalogue.frame import Frame, occur_in
+
+if TYPE_CHECKING:
+    from store.catalogue.column_reader import Seen
 
 #: Ids up to 1/8 of the number of rows are looked up in the frame; more of them are matched row by row.
 _FEW = 8

@@ -16,7 +16,7 @@ from store.catalogue.identifiers import Identifiers
 from store.catalogue.order import Orders
 from store.catalogue.senders import Senders
 from store.catalogue.text import Dictionary, Texts
-from store.filters.model import recipients_text
+from store.filters.model import MessageFilter, recipients_text
 from store.terms.records import Copy, CopyRecord, Row
 from store.terms.sender import sender_differs
 from store.terms.verdicts import Engine, Status
@@ -70,6 +70,8 @@ class Frame:
         self.texts = texts
         self.rule_names = rule_names
         self.orders = Orders(rows, texts, placed)
+        #: The latest filter that depends only on this frame, and its mask (`query.mask_of`).
+        self.found: tuple[MessageFilter, pl.Series | None] | None = None
 
     @classmethod
     def of(cls, copies: Iterable[Copy]) -> Frame:

@@ -13,6 +13,7 @@ from typing import Self
 
 import polars as pl
 
+from store.catalogue.grouped_texts import GroupedTexts, grouped, may_group
 from store.catalogue.plain_texts import PlainTexts
 from store.catalogue.slices import on_every_processor
 from store.catalogue.text import Lineage, Texts
@@ -29,52 +30,75 @@ _FRAMING = 1_000
 class Piece:
     """Some entries: compressed, or plain if they are few or short."""
 
-    def __init__(self, count: int, packed: bytes | None, plain: PlainTexts | None = None) -> None:
+    def __init__(self, count: int, ipc: bytes | None, plain: PlainTexts | None = None) -> None:
+        """Take the entries compressed as an Arrow IPC file, or plain."""
         self.count = count
-        self._packed = packed
+        self._ipc = ipc
         self.plain = plain
 
     @classmethod
     def of(cls, texts: PlainTexts) -> Piece:
         """Make a piece of entries, and compress it if they are enough and long enough."""
-        piece = cls(len(texts), None, texts)
-        return piece if len(texts) < _PIECE or _are_short(texts.texts) else cls(len(texts), piece.packed())
+        if len(texts) < _PIECE or _are_short(texts.texts):
+            return cls(len(texts), None, texts)
+        return cls(len(texts), _compressed(texts))
 
     @classmethod
     def of_packed(cls, packed: bytes) -> Piece:
         """Make a piece of the result of `packed`, which is read only if its texts may be short. Raises ValueError."""
         if len(packed) < _COUNT_BYTES:
             raise ValueError("not a piece of identifiers")
-        piece = cls(int.from_bytes(packed[:_COUNT_BYTES], "big"), packed)
+        piece = cls(int.from_bytes(packed[:_COUNT_BYTES], "big"), packed[_COUNT_BYTES:])
         if len(packed) <= _FRAMING + _SHORT * piece.count and _are_short((texts := piece.texts()).texts):
             return cls(len(texts), None, texts)
         return piece
 
     def packed(self) -> bytes:
         """Return the entries compressed: their number and an Arrow IPC file."""
-        if self._packed is not None:
-            return self._packed
+        if self._ipc is not None:
+            return self.count.to_bytes(_COUNT_BYTES, "big") + self._ipc
         assert self.plain is not None
-        texts, folded = self.plain.parts(pl.arange(self.count, dtype=pl.UInt32, eager=True))
-        columns = {"text": texts} if folded.null_count() == self.count else {"text": texts, "folded": folded}
-        file = io.BytesIO()
-        # The oldest layout writes only the used texts.
-        pl.DataFrame(columns).rechunk().write_ipc(file, compression="zstd", compat_level=pl.CompatLevel.oldest())
-        return self.count.to_bytes(_COUNT_BYTES, "big") + file.getbuffer()
+        return self.count.to_bytes(_COUNT_BYTES, "big") + _compressed(self.plain)
 
     def texts(self) -> PlainTexts:
         """Return the entries. Raises ValueError if the bytes that they were made of are no piece."""
+        texts = self.searchable()
+        return texts.plain() if isinstance(texts, GroupedTexts) else texts
+
+    def searchable(self) -> PlainTexts | GroupedTexts:
+        """Do `texts`, in groups if they are held so.
+
+        Raises ValueError if the bytes that the entries were made of are no piece.
+        """
         if self.plain is not None:
             return self.plain
-        assert self._packed is not None
+        assert self._ipc is not None
         try:
-            frame = pl.read_ipc(io.BytesIO(memoryview(self._packed)[_COUNT_BYTES:]))
-            texts = frame.get_column("text")
+            # Of bytes, neither this nor Polars makes a copy.
+            frame = pl.read_ipc(io.BytesIO(self._ipc))
+            if "group" not in frame.columns:
+                return PlainTexts.of(frame.get_column("text"), frame.get_column("folded"))
         except (pl.exceptions.PolarsError, OSError) as error:
             raise ValueError("not a piece of identifiers") from error
-        if "folded" in frame.columns:
-            return PlainTexts.of(texts, frame.get_column("folded"))
-        return PlainTexts.of(texts, pl.repeat(None, len(texts), dtype=pl.String, eager=True))
+        return GroupedTexts(frame.get_column("group"), self.count)
+
+    def contain_among(self, needles: Sequence[str], mask: pl.Series) -> pl.Series:
+        """Return a mask of the entries that contain any of the needles, given a mask of the only ones that may."""
+        texts = self.searchable()
+        if isinstance(texts, GroupedTexts):
+            return texts.contain_among(needles, mask)
+        return texts.contain_among(needles, mask, 0)
+
+
+def _compressed(entries: PlainTexts) -> bytes:
+    texts, folded = entries.parts(pl.arange(len(entries), dtype=pl.UInt32, eager=True))
+    columns = {"text": texts, "folded": folded}
+    if folded.null_count() == len(entries) and may_group(texts):
+        columns = {"group": grouped(texts)}
+    file = io.BytesIO()
+    # The oldest layout writes only the used texts.
+    pl.DataFrame(columns).rechunk().write_ipc(file, compression="zstd", compat_level=pl.CompatLevel.oldest())
+    return file.getvalue()
 
 
 def _are_short(texts: pl.Series) -> bool:
@@ -140,7 +164,7 @@ class Identifiers(Texts):
     def _gathered(
         self,
         codes: pl.Series,
-        read: Callable[[PlainTexts, pl.Series], pl.Series],
+        read: Callable[[PlainTexts | GroupedTexts, pl.Series], pl.Series],
         kind: type[pl.DataType] = pl.String,
     ) -> pl.Series:
         """Return what `read` returns for the entries of the codes, in their order. Only pieces with codes are read."""
@@ -149,7 +173,7 @@ class Identifiers(Texts):
 
         def one(group: tuple[int, pl.DataFrame]) -> pl.Series:
             number, part = group
-            return read(self.pieces[number].texts(), part.get_column("code") - self._starts[number])
+            return read(self.pieces[number].searchable(), part.get_column("code") - self._starts[number])
 
         groups = [(int(part.get_column("piece")[0]), part) for part in rows.partition_by("piece")] if len(rows) else []
         found = pl.concat([pl.Series([], dtype=kind), *on_every_processor(one, groups)], rechunk=True)
@@ -159,7 +183,7 @@ class Identifiers(Texts):
     def _scan(self, needles: Sequence[str], start: int) -> pl.Series:
         def one(at: tuple[int, Piece]) -> pl.Series:
             begin, piece = at
-            return piece.texts().contain(needles, max(start - begin, 0), piece.count)
+            return piece.searchable().contain(needles, max(start - begin, 0), piece.count)
 
         return self._joined(
             on_every_processor(
@@ -171,7 +195,7 @@ class Identifiers(Texts):
         def one(at: tuple[int, Piece]) -> pl.Series:
             begin, piece = at
             part = mask.slice(begin, piece.count)
-            return piece.texts().contain_among(needles, part, 0) if part.any() else part
+            return piece.contain_among(needles, part) if part.any() else part
 
         return self._joined(on_every_processor(one, list(zip(self._starts, self.pieces, strict=False))))
 

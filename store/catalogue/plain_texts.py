@@ -57,16 +57,16 @@ class PlainTexts(SlicedTexts):
         return self.texts.gather(codes)
 
     def find_among(self, needles: Sequence[str], codes: pl.Series) -> pl.Series:
-        found = _contains_ascii(self.texts.gather(codes), needles)
+        found = contains_ascii(self.texts.gather(codes), needles)
         odd = self._odd_forms(codes)
         return contains_any(odd, needles).zip_with(odd.is_not_null(), found) if odd.count() else found
 
     def contain(self, needles: Sequence[str], start: int, stop: int) -> pl.Series:
-        mask = _contains_ascii(self.texts.slice(start, stop - start), needles)
+        mask = contains_ascii(self.texts.slice(start, stop - start), needles)
         return self._with_odd(mask, needles, start)
 
     def contain_among(self, needles: Sequence[str], mask: pl.Series, start: int) -> pl.Series:
-        found = places(mask).filter(_contains_ascii(self.texts.slice(start, len(mask)).filter(mask), needles))
+        found = places(mask).filter(contains_ascii(self.texts.slice(start, len(mask)).filter(mask), needles))
         none = pl.repeat(False, len(mask), dtype=pl.Boolean, eager=True)
         return self._with_odd(none.scatter(found, True), needles, start)
 
@@ -82,7 +82,7 @@ class PlainTexts(SlicedTexts):
         return len(self.texts)
 
 
-def _contains_ascii(texts: pl.Series, needles: Sequence[str]) -> pl.Series:
+def contains_ascii(texts: pl.Series, needles: Sequence[str]) -> pl.Series:
     plain = [needle for needle in needles if needle.isascii()]
     if all(needle.lower() == needle.upper() for needle in plain):
         return contains_any(texts, plain)

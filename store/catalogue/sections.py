@@ -23,7 +23,7 @@ from store.terms.verdicts import Engine, Status
 Compression = Literal["uncompressed", "zstd"]
 
 #: The columns and the meaning of the verdict codes. A snapshot made with other ones cannot be used.
-MEANING = ["4", *SCHEMA, *(engine.value for engine in Engine), *(status.value for status in Status)]
+MEANING = ["5", *SCHEMA, *(engine.value for engine in Engine), *(status.value for status in Status)]
 _RULES = {"id": pl.Int64, "name": pl.String}
 #: Begins the names of the sections of rows (`store.catalogue.snapshot` knows it too).
 _ROWS = "rows "

@@ -6,20 +6,17 @@ Imports Polars: only the modules that the catalogue loads in the background may 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import reduce
-from operator import and_
 from typing import NamedTuple, Self
 
 import polars as pl
 
-from store.catalogue.slices import on_every_processor
+from store.catalogue.lookup import fits_any
 from store.catalogue.text import (
     Dictionary,
     Lineage,
     RankedTexts,
     contains_any,
     joined,
-    looked_up,
     places,
     ranks_at,
 )
@@ -223,12 +220,8 @@ _EMPTY = pl.Series([""], dtype=pl.String)
 
 def _found(ways: Sequence[_Masks], codes: Sequence[pl.Series]) -> pl.Series:
     """Return a mask: the entries with these codes that fit any of the ways."""
-    pairs = [(mask, code) for way in ways for mask, code in zip(way, codes, strict=True) if mask is not None]
-    looked = iter(on_every_processor(lambda pair: looked_up(*pair), pairs))
-    found = pl.repeat(False, len(codes[0]), dtype=pl.Boolean, eager=True)
-    for way in ways:
-        found = found | reduce(and_, (next(looked) for mask in way if mask is not None))
-    return found.rechunk()
+    pairs = ([(mask, code) for mask, code in zip(way, codes, strict=False) if mask is not None] for way in ways)
+    return fits_any([*pairs], len(codes[0]))
 
 
 def _moved(codes: pl.Series, by: int) -> pl.Series:

@@ -15,7 +15,8 @@ from typing import NamedTuple
 
 import polars as pl
 
-from store.catalogue.text import joined, looked_up, places
+from store.catalogue.lookup import looked_up
+from store.catalogue.text import joined, places
 
 #: Set members searched at once; each takes about 6 bytes meanwhile.
 _AT_ONCE = 1 << 20

@@ -98,6 +98,7 @@ def measure_queries(catalogue: Catalogue) -> None:
         frame = follower.state.frame
         if fresh:
             frame.orders.forget()
+            frame.found = None
             for words in frame.texts.values():
                 words._lineage.masks.clear()
         catalogue.select(parse(line), sort).rows(0, 50, identifiers=False)

@@ -123,11 +123,15 @@ def _measure(what: str, size: str) -> list[Figure]:
 
 def forget(catalogue: Catalogue) -> None:
     """Empty a catalogue's caches, so that a filter is the first of its kind."""
+    from store.catalogue.senders import Senders
+
     follower = catalogue._follower
     assert follower is not None
     follower.state.frame.orders.forget()
+    follower.state.frame.found = None
     for words in follower.state.frame.texts.values():
-        words._lineage.masks.clear()
+        for each in (words, *(words.parts if isinstance(words, Senders) else ())):
+            each._lineage.masks.clear()
 
 
 def _line(name: str, size: str, ours: list[float], theirs: list[float]) -> Figure:

@@ -14,14 +14,16 @@ from hypothesis import strategies as st
 from store.catalogue import order as catalogue_order
 from store.catalogue import sections as catalogue_sections
 from store.catalogue import senders as catalogue_senders
+from store.catalogue import slices
 from store.catalogue import text as catalogue_text
 from store.catalogue.catalogue import NEWEST, Sort, SortKey
 from store.catalogue.frame import Frame, empty_frame, senders
+from store.catalogue.lookup import fits_any, looked_up
 from store.catalogue.query import Extras, day_counts, engine_counts, mask_of, rule_ids
 from store.catalogue.sections import frame_of, layout_of, merged, sections, tightened
 from store.catalogue.selection import FrameSelection
 from store.catalogue.senders import Senders
-from store.catalogue.text import looked_up, places
+from store.catalogue.text import places
 from store.filters import asked
 from store.filters.folding import searched
 from store.filters.line import MessageFilter, Term, parse
@@ -74,6 +76,51 @@ def test_a_selection_is_what_the_filter_lets_through_in_order(
         assert (copy.id in found) == (position is not None)
     assert found.among(range(-1, 45)) == {copy.id for copy in wanted}
     assert found.position(99) is None and found.position(-1) is None and found.position(2**70) is None
+
+
+@given(
+    copies(),
+    st.lists(filters, min_size=1, max_size=2),
+    st.lists(st.tuples(st.integers(0, 1), moments, st.dictionaries(st.integers(1, 40), st.sampled_from(Delivered)))),
+)
+def test_a_filter_asked_again_has_the_answer_of_that_moment(
+    some: list[Copy], asked_for: list[MessageFilter], asks: list[tuple[int, int, dict[int, Delivered]]]
+) -> None:
+    frame = Frame.of(some)
+    for number, now, outcomes in asks:
+        flt = asked_for[number % len(asked_for)]
+        mask = mask_of(frame, flt, now=now, outcomes=outcomes)
+        found = [copy.id for copy in some] if mask is None else frame.ids.filter(mask).to_list()
+        wanted = expected(some, flt, Sort(SortKey.PLACED, False), now=now, outcomes=outcomes)
+        assert sorted(found) == sorted(copy.id for copy in wanted)
+
+
+def test_the_same_filter_in_another_order_is_not_searched_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    frame = Frame.of([Copy(1, NOW, 0, CopyRecord(subject="abc"))])
+    found = mask_of(frame, parse("subject:b"), now=NOW)
+    monkeypatch.setattr(catalogue_text.Texts, "find", None)
+    assert mask_of(frame, parse("subject:b"), now=NOW + 1) is found
+
+
+_WAYS = st.lists(st.lists(st.lists(st.booleans(), min_size=1, max_size=5), max_size=3), max_size=3)
+
+
+@given(_WAYS, st.integers(0, 20), st.data())
+def test_rows_that_fit_a_way_fit_each_of_its_masks(
+    ways: list[list[list[bool]]], count: int, data: st.DataObject
+) -> None:
+    made, fits = [], [False] * count
+    for way in ways:
+        here, pairs = [True] * count, []
+        for bits in way:
+            codes = [data.draw(st.integers(0, len(bits) - 1)) for _ in range(count)]
+            here = [one and bits[code] for one, code in zip(here, codes, strict=True)]
+            pairs.append((pl.Series(bits, dtype=pl.Boolean), pl.Series(codes, dtype=pl.UInt32)))
+        made.append(pairs)
+        fits = [one or other for one, other in zip(fits, here, strict=True)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(slices, "_SLICE", 8)
+        assert fits_any(made, count).to_list() == fits
 
 
 class PlainExtras:
@@ -350,7 +397,9 @@ def test_every_sort_key_is_a_sort_of_an_empty_frame() -> None:
 @given(st.lists(st.booleans(), max_size=50), st.data())
 def test_places_and_look_ups_are_what_polars_slower_ways_give(bits: list[bool], data: st.DataObject) -> None:
     mask = pl.Series(bits, dtype=pl.Boolean)
-    assert places(mask).to_list() == mask.arg_true().to_list()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(catalogue_text, "_PLACES", data.draw(st.integers(1, 60)))
+        assert places(mask).to_list() == mask.arg_true().to_list()
     assert places(mask).dtype == pl.UInt32
     codes = data.draw(st.lists(st.integers(0, len(bits) - 1), max_size=50)) if bits else []
     found = looked_up(mask, pl.Series(codes, dtype=pl.UInt32))

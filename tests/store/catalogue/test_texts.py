@@ -9,13 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from store.catalogue import grouped_texts, slices
 from store.catalogue import identifiers as catalogue_identifiers
 from store.catalogue import senders as catalogue_senders
-from store.catalogue import slices
 from store.catalogue import text as catalogue_text
 from store.catalogue.forms import SIMPLE, forms, identifier_forms, sender_forms
 from store.catalogue.frame import dictionary, identifiers, senders
+from store.catalogue.grouped_texts import GroupedTexts
 from store.catalogue.identifiers import Identifiers, Piece
+from store.catalogue.plain_texts import PlainTexts
 from store.catalogue.text import Texts
 from store.filters.folding import needles, searched
 
@@ -39,6 +41,8 @@ def small() -> Iterator[None]:
         patch.setattr(catalogue_text, "_TAIL_LIMIT", 1)
         patch.setattr(catalogue_senders, "_FEW", 2)
         patch.setattr(catalogue_identifiers, "_PIECE", 3)
+        patch.setattr(grouped_texts, "GROUP", 2)
+        patch.setattr(grouped_texts, "_SAMPLE", 1)
         yield
 
 
@@ -140,12 +144,48 @@ def test_only_long_identifiers_are_held_compressed() -> None:
     assert len(short.extend(short).pieces) == 2  # searched in parallel
 
 
+_ID = st.text("ab1@.\n\u212a", max_size=14)
+
+
+@given(st.lists(_ID, max_size=9), st.lists(_ID.filter(bool), min_size=1, max_size=2), st.data())
+def test_identifiers_in_groups_are_searched_as_each_alone(
+    some: list[str], wanted: list[str], data: st.DataObject
+) -> None:
+    folded = identifier_forms(_strings(some))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(catalogue_identifiers, "_FRAMING", -10_000)
+        piece = Piece.of_packed(Piece(len(some), None, PlainTexts.of(_strings(some), folded)).packed())
+    column = Identifiers([piece])
+    in_groups = all(text.isascii() and "\n" not in text for text in some)
+    assert not some or isinstance(piece.searchable(), GroupedTexts) is in_groups
+    wanted = [searched(text) for text in wanted]
+    expected = [any(needle in searched(text) for needle in wanted) for text in some]
+    assert column.find(*wanted).to_list() == expected
+    mask = _mask([data.draw(st.booleans()) for _ in some])
+    assert (column._narrow(wanted, mask) & mask).to_list() == (_mask(expected) & mask).to_list()
+    codes = data.draw(st.lists(st.sampled_from(range(len(some))), max_size=9)) if some else []
+    assert column.gather(pl.Series(codes, dtype=pl.UInt32)).to_list() == [some[code] for code in codes]
+    found = column.find_among(wanted, pl.Series(codes, dtype=pl.UInt32))
+    assert found.to_list() == [expected[code] for code in codes]
+
+
+def test_nothing_is_found_across_two_identifiers_of_a_group() -> None:
+    column = identifiers(["<1@a.example.org>", "<2@a.example.org>", "<3@a.example.org>"])
+    assert isinstance(column, Identifiers) and column.pieces[0].plain is None
+    for needle in ("\n", "org>\n<2", "\n<3"):
+        assert column.find(needle).to_list() == [False] * 3
+    assert column.find("\n", "<2").to_list() == [False, True, False]
+
+
 def test_bytes_that_are_no_piece_are_refused() -> None:
     for wrong in (b"", b"x" * 7):
         with pytest.raises(ValueError, match="identifiers"):
             Piece.of_packed(wrong)
     with pytest.raises(ValueError, match="identifiers"):
         Piece.of_packed(b"\0" * 7 + b"\1no frame").texts()
+    packed = identifiers(["<909611f2d8a855c6@x.example>"] * 3).pieces[0].packed()
+    with pytest.raises(ValueError, match="identifiers"):
+        Piece.of_packed(b"\0" * 7 + b"\7" + packed[8:]).texts()
 
 
 def test_case_is_ignored_only_where_folding_ignores_it() -> None:
@@ -157,6 +197,10 @@ def test_case_is_ignored_only_where_folding_ignores_it() -> None:
 
 def _by_python(some: list[str]) -> list[str | None]:
     return [None if searched(text) == text else searched(text) for text in some]
+
+
+def _mask(some: list[bool]) -> pl.Series:
+    return pl.Series(some, dtype=pl.Boolean)
 
 
 def _strings(some: list[str]) -> pl.Series:
