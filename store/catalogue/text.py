@@ -250,6 +250,25 @@ class Dictionary(RankedTexts, SlicedTexts):
         search = folded.scatter(odd, both.field("field_0"))
         return cls(texts, search.zip_with(search.is_not_null(), texts), _Odd(odd, both.field("field_1")))
 
+    @classmethod
+    def of_columns(cls, searched: pl.DataFrame, shown: pl.Series | None) -> Self:
+        """Rebuild a dictionary from its `columns`. Without `shown` it can be searched and sorted, but not `gather`ed."""
+        search, odd = searched.get_column("search"), None
+        if "latin" in searched.columns:
+            latin = searched.get_column("latin")
+            odd = _Odd(places(latin.is_not_null()), latin.drop_nulls())
+        if shown is None or shown.null_count() == len(shown):
+            return cls(search, search, odd)
+        return cls(shown.zip_with(shown.is_not_null(), search), search, odd)
+
+    def columns(self, codes: pl.Series) -> tuple[pl.DataFrame, pl.Series]:
+        """Return the arguments of `of_columns` for these codes: the searched forms, and the texts that differ."""
+        texts, search = self.texts.gather(codes), self.search.gather(codes)
+        searched, latin = pl.DataFrame({"search": search}), self._odd.of(codes)
+        if latin.null_count() < len(latin):
+            searched = searched.with_columns(latin=latin)
+        return searched, texts.zip_with(texts != search, _NOTHING).alias("shown")
+
     def extend(self, other: Self) -> Self:
         odd = self._odd.after(len(self), other._odd)
         return type(self)(joined(self.texts, other.texts), joined(self.search, other.search), odd, self._lineage)
