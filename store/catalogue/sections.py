@@ -5,7 +5,6 @@ Imports Polars: only the modules that the catalogue loads in the background may 
 
 from __future__ import annotations
 
-import io
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,6 +12,7 @@ from itertools import chain, islice
 
 import polars as pl
 
+from store.catalogue.arrow import of_ipc, to_ipc
 from store.catalogue.frame import IDENTIFIERS, SCHEMA, TEXTS, Frame, dictionary, identifiers, senders
 from store.catalogue.identifiers import Identifiers, Piece
 from store.catalogue.senders import Senders
@@ -63,22 +63,22 @@ def sections(frame: Frame, *, compact: bool) -> Iterator[bytes]:
             used[name], codes = _renumbered(words, rows.get_column(name))
             rows = rows.with_columns(codes.alias(name))
     for columns in _row_parts(frame).values():
-        yield _to_ipc(_small(rows.select(columns)))
+        yield to_ipc(_small(rows.select(columns)))
     rules = set(rows.get_column("rule_id").unique()) if compact else set(frame.rule_names)
     names = {rule: name for rule, name in frame.rule_names.items() if rule in rules}
-    yield _to_ipc(pl.DataFrame({"id": list(names), "name": list(names.values())}, schema=_RULES))
+    yield to_ipc(pl.DataFrame({"id": list(names), "name": list(names.values())}, schema=_RULES))
     for name, words in frame.texts.items():
         if isinstance(words, Identifiers):
             yield from (piece.packed() for piece in words.picked(used[name]).pieces)
             continue
         if isinstance(words, Senders):
-            yield from (_to_ipc(part) for part in words.sections(used[name], _SECTION))
+            yield from (to_ipc(part) for part in words.sections(used[name], _SECTION))
             continue
         assert isinstance(words, Dictionary)
         for start in range(0, len(words), _SECTION):
             searched, shown = words.columns(used[name].slice(start, _SECTION))
-            yield _to_ipc(searched)
-            yield _to_ipc(shown.to_frame())
+            yield to_ipc(searched)
+            yield to_ipc(shown.to_frame())
 
 
 def frame_of(layout: Sequence[str], parts: Iterable[bytes], *, left_out: Collection[str] = ()) -> Frame:
@@ -161,7 +161,7 @@ def _read(named: Iterable[tuple[str, list[bytes]]]) -> Iterator[tuple[str, Texts
 def _decoded(name: str, parts: list[bytes]) -> Texts | pl.DataFrame:
     if name in IDENTIFIERS:
         return Identifiers([Piece.of_packed(part) for part in parts])
-    read, *shown = (pl.read_ipc(io.BytesIO(part)) for part in parts)
+    read, *shown = (of_ipc(part) for part in parts)
     if name == "from":
         return Senders.of_section(read)
     return Dictionary.of_columns(read, shown[0].get_column("shown") if shown else None) if name in TEXTS else read
@@ -192,24 +192,24 @@ def tight(frame: Frame) -> Frame:
     return frame
 
 
-def loose(frame: Frame, name: str) -> bool:
-    """Return whether `tightened` would free much: many texts of the column are unused or duplicates."""
+def loose(frame: Frame, name: str, by: float = 1.3) -> bool:
+    """Return whether `tightened` would free much: the column has `by` times the texts that are used, duplicates too."""
     words, codes = frame.texts[name], frame.rows.get_column(name)
     if isinstance(words, Identifiers) and len(words) >= _LOOSE and words.scattered:
         return True
     if isinstance(words, Senders):
-        return _loose(words, codes) or any(map(_loose, words.parts, words.codes))
-    return _loose(words, codes)
+        return _loose(words, codes, by) or any(_loose(part, code, by) for part, code in words.columns())
+    return _loose(words, codes, by)
 
 
-def _loose(words: Texts, codes: pl.Series) -> bool:
+def _loose(words: Texts, codes: pl.Series, by: float) -> bool:
     entries = len(words)
     if entries < _LOOSE:
         return False
     used = codes.n_unique()
     if isinstance(words, Dictionary):
         used = min(used, words.texts.to_frame().select(pl.first().approx_n_unique()).item())
-    return entries > 1.3 * used
+    return entries > by * used
 
 
 def tightened(frame: Frame, name: str) -> Frame:
@@ -249,11 +249,7 @@ def _words_used(words: Dictionary, codes: pl.Series) -> tuple[Dictionary, pl.Ser
     first = pl.concat([_first_of_equals(words, used, start) for start in range(0, len(used), _SECTION)] or [_NONE])
     places = pl.repeat(0, len(used), dtype=pl.UInt32, eager=True).scatter(order, first.cast(pl.UInt32).cum_sum() - 1)
     used, codes = used.filter(first), places.gather(codes)
-    fresh = dictionary((), ())
-    for start in range(0, len(used), _SECTION):
-        searched, shown = words.columns(used.slice(start, _SECTION))
-        fresh = fresh.extend(Dictionary.of_columns(_fresh(searched), _fresh(shown.to_frame()).to_series()))
-    return fresh, codes
+    return words.picked(used), codes
 
 
 def _first_of_equals(words: Dictionary, used: pl.Series, start: int) -> pl.Series:
@@ -275,15 +271,3 @@ def _renumbered(words: Texts, codes: pl.Series) -> tuple[pl.Series, pl.Series]:
         return used, codes
     each = pl.arange(len(used), dtype=pl.UInt32, eager=True)
     return used, pl.repeat(0, len(words), dtype=pl.UInt32, eager=True).scatter(used, each).gather(codes)
-
-
-def _fresh(frame: pl.DataFrame) -> pl.DataFrame:
-    """Copy a frame to freshly allocated memory."""
-    return pl.read_ipc(io.BytesIO(_to_ipc(frame)))
-
-
-def _to_ipc(frame: pl.DataFrame) -> bytes:
-    buffer = io.BytesIO()
-    # The oldest layout writes only the used texts; the view layout writes whole buffers, including deleted texts.
-    frame.rechunk().write_ipc(buffer, compat_level=pl.CompatLevel.oldest())
-    return buffer.getvalue()

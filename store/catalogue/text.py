@@ -15,6 +15,7 @@ from typing import NamedTuple, Self
 
 import polars as pl
 
+from store.catalogue.arrow import written_anew
 from store.catalogue.letters import Letters
 from store.catalogue.slices import by_slices
 from store.filters.folding import NUL
@@ -32,6 +33,8 @@ _GAP = 1 << 24
 _CHUNKS = 12
 #: Entries whose sort keys are made at once.
 _PART = 1 << 17
+#: Entries copied at once: each is in memory three times meanwhile.
+_FEW_COPIED = 1 << 15
 
 
 class Lineage:
@@ -252,7 +255,7 @@ class Dictionary(RankedTexts, SlicedTexts):
 
     @classmethod
     def of_columns(cls, searched: pl.DataFrame, shown: pl.Series | None) -> Self:
-        """Rebuild a dictionary from its `columns`. Without `shown` it can be searched and sorted, but not `gather`ed."""
+        """Rebuild a dictionary from its `columns`. Without `shown` it cannot be `gather`ed."""
         search, odd = searched.get_column("search"), None
         if "latin" in searched.columns:
             latin = searched.get_column("latin")
@@ -268,6 +271,14 @@ class Dictionary(RankedTexts, SlicedTexts):
         if latin.null_count() < len(latin):
             searched = searched.with_columns(latin=latin)
         return searched, texts.zip_with(texts != search, _NOTHING).alias("shown")
+
+    def picked(self, codes: pl.Series) -> Self:
+        """Make a dictionary of the entries with these codes, in freshly allocated memory."""
+        found = self.of_columns(*self.columns(codes.head(0)))
+        for start in range(0, len(codes), _FEW_COPIED):
+            searched, shown = self.columns(codes.slice(start, _FEW_COPIED))
+            found = found.extend(self.of_columns(written_anew(searched), written_anew(shown.to_frame()).to_series()))
+        return found
 
     def extend(self, other: Self) -> Self:
         odd = self._odd.after(len(self), other._odd)

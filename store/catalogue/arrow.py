@@ -1,0 +1,28 @@
+"""Frames as Arrow IPC files, in memory.
+
+Imports Polars: only the modules that the catalogue loads in the background may import this one.
+"""
+
+from __future__ import annotations
+
+import io
+
+import polars as pl
+
+
+def to_ipc(frame: pl.DataFrame) -> bytes:
+    """Write a frame. Texts that no row uses are left out."""
+    buffer = io.BytesIO()
+    # The oldest layout writes only the used texts; the view layout writes whole buffers, including deleted texts.
+    frame.rechunk().write_ipc(buffer, compat_level=pl.CompatLevel.oldest())
+    return buffer.getvalue()
+
+
+def of_ipc(data: bytes) -> pl.DataFrame:
+    """Read what `to_ipc` wrote. Raises PolarsError or OSError for other bytes."""
+    return pl.read_ipc(io.BytesIO(data))
+
+
+def written_anew(frame: pl.DataFrame) -> pl.DataFrame:
+    """Copy a frame to fresh memory: gathered texts keep the buffers of all the texts they were taken from alive."""
+    return of_ipc(to_ipc(frame))
