@@ -48,8 +48,8 @@ _QUIET_ASKING, _PATIENCE_SECONDS = 1.0, 10.0
 _JOIN_SECONDS = 2.0
 _REST_SECONDS = 0.5
 _TIGHTEN_CHANGES = 100_000
-#: While copies are loaded, duplicate texts are removed at this many copies, and each time there are 1.3 times as many.
-_THIN_FROM, _THIN_AGAIN = 200_000, 1.3
+#: While copies are loaded, duplicate texts are removed at this many copies, and each time there are 1.2 times as many.
+_THIN_FROM, _THIN_AGAIN = 200_000, 1.2
 
 
 def _now() -> int:
@@ -363,7 +363,8 @@ class Catalogue:
             self._wake.clear()
             changes = follower.arrivals + follower.deletions
             if tight is None or changes - tight > _TIGHTEN_CHANGES:
-                self._swapped = tighten(follower, self._stopping) or self._swapped
+                for _ in tighten(follower, self._stopping):
+                    self._swapped = True
                 tight = changes
             follower.state.frame.prepare()
             give_back_memory()

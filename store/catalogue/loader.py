@@ -39,8 +39,11 @@ OnError = Callable[[int, TamperedError], None]
 #: Copies in the first frame (small, to show soon) and in later ones. Larger frames cost child memory; smaller ones
 #: duplicate strings.
 FIRST_IDS = 5_000
-FRAME_IDS = 30_000
+FRAME_IDS = 15_000
 _CHILDREN = 2
+#: Results that wait to be taken; the children wait when there are more.
+_WAITING = 3
+_LOOK_SECONDS = 0.2
 #: Database cache of a reading process (KB). Small: each page is read once.
 _CACHE_KB = 1000
 
@@ -123,7 +126,8 @@ class Children(Generic[T]):
         self._source = source
         count = min(_CHILDREN, os.cpu_count() or 1, len(spans))
         self._spans = spans
-        self._answers: queue.SimpleQueue[Loaded[T] | int] = queue.SimpleQueue()
+        self._answers: queue.Queue[Loaded[T] | int] = queue.Queue(_WAITING)
+        self._stopped = threading.Event()
         self._processes: list[subprocess.Popen[bytes]] = []
         try:
             for number in range(count):
@@ -160,16 +164,27 @@ class Children(Generic[T]):
                 while (message := _receive(pipe)) is not None:
                     header = msgpack_decoder(_Header).decode(message)
                     frame = read(header.layout, _sections(pipe))
-                    self._answers.put(Loaded(header.span, frame, header.damaged))
+                    self._put(Loaded(header.span, frame, header.damaged))
+                    del frame
         except (OSError, ValueError, LoaderError, msgspec.MsgspecError):
             pass  # This process reads the missing spans again.
         finally:
-            self._answers.put(number)
             process.kill()
             process.wait()
+            self._put(number)
+
+    def _put(self, answer: Loaded[T] | int) -> None:
+        """Queue an answer as soon as there is room, unless nobody takes them any more."""
+        while not self._stopped.is_set():
+            try:
+                self._answers.put(answer, timeout=_LOOK_SECONDS)
+            except queue.Full:
+                continue
+            return
 
     def stop(self) -> None:
         """Kill the children at once. They only read, so nothing is lost."""
+        self._stopped.set()
         for process in self._processes:
             process.kill()
             process.wait()

@@ -15,8 +15,9 @@ import polars as pl
 from store.catalogue.arrow import of_ipc, to_ipc
 from store.catalogue.frame import IDENTIFIERS, SCHEMA, TEXTS, Frame, dictionary, identifiers, senders
 from store.catalogue.identifiers import Identifiers, Piece
+from store.catalogue.ranking import sorted_places
 from store.catalogue.senders import Senders
-from store.catalogue.text import Dictionary, Texts, sorted_places
+from store.catalogue.text import Dictionary, Texts
 from store.terms.verdicts import Engine, Status
 
 #: The columns and the meaning of the verdict codes. A snapshot made with other ones cannot be used.

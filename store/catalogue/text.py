@@ -17,6 +17,7 @@ import polars as pl
 
 from store.catalogue.arrow import written_anew
 from store.catalogue.letters import Letters
+from store.catalogue.ranking import ranked
 from store.catalogue.slices import by_slices
 from store.filters.folding import NUL
 from store.terms.folding import mixes_in_a_word
@@ -155,6 +156,10 @@ class _Odd(NamedTuple):
     codes: pl.Series
     texts: pl.Series
 
+    def before(self, code: int) -> int:
+        """Return how many of the entries have a lower code."""
+        return int(self.codes.search_sorted(code))
+
     def after(self, count: int, other: _Odd) -> _Odd:
         """Append the forms of a dictionary whose entries follow this one's `count` entries."""
         codes = pl.concat([self.codes, other.codes + count], rechunk=True)
@@ -208,7 +213,7 @@ class RankedTexts(Texts):
         lineage = self._lineage
         with lineage.ranking:
             if not self.ranked:
-                lineage.ranks, lineage.distinct = _rank(self._sort_keys(0))
+                lineage.ranks, lineage.distinct = ranked(self._sort_keys(0), _GAP)
             ranks, distinct = lineage.ranks, lineage.distinct
         assert ranks is not None and distinct is not None
         if len(ranks) >= len(self):
@@ -271,6 +276,11 @@ class Dictionary(RankedTexts, SlicedTexts):
         if latin.null_count() < len(latin):
             searched = searched.with_columns(latin=latin)
         return searched, texts.zip_with(texts != search, _NOTHING).alias("shown")
+
+    def head(self, count: int) -> Self:
+        """Make a dictionary of the first entries, which shares their memory."""
+        search, found = self.search.head(count), _Odd(*(each[: self._odd.before(count)] for each in self._odd))
+        return type(self)(search if self.search is self.texts else self.texts.head(count), search, found)
 
     def picked(self, codes: pl.Series) -> Self:
         """Make a dictionary of the entries with these codes, in freshly allocated memory."""
@@ -346,14 +356,6 @@ def places(mask: pl.Series) -> pl.Series:
     return pl.arange(len(mask), dtype=pl.UInt32, eager=True).filter(mask)
 
 
-def sorted_places(texts: pl.Series) -> pl.Series:
-    """Return the positions (UInt32) in order of the texts, sorted in one thread.
-
-    That takes as long as with several, and no query waits behind it for Polars' threads.
-    """
-    return pl.DataFrame({"text": texts}).select(pl.arg_sort_by("text", multithreaded=False)).to_series()
-
-
 def looked_up(mask: pl.Series, codes: pl.Series) -> pl.Series:
     """Return the mask's value for each code. Bytes are looked up faster than bits."""
     if not mask.any() or mask.all():
@@ -382,16 +384,6 @@ def contains_any(texts: pl.Series, needles: Sequence[str]) -> pl.Series:
     if not needles:
         return pl.repeat(False, len(texts), dtype=pl.Boolean, eager=True)
     return texts.str.contains("|".join(map(re.escape, needles)))
-
-
-def _rank(search: pl.Series) -> tuple[pl.Series, pl.Series]:
-    """Return the ranks (1, 2, 3, … times `_GAP`), and one position for each rank, in order of rank."""
-    order = sorted_places(search)
-    ordered = search.gather(order)
-    first = (ordered != ordered.shift(1)).fill_null(True)
-    dense = first.cum_sum().cast(pl.UInt64) * _GAP
-    ranks = pl.repeat(0, len(search), dtype=pl.UInt64, eager=True).scatter(order, dense)
-    return ranks, order.filter(first)
 
 
 def ranks_at(place: pl.Series, equal: pl.Series, tail: pl.Series) -> pl.Series:

@@ -6,7 +6,7 @@ Imports Polars: only the modules that the catalogue loads in the background may 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import polars as pl
 
@@ -17,11 +17,14 @@ from store.catalogue.sections import loose, tightened
 from store.catalogue.senders import Senders
 from store.catalogue.text import Dictionary
 
-_SECTION = 100_000
+#: Entries compared at once. Few: each is in memory several times meanwhile.
+_SECTION = 1 << 14
 #: A dictionary with fewer entries takes little memory, whatever is twice in it.
 _FEW = 50_000
 #: A column with this many times the texts that are used is rebuilt.
 _LOOSE = 1.1
+#: Between two columns, so that the memory of the first is free: until the console asked again, and Polars gave it back.
+_GIVEN_BACK_SECONDS = 0.3
 
 
 def thin(follower: Follower) -> None:
@@ -31,17 +34,16 @@ def thin(follower: Follower) -> None:
             give_back_memory()
 
 
-def tighten(follower: Follower, stopping: threading.Event) -> bool:
-    """Rebuild the columns with many duplicate or unused texts, one by one. Returns whether any was rebuilt.
+def tighten(follower: Follower, stopping: threading.Event) -> Iterator[None]:
+    """Rebuild the columns with many duplicate or unused texts, one by one. Yields after each.
 
     Whoever holds a result of the former frame keeps its texts in memory, until it asks again.
     """
-    swapped = False
     for name in follower.state.frame.texts:
         if not stopping.is_set() and loose(follower.state.frame, name, _LOOSE) and _swapped(follower, name, tightened):
-            swapped = True
+            yield
+            stopping.wait(_GIVEN_BACK_SECONDS)
             give_back_memory()
-    return swapped
 
 
 def _swapped(follower: Follower, name: str, smaller: Callable[[Frame, str], Frame]) -> bool:
@@ -70,20 +72,24 @@ def _each_once(words: Dictionary) -> tuple[Dictionary, pl.Series] | None:
     """Return a dictionary without duplicates, and for each code its new one; None if it would not be much smaller."""
     if len(words) < _FEW:
         return None
-    hashes = words.texts.hash(0) ^ words.search.hash(1)
-    order = hashes.arg_sort()
-    hashes = hashes.gather(order)
-    first = (hashes != hashes.shift(1)).fill_null(True)
+    hashes = pl.DataFrame({"hash": words.texts.hash(0) ^ words.search.hash(1)})
+    order = hashes.select(pl.arg_sort_by("hash", maintain_order=True)).to_series().cast(pl.UInt32)
+    ordered = hashes.to_series().gather(order)
+    first = (ordered != ordered.shift(1)).fill_null(True)
     kept = order.filter(first)
     if len(words) < 1.2 * len(kept):
         return None
     groups = pl.repeat(0, len(words), dtype=pl.UInt32, eager=True).scatter(order, first.cast(pl.UInt32).cum_sum() - 1)
-    by_place = kept.arg_sort()
-    each = pl.arange(len(kept), dtype=pl.UInt32, eager=True)
-    numbers = pl.repeat(0, len(kept), dtype=pl.UInt32, eager=True).scatter(by_place, each)
-    if not _equal(words, kept.gather(groups)):
+    firsts = kept.gather(groups)
+    del hashes, order, ordered, first, groups
+    if not _equal(words, firsts):
         return None
-    return words.picked(kept.gather(by_place)), numbers.gather(groups)
+    kept = kept.sort()
+    each = pl.arange(len(kept), dtype=pl.UInt32, eager=True)
+    numbers = pl.repeat(0, len(words), dtype=pl.UInt32, eager=True).scatter(kept, each)
+    # The texts before the first duplicate stay where they are in memory: they are not copied.
+    stay = int((kept == each).sum() or 0)
+    return words.head(stay).extend(words.picked(kept.slice(stay))), numbers.gather(firsts)
 
 
 def _equal(words: Dictionary, others: pl.Series) -> bool:
