@@ -18,18 +18,9 @@ from store.catalogue.text import Dictionary
 from store.terms.records import Copy, CopyRecord
 from store.vault.vault import Vault
 
-
 TEXTS = [
     *("Anna <a@x.example>", "anna <a@x.example>", "Иван <i@x.example>", "Ηello <h@y.example>"),
     *("ηello", "", "b@y.example"),
-]
-    "Anna <a@x.example>",
-    "anna <a@x.example>",
-    "Иван <i@x.example>",
-    "Ηello <h@y.example>",
-    "ηello",
-    "",
-    "b@y.example",
 ]
 
 
