@@ -164,7 +164,8 @@ def _listening(text: str, me: str) -> Proof:
     path = Path(address.path)
     if len(os.fsencode(path)) > _SOCKET_PATH:
         return Proof(what, f"the path is longer than {_SOCKET_PATH} bytes: choose a shorter one")
-    return Proof(what, _writable(path.absolute().parent, me))
+    # The MTA has to enter the folder; the socket itself has its own mode and group.
+    return Proof(what, _writable(path.absolute().parent, me, mode="0755"))
 
 
 def _first_free_port() -> int:
@@ -211,11 +212,11 @@ def _group(name: str, me: str) -> str:
     return ""
 
 
-def _writable(folder: Path, me: str) -> str:
+def _writable(folder: Path, me: str, mode: str = "0750") -> str:
     own = f"chown {me} {folder}"
     if folder.name != me:  # it may belong to others as well
-        own = f"use a folder of its own, for example install -d -o {me} -m 0750 {folder / me}"
-    if why := _reached(folder, os.W_OK | os.X_OK, own, f"install -d -o {me} -m 0750 {folder}"):
+        own = f"use a folder of its own, for example install -d -o {me} -m {mode} {folder / me}"
+    if why := _reached(folder, os.W_OK | os.X_OK, own, f"install -d -o {me} -m {mode} {folder}"):
         return why
     return "" if folder.is_dir() else "it is not a folder"
 

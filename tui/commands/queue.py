@@ -93,16 +93,20 @@ def _change(
     """Send, retry or cancel the deliveries in `ranges`; return the ids of those affected, and each failure with its
     reason.
 
-    A range stands for the existing deliveries in it. Raises UsageError if sending again is not confirmed.
+    A range stands for the existing deliveries in it; one without any is a failure. Raises UsageError if sending again
+    is not confirmed.
     """
     from store.delivery.outbox import send_now
     from store.delivery.queue import cancel, deliveries, retry, retry_plan
 
     existing = sorted(delivery.id for delivery in deliveries(vault)) if any(a != b for a, b in ranges) else []
     chosen: dict[int, None] = {}
-    for low, high in ranges:
-        chosen.update(dict.fromkeys([low] if low == high else [n for n in existing if low <= n <= high]))
     failures: list[tuple[object, str]] = []
+    for low, high in ranges:
+        within = [low] if low == high else [n for n in existing if low <= n <= high]
+        chosen.update(dict.fromkeys(within))
+        if not within:
+            failures.append((f"deliveries {low}-{high}", "There are none with these IDs. `mailhold queue` lists all."))
 
     def each(work: Callable[[int], None]) -> None:
         for delivery_id in chosen:

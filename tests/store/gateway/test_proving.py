@@ -96,6 +96,12 @@ def test_no_folder_is_given_away_that_may_be_of_others(root: Path, monkeypatch: 
     assert f"install -d -o {ME} -m 0750 /var/lib/mailhold, then start the gateway" in why[1]
 
 
+def test_the_folder_of_a_socket_can_be_entered_by_the_mta(root: Path) -> None:
+    folder = root / "run/elsewhere"
+    [found] = [each for each in proved(root, milter(f"unix:{folder}/milter.sock")) if each.why]
+    assert found.why == f"there is no folder {folder.parent}: install -d -o {ME} -m 0755 {folder}"
+
+
 @pytest.mark.parametrize(
     ("why", "said"),
     [

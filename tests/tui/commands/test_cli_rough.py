@@ -149,7 +149,7 @@ def test_bytes_that_are_no_text_are_kept_as_far_as_they_are(
         (("show", "0" * 5000 + "1"), 0),
         (("delete", "7-" + "9" * 5000, "--yes"), 1),
         (("queue", "retry", "9" * 5000), 1),
-        (("queue", "cancel", "1-99999999999"), 0),
+        (("queue", "cancel", "1-99999999999"), 1),
         (("keys", "remove", "99999999999999999999"), 2),
         (("import", "a.eml", "--rule", "99999999999999999999999"), 2),
         (("list", "--limit", "99999999999999999999"), 0),
@@ -178,6 +178,9 @@ def test_each_delivery_that_cannot_be_changed_is_named_and_the_others_are(
     out, err = capfd.readouterr()
     assert {each["id"]: each["state"] for each in json.loads(out)} == {1: "cancelled", 2: "cancelled", 3: "cancelled"}
     assert err.count("nothing to cancel") == 2
+    assert main(["queue", "cancel", "2-3", "51-60", "--json"]) == 1
+    out, err = capfd.readouterr()
+    assert "deliveries 51-60: There are none" in err and "deliveries 2-3" not in err
 
 
 def test_a_damaged_delivery_is_listed_and_can_be_cancelled(shell: Shell, capfd: pytest.CaptureFixture[str]) -> None:

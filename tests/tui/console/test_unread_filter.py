@@ -103,6 +103,28 @@ async def test_enter_on_an_unfinished_word_says_so_and_no_act_works(vault: Vault
         assert the_list(app).marks.count == 40
 
 
+@pytest.mark.parametrize("text", ["frm:x", "period:m"])
+async def test_the_footer_offers_to_leave_the_line_only_if_it_is_read(vault: Vault, text: str) -> None:
+    app = make_console(vault)
+
+    def offered() -> bool:
+        assert "To the list" in lines(app)[-1]
+        return "apply-filter" not in app.main.footer._off
+
+    async with app.run_test(size=(120, 30)) as pilot:
+        await settle(pilot)
+        await pilot.press("slash", *"sales")
+        await settle(pilot)
+        assert offered()
+        app.main.backup.line.input.value = ""
+        await pilot.press(*text)
+        await settle(pilot)
+        assert not offered()
+        app.main.backup.line.input.value = "sales"
+        await settle(pilot)
+        assert offered()
+
+
 async def test_leaving_the_line_by_mouse_or_tab_says_so_too(vault: Vault) -> None:
     app = make_console(vault)
     async with app.run_test(size=(120, 30)) as pilot:

@@ -101,7 +101,7 @@ class BackupView(Page):
 
         `text`: what the user typed for it; without, the filter line is rewritten.
         """
-        self._unread = ""
+        self._set_unread("")
         self._say_problem("")
         if text is None:
             self.line.show_text(print_filter(flt, tz=self.context.tz))
@@ -213,11 +213,16 @@ class BackupView(Page):
                 flt = self.context.parse(text, lenient=True)
                 unfinished = f"{error} {_UNFINISHED}"
         except FilterError as error:
-            self._unread = f"{error} {_STANDS}"
+            self._set_unread(f"{error} {_STANDS}")
             self.settle()
             return
         self.set_filter(flt, text=text)
-        self._unread = unfinished
+        self._set_unread(unfinished)
+
+    def _set_unread(self, reason: str) -> None:
+        if bool(reason) != bool(self._unread):
+            self.post_message(KeysChanged())
+        self._unread = reason
 
     @property
     def unread(self) -> str:

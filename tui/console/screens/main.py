@@ -221,7 +221,7 @@ class MainScreen(Screen[None]):
 
     def cannot(self, action: str) -> str | None:
         """Return why an action of the key map is not possible now, or None."""
-        if action in _OF_FILTER and (unread := self.backup.unread):
+        if action in (*_OF_FILTER, "apply-filter") and (unread := self.backup.unread):
             return unread
         if reason := actions.reason_against(self.context, action):
             return reason
