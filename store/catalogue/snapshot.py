@@ -45,7 +45,6 @@ _AHEAD = 12
 _COMPRESSED = ("message_id", "mta_message_id")
 #: Sections that every query needs: of ids and times, of small stores (which have one for all rows), of rules' names.
 _ALWAYS = ("id", "stored_at", "", "rules")
-_WHOLE = ZstdCompressor.FLUSH_FRAME
 
 
 class Marks(NamedTuple):
@@ -96,8 +95,9 @@ def save(vault: Vault, path: Path, frame: Frame, marks: Marks) -> None:
         file.write(_MAGIC)
         _write_part(file, vault.seal(_ROLE, msgspec.msgpack.encode(header)))
         for number, section in enumerate(sections(frame, compact=True)):
-            packed = section if layout[number] in _COMPRESSED else ZstdCompressor().compress(section, _WHOLE)
-            _write_part(file, vault.seal(_section_role(name, number), packed))
+            if layout[number] not in _COMPRESSED:
+                section = ZstdCompressor().compress(section, ZstdCompressor.FLUSH_FRAME)
+            _write_part(file, vault.seal(_section_role(name, number), section))
 
 
 def open_snapshot(vault: Vault, path: Path, *, columns: Collection[str] | None = None) -> tuple[Frame, Marks] | None:
@@ -143,8 +143,7 @@ def open_snapshot(vault: Vault, path: Path, *, columns: Collection[str] | None =
 def _left_out(layout: Collection[str], columns: Collection[str]) -> frozenset[str]:
     """Return the names of the sections that a query of these columns does not need."""
     kept = {*columns, *_ALWAYS}
-    shown = {name for name in layout if name.startswith(_SHOWN)}
-    return shown | {name for name in layout if name.removeprefix(_ROWS) not in kept}
+    return frozenset(name for name in layout if name.startswith(_SHOWN) or name.removeprefix(_ROWS) not in kept)
 
 
 def _ahead(
