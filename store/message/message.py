@@ -18,7 +18,7 @@ from store.message.mime import Budget, Part, scan_structure
 from store.message.parsed import ParsedAttachment, ParsedMessage
 from store.message.parser import parse_message
 from store.message.transfer import base64_size, decode_quoted_printable, decode_uuencode
-from store.terms.records import Attachment, CopyRecord
+from store.terms.records import ATTACHMENT_LIMIT, Attachment, CopyRecord
 
 __all__ = [
     "Link", "ParsedAttachment", "ParsedMessage", "attachment_type", "parse_in_child", "parse_message", "summarise",
@@ -26,8 +26,8 @@ __all__ = [
 
 #: Max characters kept of a subject, of From, of Message-ID, and of each of To, Cc and Bcc.
 SUBJECT_LIMIT, FROM_LIMIT, ID_LIMIT, ADDRESSES_LIMIT = 1000, 1000, 500, 60_000
-#: Max attachments in a record, and max characters of their names and types.
-ATTACHMENT_LIMIT, NAME_LIMIT, TYPE_LIMIT = 100, 255, 100
+#: Max characters of the names and types of attachments in a record.
+NAME_LIMIT, TYPE_LIMIT = 255, 100
 
 _WANTED = frozenset(
     (

@@ -11,6 +11,9 @@ from store.terms.findings import Authentication, Finding, KnownSender
 from store.terms.sender import sender_differs
 from store.terms.verdicts import DANGEROUS, Action, Engine, Status, Verdict
 
+#: Max attachments listed in a record; the message may have more.
+ATTACHMENT_LIMIT = 100
+
 
 class Attachment(msgspec.Struct, frozen=True, array_like=True):
     """An attachment as listed in the record: declared name (decoded, NOT safe), declared type, decoded size (bytes)."""

@@ -144,7 +144,9 @@ def run(args: argparse.Namespace) -> int:
             if recipient["state"] != "sent"
         )
     left = (
-        f"{len(result.not_reached):,} copies were not queued" if result.not_reached else "what was queued stays queued"
+        f"{counted(len(result.not_reached), 'copy was', 'copies were')} not queued"
+        if result.not_reached
+        else "what was queued stays queued"
     )
     failures += say_cancelled(interrupt, "deliver", f"cancelled; {left}")
     return 1 if failures else 0
@@ -204,7 +206,8 @@ def _summary(deliveries: list[dict[str, Any]], result: ReleaseResult, *, wait: b
         held = f"{_held(result)} " if result.held_until else ""
         return f"{placed} to {counted(len(recipients), 'recipient', 'recipients')}. {held}{who_sends(result.gateway)}"
     sent = sum(recipient["state"] == "sent" for recipient in recipients)
-    return f"{sent:,} of {len(recipients):,} recipients received it, of {len(deliveries):,} messages"
+    whom = counted(len(recipients), "recipient", "recipients")
+    return f"Sent to {sent:,} of {whom} of {counted(len(deliveries), 'message', 'messages')}."
 
 
 def who_sends(gateway: str) -> str:

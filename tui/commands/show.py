@@ -13,7 +13,7 @@ from store.delivery.recipients import ENVELOPE, recipients_of
 from store.mail.outcome import delivered
 from store.terms.errors import UsageError
 from store.terms.sender import address_first, sender_differs
-from store.terms.verdicts import Engine, Status
+from store.terms.verdicts import Engine, Status, Verdict
 from tui.commands.ids import parse_ids
 from tui.commands.list_ import reason_text, recipient_json
 from tui.commands.opened import opened
@@ -140,16 +140,14 @@ def blind_recipients(copy: Copy) -> str:
 
 
 def _scan_results(record: CopyRecord) -> list[dict[str, str]]:
-    said = {verdict.engine: verdict for verdict in record.verdicts}
-    results = []
+    """List the verdicts in the spec's order of engines; an engine may have several."""
+    found = []
     for engine in (Engine.ANTI_SPAM, Engine.ANTI_VIRUS, Engine.CONTENT, Engine.ANTI_PHISHING, Engine.BLACK_LIST):
-        verdict = said.get(engine)
-        if verdict is not None or engine is not Engine.BLACK_LIST:
-            status = verdict.status if verdict else Status.NOT_SCANNED
-            results.append(
-                {"engine": engine.value, "status": status.value, "detail": verdict.detail if verdict else ""}
-            )
-    return results
+        of_engine = [verdict for verdict in record.verdicts if verdict.engine is engine]
+        if not of_engine and engine is not Engine.BLACK_LIST:
+            of_engine = [Verdict(engine, Status.NOT_SCANNED)]
+        found += of_engine
+    return [{"engine": each.engine.value, "status": each.status.value, "detail": each.detail} for each in found]
 
 
 def _print_fields(fields: dict[str, Any], words: str) -> None:

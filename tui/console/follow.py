@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from store.authority.settings import Settings, former_settings, read_settings
 from store.campaigns.standing import Standing
 from store.filters.saved import SavedFilter, read_saved_filters
-from store.space.limits import maximum_or_last
+from store.space.limits import usage
 from store.terms.errors import StoreFormat, TamperedError, UnlockError
 from store.terms.verdicts import Engine
 from tui.console.campaign_reading import offered_count
@@ -42,15 +42,16 @@ class Facts:
 
     `gone`: copies deleted since the previous facts; `back`: copies back from the bin since then; `copies_changed`: the
     list may look different now. `loaded` of `total` records are in the catalogue; `reading`: extra data being loaded
-    for certain filters, or None. `problem`: what is wrong with a part of the store, or "". `maximum`: maximum size in
-    bytes, 0 if unknown. `settings_problem`: why the settings cannot be read, or ""; if set, `settings` are the last
-    known. `binned`: number of copies in the bin. `campaigns`: number of campaigns for which an act is offered.
-    `standing` (the campaigns) and `saved` (the saved filters) stay the same object while nothing changes in them.
-    `disk_full`: the store's disk has nearly no free space.
+    for certain filters, or None. `problem`: what is wrong with a part of the store, or "". `used`, `maximum` and `free`
+    are bytes, as in `store.space.limits.Usage`. `settings_problem`: why the settings cannot be read, or ""; if set,
+    `settings` are the last known. `binned`: number of copies in the bin. `campaigns`: number of campaigns for which an
+    act is offered. `standing` (the campaigns) and `saved` (the saved filters) stay the same object while nothing
+    changes in them. `disk_full`: the store's disk has nearly no free space.
     """
 
     used: int
     maximum: int
+    free: int
     oldest: int | None
     engines: Mapping[Engine | None, int]
     queue_length: int
@@ -98,7 +99,6 @@ class Follower:
         self._settings_problem = ""
         self._standing: StandingReader | None = None
         self._saved: tuple[SavedFilter, ...] = ()
-        self._maximum = 0
         self._problem = ""
         self._complete_at = 0.0
 
@@ -121,14 +121,15 @@ class Follower:
         settings = self._read_settings()
         releases = self._read_releases()
         catalogue.standing = self._read_standing()
-        count = vault.count()
+        space = usage(vault)
         facts = Facts(
-            used=count.used_bytes,
-            maximum=self._maximum,
-            oldest=count.oldest,
+            used=space.used_bytes,
+            maximum=space.max_bytes,
+            free=space.free_bytes,
+            oldest=space.oldest,
             engines=catalogue.engine_counts(),
             queue_length=releases.waiting,
-            binned=count.binned,
+            binned=space.binned,
             live=releases.live,
             outcomes=releases.outcomes,
             attention=releases.attention,
@@ -184,11 +185,8 @@ class Follower:
         self._settings_problem = ""
         try:
             self._settings = read_settings(self._vault)
-            self._maximum = self._settings.max_size
         except (TamperedError, StoreFormat) as error:
             self._problem = self._settings_problem = str(error)
-            with self._vault.reading():
-                self._maximum = maximum_or_last(self._vault) or 0
             self._settings = self._settings or former_settings(self._vault)
         return self._settings or Settings()
 

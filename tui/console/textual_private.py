@@ -12,7 +12,7 @@ from typing import Any, TextIO
 
 from rich.console import RenderableType
 from textual import events
-from textual._compositor import ChopsUpdate, Compositor
+from textual._compositor import ChopsUpdate, Compositor, ReflowResult
 from textual._xterm_parser import BRACKETED_PASTE_END, BRACKETED_PASTE_START, XTermParser
 from textual.app import App
 from textual.driver import Driver
@@ -21,7 +21,7 @@ from textual.drivers import linux_driver
 # The driver is not in Textual's reference. The console uses its `write`, `send_message` and `fileno`, and relies on
 # `run_input_thread` reading until `exit_event` is set: nothing public reports a lost terminal.
 from textual.drivers.linux_driver import LinuxDriver
-from textual.geometry import Region
+from textual.geometry import Region, Size
 from textual.message import Message
 from textual.screen import Screen
 from textual.scrollbar import ScrollBar
@@ -52,7 +52,20 @@ class OpenCompositor(Compositor):
     """A compositor that exposes the changed regions, and lets subclasses choose what is rendered for them.
 
     No other place decides which widgets render lines; hooks of widgets run later.
+
+    It reports each new widget of a layout as shown. Textual's own takes a widget for an old one if a widget's place was
+    looked up (to focus it, for example) before its first layout, and it gets neither `Resize` nor `Show`.
     """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._laid_out: set[Widget] = set()
+
+    def reflow(self, parent: Widget, size: Size) -> ReflowResult:
+        """Lay out all widgets again."""
+        result = super().reflow(parent, size)
+        before, self._laid_out = self._laid_out, set(self._full_map)
+        return result._replace(shown=result.shown | (self._laid_out - before))
 
     @property
     def changed(self) -> list[Region]:

@@ -86,7 +86,7 @@ def _who(found: Preflight, tally: Tally) -> Iterator[Said]:
     total = len(found.going) + left
     if found.going:
         some = copies(total) if not left else f"{len(found.going):,} of {copies(total)}"
-        verb = "goes" if total == 1 else "go"
+        verb = "goes" if len(found.going) == 1 else "go"
         yield Said(f"{some} {verb} to {addresses(found.addresses)}.", whom=True)
     else:
         yield Said("Nothing will be sent.", True)

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from itertools import starmap
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +15,8 @@ import pytest
 
 from store.opening.opening import Unlock, open_store
 from store.opening.slots import add_passphrase
+from store.terms.records import CopyRecord
+from store.terms.verdicts import Engine, Status, Verdict
 from tests import prepared
 from tests.tui.commands.asking import answered
 from tui.commands.cli import main
@@ -214,6 +217,27 @@ def test_show_json_has_all_the_fields_of_the_view(filled: Run) -> None:
     } <= set(fields)
     engines = [result["engine"] for result in fields["scan_results"]]
     assert engines == ["anti-spam", "anti-virus", "content", "anti-phishing"]
+
+
+def test_show_has_every_verdict_of_an_engine_like_the_view(filled: Run, tmp_path: Path) -> None:
+    found = [
+        (Engine.CONTENT, Status.BANNED_FILE_NAME, "a.exe (*.exe)"),
+        (Engine.ANTI_VIRUS, Status.INFECTED, "Eicar"),
+        (Engine.CONTENT, Status.BANNED_FILE_FORMAT, "a.exe: application/x-dosexec"),
+        (Engine.BLACK_LIST, Status.BLACKLISTED, "evil.example"),
+    ]
+    verdicts = tuple(starmap(Verdict, found))
+    vault = open_store(str(tmp_path / "backup.db"), Unlock.key_file(tmp_path / "key"))
+    copy_id = vault.put(b"Subject: x\n\nx\n", CopyRecord(verdicts=verdicts, reason=verdicts[1]))
+    vault.close()
+    assert [tuple(each.values()) for each in filled("show", copy_id, "--json").json["scan_results"]] == [
+        ("anti-spam", "not-scanned", ""),
+        ("anti-virus", "infected", "Eicar"),
+        ("content", "banned-file-name", "a.exe (*.exe)"),
+        ("content", "banned-file-format", "a.exe: application/x-dosexec"),
+        ("anti-phishing", "not-scanned", ""),
+        ("black-list", "blacklisted", "evil.example"),
+    ]
 
 
 def test_no_control_byte_of_a_message_is_printed(filled: Run) -> None:

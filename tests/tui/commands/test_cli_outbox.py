@@ -130,7 +130,10 @@ def test_wait_waits_the_hold_out(run: Run, server: ScriptedServer) -> None:
     run("settings", "set", "hold=1")
     done = run("deliver", 1, "--original", "--wait")
     assert (done.code, taken(server)) == (0, ["a@x.example"])
-    assert "Held for 1 s; `mailhold queue cancel 1` cancels it." in done.err and "1 of 1 recipients" in done.out
+    assert (
+        "Held for 1 s; `mailhold queue cancel 1` cancels it." in done.err
+        and done.out == "Sent to 1 of 1 recipient of 1 message.\n"
+    )
 
 
 def test_a_wait_that_is_stopped_leaves_it_held(

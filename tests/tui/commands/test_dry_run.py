@@ -87,7 +87,7 @@ def test_who_is_left_out_and_why() -> None:
         ],
         withheld=[2],
     )
-    assert said(found)[0] == "1 of 8 copies go to 2 addresses."
+    assert said(found)[0] == "1 of 8 copies goes to 2 addresses."
     assert said(found)[1] == (
         "Left out: 7 copies (2 infected, 1 with addresses in its header only, 1 without a recipient, 1 damaged, "
         "1 no longer in Backup, 1 already delivered or queued); 4 addresses (1 has it already, 1 waits for it, "

@@ -7,17 +7,19 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace as replaced
 
 from store.authority.audit import events
 from store.authority.deleting import bring_back, delete_copies, empty_bin
-from store.authority.settings import Settings
+from store.authority.settings import Settings, read_settings
 from store.catalogue.catalogue import Catalogue
 from store.delivery.queue import deliveries
 from store.space.changing_settings import change_settings
+from store.space.limits import usage
 from store.terms.errors import StoreError
 from store.vault.vault import Vault
 from tests.tui.console.bin_data import COPIES, fill_bin, raw
-from tests.tui.console.driven import lines, make_console, settle
+from tests.tui.console.driven import lines, make_console, poll, settle
 from tests.tui.console.view_harness import NOW, ViewApp, screen_text
 from tests.tui.console.view_harness import settle as view_settle
 from tui.console.app import MailholdApp
@@ -160,6 +162,18 @@ async def test_a_promise_that_will_not_hold_says_for_how_long(vault: Vault):
         await view_settle(pilot)
         assert ", or ~" in screen_text(app).splitlines()[4]
         assert "at this rate" in screen_text(app)
+
+
+async def test_the_top_line_warns_of_little_space_when_the_administrator_is_told(console: MailholdApp, vault: Vault):
+    """What the bin holds beyond its share counts as free."""
+    change_settings(vault, Settings(max_size=vault.count().used_bytes, notify_below=1, bin_share=0))
+    assert usage(vault).free_bytes == vault.count().binned_bytes
+    async with console.run_test(size=(100, 30)) as pilot:
+        await until(pilot, "62 copies")
+        assert not console.main.status.low
+        change_settings(vault, replaced(read_settings(vault), notify_below=vault.count().binned_bytes + 1))
+        await poll(pilot)
+        assert console.main.status.low
 
 
 async def test_bringing_an_act_back_asks_and_one_enter_is_enough(console: MailholdApp, vault: Vault):

@@ -65,6 +65,15 @@ async def test_every_setting_can_be_changed():
         )
 
 
+@pytest.mark.parametrize("width", [60, 50, 40])
+async def test_every_field_can_be_read_in_a_narrow_terminal(width):
+    app = DialogApp(BackupSettingsDialog(Settings()))
+    async with app.run_test(size=(width, 24)) as pilot:
+        await pilot.pause()
+        for field in app.screen.query(Field):
+            assert field.content_size.width >= 5, field.id
+
+
 async def test_the_size_fields_say_mb_and_mean_it():
     """200 in Backup maximum size once meant 200 bytes."""
     app = DialogApp(BackupSettingsDialog(Settings()))

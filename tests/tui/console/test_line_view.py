@@ -41,3 +41,19 @@ async def test_no_line_runs_under_the_scroll_bar(count: int) -> None:
         view = app.query_one(LineView)
         assert view.show_vertical_scrollbar == (count > 20)
         assert view.render_line(0).text.rstrip() == "x" * 58 + ">"
+
+
+async def test_lines_are_built_although_a_place_was_looked_up_before_the_first_layout() -> None:
+    """Textual then sends neither `Resize` nor `Show`."""
+    app = LinesApp(3)
+    async with app.run_test(size=(60, 20)) as pilot:
+        await pilot.pause()
+        await app.query_one(LineView).remove()
+        view = LineView()
+        view.build(lambda width: [(Span("built"),)])
+        await app.mount(view)
+        app.screen._compositor.update_widgets({view})
+        assert view.region.width == 60
+        await pilot.pause()
+        await pilot.pause()
+        assert view.render_line(0).text.rstrip() == "built"

@@ -127,6 +127,17 @@ def test_the_fields_say_what_the_record_holds():
     assert values(lines, "Envelope sender") == "<> (none)"
 
 
+def test_attachments_beyond_those_in_the_record_are_not_passed_over():
+    part = b"--x\nContent-Type: application/pdf; name=a.pdf\nContent-Disposition: attachment\n\nx\n"
+
+    def listed(count: int) -> list[str]:
+        record = summarise(b"Content-Type: multipart/mixed; boundary=x\n\n" + part * count + b"--x--\n")
+        return values(copy_lines(Copy(1, NOW, 0, record), ZONE, 120), "Attachments").splitlines()
+
+    assert listed(99) == ["a.pdf  1 byte"] * 99
+    assert listed(101) == [*["a.pdf  1 byte"] * 100, "At most 100 are listed here; see the Attachments tab."]
+
+
 def test_what_is_not_known_is_a_dash():
     lines = copy_lines(Copy(1, NOW, 0, CopyRecord()), ZONE, 120)
     for name in ("Subject", "From", "Cc", "Backup Reason", "Time sent", "Attachments", "MTA-Message-ID"):

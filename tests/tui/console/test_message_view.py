@@ -166,6 +166,20 @@ async def test_next_and_previous_show_the_neighbours(vault, copy_id):
         assert app.notices[-1] == "This is the first copy."
 
 
+@pytest.mark.parametrize("keys", [(), ("n",)])
+async def test_a_deletion_that_ends_late_leaves_only_the_deleted_copy(vault, copy_id, monkeypatch, keys):
+    second = vault.put(b"Subject: second\r\n\r\nx\r\n", record_of(b"Subject: second\r\n\r\n"), stored_at=NOW)
+    ended = []
+    monkeypatch.setattr(actions, "delete", lambda context, chosen, then: ended.append(then))
+    app = view_app(vault, copy_id, lambda of, step: second)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await pilot.press("d", *keys)
+        await settle(pilot)
+        ended[0]()
+        assert app.asked == ([] if keys else [("close",)])
+
+
 async def test_a_released_copy_says_who_got_it_when_and_who_released_it(vault, copy_id):
     change_settings(vault, Settings(relay="smtp://127.0.0.1:1"))
     app = view_app(vault, copy_id)

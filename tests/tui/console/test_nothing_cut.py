@@ -17,6 +17,8 @@ from tests.tui.console.fakes import FakeCatalogue, copies
 from tests.tui.console.view_data import RAW, record_of
 from tests.tui.console.view_harness import NOW, ThemedApp, screen_text
 from tui.console.screens.message import TABS
+from tui.console.widgets.button_row import ButtonRow
+from tui.console.widgets.controls import PushButton
 from tui.console.widgets.counts import counts_line
 from tui.console.widgets.filter_line import Counts, counts_room
 from tui.console.widgets.tab_strip import TabStrip
@@ -115,6 +117,21 @@ async def test_no_button_of_the_message_view_is_cut_off(vault: Vault, width: int
             assert "[ Deliver ]" in row
             if width >= 80:
                 assert "[ To messages list ]" in row and "[ Save ]" in row
+
+
+@pytest.mark.parametrize(("width", "shown"), [(60, 3), (40, 2), (20, 1)])
+async def test_buttons_fit_although_a_place_was_looked_up_before_the_first_layout(width: int, shown: int) -> None:
+    """Textual then sends no `Resize`: the message view now and then had cut buttons."""
+    app = ThemedApp()
+    async with app.run_test(size=(width, 5)) as pilot:
+        await pilot.pause()
+        buttons = [PushButton("To messages list", id="a"), PushButton("Deliver", id="b"), PushButton("Delete", id="c")]
+        row = ButtonRow(buttons, ("a", "c"))
+        await app.mount(row)
+        app.screen._compositor.update_widgets({row})
+        assert row.region.width == width
+        await pilot.pause()
+        assert [button.display for button in buttons].count(True) == shown
 
 
 class Strip(ThemedApp):

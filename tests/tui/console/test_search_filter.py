@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 from textual.widgets import Static
 
 from store.filters.line import MessageFilter, Period, Term, parse
+from store.judging.rules.rules import Rule, write_rules
 from store.mail.outcome import Delivered
 from store.terms.verdicts import Engine
 from store.vault.vault import Vault
 from tests.amounts import amount
 from tests.tui.console.driven import make_console, settle
-from tests.tui.console.fakes import NOW
+from tests.tui.console.fakes import NOW, FakeCatalogue
 from tests.tui.console.view_harness import NOTHING, DialogApp
 from tui.console.dialogs.search_filter import DropDown, SearchFilterDialog
 from tui.console.widgets.controls import CheckBox, Field
@@ -118,6 +119,7 @@ async def test_the_limits_are_for_the_custom_period_only() -> None:
         ({"period": Period.CUSTOM, "since": '2026-11-01" from:x'}, "starting from"),
         ({"size-max": "-1"}, "whole number"),
         ({"size-min": "12.5"}, "whole number"),
+        ({"size-max": "9" * 5000}, "whole number"),
         ({"size-min": "٣"}, "whole number"),
         ({"size-max": "1", "size-min": "2"}, "both that large"),
     ],
@@ -251,6 +253,24 @@ async def test_window_and_filter_line_are_in_step(vault: Vault) -> None:
         await settle(pilot)
         assert app.main.backup.line.text == "from:billing subject:invoice"
         assert app.main.backup.filter == parse("from:billing subject:invoice")
+
+
+async def test_the_rules_in_force_can_be_chosen_while_the_catalogue_loads(vault: Vault) -> None:
+    write_rules(vault, [Rule(name="Partners")])
+    app = make_console(vault, FakeCatalogue([]))
+    async with app.run_test(size=(120, 30)) as pilot:
+        await settle(pilot)
+        app.main.context.catalogue.rule_ids = lambda: [(0, ""), (2, "Former name"), (9, "Removed")]
+        await pilot.press("f")
+        await settle(pilot)
+        options = [str(label) for label, _ in app.screen.query_one("#rule", DropDown)._options]
+        assert options == ["Any", "0  no rule", "1  Default", "2  Partners", "9  Removed"]
+        await pilot.press("escape")
+        vault.db.execute_sql("UPDATE configuration SET sealed = X'00' WHERE name = 'rules'")
+        await pilot.press("f")
+        await settle(pilot)
+        options = [str(label) for label, _ in app.screen.query_one("#rule", DropDown)._options]
+        assert options == ["Any", "0  no rule", "2  Former name", "9  Removed"]
 
 
 async def test_rule_and_period_are_chosen_by_the_keyboard_alone() -> None:

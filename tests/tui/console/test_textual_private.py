@@ -96,6 +96,31 @@ async def test_a_screen_paints_with_the_compositor_that_it_was_given() -> None:
         assert app.page.watched.asked > asked
 
 
+async def test_a_widget_is_told_of_its_first_layout_although_a_place_was_looked_up_before() -> None:
+    told: list[str] = []
+
+    class Told(Static):
+        def on_resize(self, event: events.Resize) -> None:
+            told.append(f"resize {event.size.width}")
+
+        def on_show(self) -> None:
+            told.append("show")
+
+    app = Shown()
+    async with app.run_test(size=(40, 10)) as pilot:
+        await pilot.pause()
+        await app.page.mount(widget := Told("new"))
+        app.page.watched.update_widgets({widget})
+        assert widget.region.width == 40  # the place that is looked up
+        assert not told
+        await pilot.pause()
+        await pilot.pause()
+        assert told == ["resize 40", "show"]
+        app.page.refresh(layout=True)
+        await pilot.pause()
+        assert told == ["resize 40", "show"]
+
+
 async def test_what_is_drawn_is_what_the_compositor_chooses(monkeypatch: pytest.MonkeyPatch) -> None:
     app = Shown()
     async with app.run_test(size=(40, 10)) as pilot:

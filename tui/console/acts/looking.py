@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from store.authority.settings import settings_or_former
 from store.filters.asked import is_known
 from store.space.bin import Promise, promise_for
+from store.terms.errors import StoreFormat, TamperedError
 from store.terms.sender import address_first, sender_differs
 from tui.console.marks import Chosen
 from tui.console.tasks import Cancelled, Progress, Task
@@ -176,6 +178,16 @@ def _known_senders(context: ConsoleContext, ids: Sequence[int]) -> int:
 def look_dangerous(context: ConsoleContext, looked: Looked, progress: Progress, cancelled: Cancelled) -> None:
     for page in _pages(context, looked.ids, progress, cancelled):
         looked.dangerous += sum(copy.record.dangerous for copy in page)
+
+
+def rules_to_choose(context: ConsoleContext) -> list[tuple[int, str]]:
+    """List the rules in force and former ones that judged copies loaded so far, ascending by id, with their names."""
+    from store.judging.rules.rules import read_rules
+
+    names = dict(context.catalogue.rule_ids())
+    with suppress(TamperedError, StoreFormat):
+        names.update((rule.id, rule.name) for rule in read_rules(context.vault))
+    return sorted(names.items())
 
 
 def open_campaign_of(context: ConsoleContext, copy_id: int) -> None:

@@ -45,7 +45,7 @@ class BackupSettingsDialog(Dialog["Settings"]):
 
     DEFAULT_CSS = """
     BackupSettingsDialog {
-        .name { width: 39; height: 1; }
+        .name { width: 39; max-width: 70%; height: auto; }
         .name.-short { width: 16; }
         .unit { width: auto; height: 1; margin-left: 1; }
         .says { height: auto; margin-left: 2; display: none; color: $text-muted; }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from datetime import tzinfo
 from typing import Any, ClassVar
@@ -32,6 +33,8 @@ _WANTED = {
 #: Engines in the spec's order.
 _ENGINES = (Engine.ANTI_SPAM, Engine.ANTI_VIRUS, Engine.CONTENT, Engine.ANTI_PHISHING, Engine.BLACK_LIST)
 _MOST_KB = 2**40
+#: Few enough digits for `int`, which raises ValueError for thousands of them.
+_DIGITS = re.compile(r"[0-9]{1,20}")
 
 
 class DropDown(Select[Any], inherit_css=False):
@@ -142,7 +145,7 @@ class SearchFilterDialog(Dialog[MessageFilter]):
 
     def _rule_options(self) -> list[tuple[Content, tuple[int, ...]]]:
         options: list[tuple[Content, tuple[int, ...]]] = [(Content("Any"), ())]
-        for number, name in self.rules:
+        for number, name in ((number, name if number else "no rule") for number, name in self.rules):
             options.append((Content(safe(f"{number}  {name}".strip(), max_len=60)), (number,)))
         if self.filter.rule_ids not in [value for _, value in options]:
             options.append((Content(", ".join(map(str, self.filter.rule_ids))), self.filter.rule_ids))
@@ -224,7 +227,7 @@ class SearchFilterDialog(Dialog[MessageFilter]):
     def _take_sizes(self, fields: dict[str, Any]) -> bool:
         for name in ("size-max", "size-min"):
             text = self.query_one(f"#{name}", Field).value.strip()
-            if text and (not text.isascii() or not text.isdigit() or int(text) > _MOST_KB):
+            if text and (not _DIGITS.fullmatch(text) or int(text) > _MOST_KB):
                 self.complain("The message size needs a whole number of kilobytes.", f"#{name}")
                 return False
             fields[name.replace("-", "_")] = int(text) if text else None

@@ -18,7 +18,7 @@ from store.filters.line import MessageFilter, print_filter
 from store.terms.errors import FilterError
 from store.terms.verdicts import Engine
 from tui.console.acts import actions, saving_filters
-from tui.console.acts.looking import open_campaign_of
+from tui.console.acts.looking import open_campaign_of, rules_to_choose
 from tui.console.context import ConsoleContext
 from tui.console.follow import Facts
 from tui.console.keys.keymap import Scope, bindings
@@ -332,8 +332,6 @@ class BackupView(Page):
     def action_search_filter(self) -> None:
         from tui.console.dialogs.search_filter import SearchFilterDialog
 
-        catalogue = self.context.catalogue
-
         def answered(flt: MessageFilter | None) -> None:
             if flt is not None:
                 self.set_filter(flt)
@@ -342,7 +340,7 @@ class BackupView(Page):
             dialog = SearchFilterDialog(self.filter, rules=rules, tz=self.context.tz, now=self.context.clock())
             self.context.shell.ask(dialog, answered)
 
-        self.context.shell.background(catalogue.rule_ids, ask, group="look")
+        self.context.shell.background(lambda: rules_to_choose(self.context), ask, group="look")
 
     def action_save_filter(self) -> None:
         if not self.refused_unread():

@@ -340,7 +340,7 @@ class MainScreen(Screen[None]):
         self.status.show(
             used=facts.used,
             maximum=facts.maximum,
-            threshold=facts.settings.notify_below,
+            low=facts.free < facts.settings.notify_below,
             oldest=facts.oldest,
             now=context.clock(),
         )

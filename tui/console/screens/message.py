@@ -314,9 +314,19 @@ class MessageView(Page):
 
     def action_delete(self) -> None:
         if self.binned:
-            self._act("view-delete", lambda: delete_for_good(self.context, self._chosen, then=self.action_to_list))
+            self._act("view-delete", lambda: delete_for_good(self.context, self._chosen, then=self._leaving()))
         else:
-            self._act("view-delete", lambda: actions.delete(self.context, [self.copy_id], then=self.action_to_list))
+            self._act("view-delete", lambda: actions.delete(self.context, [self.copy_id], then=self._leaving()))
+
+    def _leaving(self) -> Callable[[], None]:
+        """Return a function that goes back to the list, unless the user has left this copy meanwhile."""
+        copy_id = self.copy_id
+
+        def leave() -> None:
+            if self.is_attached and self.display and self.copy_id == copy_id:
+                self.action_to_list()
+
+        return leave
 
     def action_bring_back(self) -> None:
         if not self.refused("view-restore"):

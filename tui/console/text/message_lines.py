@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from store.delivery.recipients import ENVELOPE, recipients_of
 from store.message.links import host_warning, read_url
+from store.terms.records import ATTACHMENT_LIMIT
 from store.terms.sender import address_first, sender_differs
 from store.terms.sizes import format_size
 from store.terms.verdicts import Engine, Status, Verdict, verdict_label
@@ -38,6 +39,8 @@ _DOMAIN = re.compile(r"@([^\s<>,;:\"'()\[\]@]{1,255})")
 
 #: Greatest line width of text (cells), also in wider views.
 _READABLE = 100
+
+MORE_ATTACHMENTS = f"At most {ATTACHMENT_LIMIT} are listed here; see the Attachments tab."
 
 Values = list[tuple[str, str]]
 
@@ -89,6 +92,7 @@ def copy_lines(copy: Copy, zone: tzinfo, width: int, release: Release | None = N
     add(
         "Attachments",
         *((f"{one.name or '(no name)'}  {format_size(one.size)}", "text") for one in record.attachments),
+        (MORE_ATTACHMENTS if len(record.attachments) >= ATTACHMENT_LIMIT else "", "muted"),
     )
     add("Anti-Virus databases release date", (full_time(record.av_database_date, zone), "text"))
     for label, values in release_fields(release, zone) if release and release.recipients else ():

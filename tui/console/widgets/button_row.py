@@ -28,6 +28,14 @@ class ButtonRow(Horizontal):
         self._spared = spared
 
     def on_resize(self) -> None:
+        self._fit()
+
+    def watch_virtual_size(self) -> None:
+        """Fit a new row: Textual sends it no `Resize` if a widget's place was looked up before the first layout."""
+        if self.size:
+            self._fit()
+
+    def _fit(self) -> None:
         left = list(self._buttons)
         spared = iter(self._spared)
         while self._cells(left, _NEAR) > self.size.width and (name := next(spared, None)) is not None:

@@ -120,6 +120,9 @@ class LineView(ScrollView, can_focus=True):
         width = self.scrollable_content_region.width
         style = self._style = self._style or self.rich_style
         index = top + y
+        if self._builder is not None and not self._built_for:
+            # Textual sends a new view no `Resize` if a widget's place was looked up before the first layout.
+            self.call_later(self._want)
         if index >= len(self.lines):
             return Strip.blank(width, style)
         segments = [

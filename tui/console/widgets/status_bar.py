@@ -54,7 +54,7 @@ class StatusBar(Widget):
 
     used: reactive[int] = reactive(0)
     maximum: reactive[int] = reactive(0)
-    threshold: reactive[int] = reactive(0)
+    low: reactive[bool] = reactive(False)
     oldest: reactive[str] = reactive("")
     attention: reactive[Attention] = reactive(NOTHING_TO_DO)
     disk_full: reactive[bool] = reactive(False)
@@ -67,9 +67,12 @@ class StatusBar(Widget):
         self.read_only = read_only
         self._queue_key = queue_key
 
-    def show(self, *, used: int, maximum: int, threshold: int, oldest: int | None, now: int) -> None:
-        """Show used, maximum and threshold bytes, and the age of the oldest copy (times are Unix ms)."""
-        self.used, self.maximum, self.threshold = used, maximum, threshold
+    def show(self, *, used: int, maximum: int, low: bool, oldest: int | None, now: int) -> None:
+        """Show used and maximum bytes and the age of the oldest copy (times are Unix ms).
+
+        `low`: less is free than the threshold of the notice to the administrator.
+        """
+        self.used, self.maximum, self.low = used, maximum, low
         self.oldest = "" if oldest is None else age(oldest, now)
 
     def render(self) -> Content:
@@ -83,7 +86,7 @@ class StatusBar(Widget):
         full = Content.assemble(name, "  ", style(self.host, "muted"))
         if not self.maximum:  # not known yet, or the settings do not verify
             return Content.assemble(full, self._attention(style, short=False))
-        low = "low" if self.maximum - self.used < self.threshold else "used"
+        low = "low" if self.low else "used"
         amount = style(f"Backup {used_of(self.used, self.maximum)}", low if low == "low" else "muted")
         filled, free = bar(self.used, self.maximum, 16)
         gauge = Content.assemble(" ", style(filled, low), style(free, "faint"))
