@@ -126,7 +126,8 @@ class Children(Generic[T]):
         self._source = source
         count = min(_CHILDREN, os.cpu_count() or 1, len(spans))
         self._spans = spans
-        self._answers: queue.Queue[Loaded[T] | int] = queue.Queue(_WAITING)
+        self._answers: queue.SimpleQueue[Loaded[T] | int] = queue.SimpleQueue()
+        self._room = threading.Semaphore(_WAITING)
         self._stopped = threading.Event()
         self._processes: list[subprocess.Popen[bytes]] = []
         try:
@@ -149,6 +150,7 @@ class Children(Generic[T]):
                 if isinstance(answer, int):
                     running.discard(answer)
                 else:
+                    self._room.release()
                     early[answer.span] = answer
             if span in early:
                 yield early.pop(span)
@@ -164,23 +166,17 @@ class Children(Generic[T]):
                 while (message := _receive(pipe)) is not None:
                     header = msgpack_decoder(_Header).decode(message)
                     frame = read(header.layout, _sections(pipe))
-                    self._put(Loaded(header.span, frame, header.damaged))
-                    del frame
+                    loaded = Loaded(header.span, frame, header.damaged)
+                    while not self._room.acquire(timeout=_LOOK_SECONDS) and not self._stopped.is_set():
+                        pass
+                    self._answers.put(loaded)
+                    del frame, loaded
         except (OSError, ValueError, LoaderError, msgspec.MsgspecError):
             pass  # This process reads the missing spans again.
         finally:
             process.kill()
             process.wait()
-            self._put(number)
-
-    def _put(self, answer: Loaded[T] | int) -> None:
-        """Queue an answer as soon as there is room, unless nobody takes them any more."""
-        while not self._stopped.is_set():
-            try:
-                self._answers.put(answer, timeout=_LOOK_SECONDS)
-            except queue.Full:
-                continue
-            return
+            self._answers.put(number)
 
     def stop(self) -> None:
         """Kill the children at once. They only read, so nothing is lost."""
