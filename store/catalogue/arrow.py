@@ -6,15 +6,18 @@ Imports Polars: only the modules that the catalogue loads in the background may 
 from __future__ import annotations
 
 import io
+from typing import Literal
 
 import polars as pl
 
+Compression = Literal["uncompressed", "zstd"]
 
-def to_ipc(frame: pl.DataFrame) -> bytes:
+
+def to_ipc(frame: pl.DataFrame, compression: Compression = "uncompressed") -> bytes:
     """Write a frame. Texts that no row uses are left out."""
     buffer = io.BytesIO()
     # The oldest layout writes only the used texts; the view layout writes whole buffers, including deleted texts.
-    frame.rechunk().write_ipc(buffer, compat_level=pl.CompatLevel.oldest())
+    frame.rechunk().write_ipc(buffer, compression=compression, compat_level=pl.CompatLevel.oldest())
     return buffer.getvalue()
 
 

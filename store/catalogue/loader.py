@@ -206,7 +206,7 @@ def _encoded(vault: Vault, task: _Task) -> Iterator[tuple[Loaded[Any], list[str]
     from store.catalogue.sections import layout_of, sections
 
     for each in load(vault, task.spans):
-        yield each, layout_of(each.frame), sections(each.frame, compact=False)
+        yield each, layout_of(each.frame), sections(each.frame, "uncompressed", compact=False)
 
 
 def _start(vault: Vault, spans: list[Span], source: Source | None) -> subprocess.Popen[bytes]:

@@ -12,7 +12,7 @@ from itertools import chain, islice
 
 import polars as pl
 
-from store.catalogue.arrow import of_ipc, to_ipc
+from store.catalogue.arrow import Compression, of_ipc, to_ipc
 from store.catalogue.frame import IDENTIFIERS, SCHEMA, TEXTS, Frame, dictionary, identifiers, senders
 from store.catalogue.identifiers import Identifiers, Piece
 from store.catalogue.ranking import sorted_places
@@ -55,7 +55,7 @@ def _row_parts(frame: Frame) -> dict[str, list[str]]:
     return {f"{_ROWS}{name}": [name] for name in SCHEMA} if len(frame) > _SECTION else {_ROWS: list(SCHEMA)}
 
 
-def sections(frame: Frame, *, compact: bool) -> Iterator[bytes]:
+def sections(frame: Frame, compression: Compression, *, compact: bool) -> Iterator[bytes]:
     """Yield a frame as Arrow IPC: rows, rule names, dictionaries. `compact` leaves out texts that no row uses."""
     rows, used = frame.rows, {}
     for name, words in frame.texts.items():
@@ -64,22 +64,22 @@ def sections(frame: Frame, *, compact: bool) -> Iterator[bytes]:
             used[name], codes = _renumbered(words, rows.get_column(name))
             rows = rows.with_columns(codes.alias(name))
     for columns in _row_parts(frame).values():
-        yield to_ipc(_small(rows.select(columns)))
+        yield to_ipc(_small(rows.select(columns)), compression)
     rules = set(rows.get_column("rule_id").unique()) if compact else set(frame.rule_names)
     names = {rule: name for rule, name in frame.rule_names.items() if rule in rules}
-    yield to_ipc(pl.DataFrame({"id": list(names), "name": list(names.values())}, schema=_RULES))
+    yield to_ipc(pl.DataFrame({"id": list(names), "name": list(names.values())}, schema=_RULES), compression)
     for name, words in frame.texts.items():
         if isinstance(words, Identifiers):
             yield from (piece.packed() for piece in words.picked(used[name]).pieces)
             continue
         if isinstance(words, Senders):
-            yield from (to_ipc(part) for part in words.sections(used[name], _SECTION))
+            yield from (to_ipc(part, compression) for part in words.sections(used[name], _SECTION))
             continue
         assert isinstance(words, Dictionary)
         for start in range(0, len(words), _SECTION):
             searched, shown = words.columns(used[name].slice(start, _SECTION))
-            yield to_ipc(searched)
-            yield to_ipc(shown.to_frame())
+            yield to_ipc(searched, compression)
+            yield to_ipc(shown.to_frame(), compression)
 
 
 def frame_of(layout: Sequence[str], parts: Iterable[bytes], *, left_out: Collection[str] = ()) -> Frame:

@@ -2,8 +2,8 @@
 
 Layout: 8 bytes of magic, then parts, each with 8 bytes of length (big-endian) and the output of `Vault.seal`. The first
 part, sealed under the role ``snapshot``, is the header (msgpack): meaning of the codes, store id, marks, a random name.
-The others are sections of the frame (`store.catalogue.sections`), compressed with zstd unless they are already. Each is
-sealed under a role made of the name and its number, so that parts of two snapshots cannot be mixed.
+The others are zstd-compressed sections of the frame (`store.catalogue.sections`). Each is sealed under a role made of
+the name and its number, so that parts of two snapshots cannot be mixed.
 
 A snapshot may be stale, or replaced by an older one, so it is used only after its `Marks` were reconciled with the
 store (`store.catalogue.follow`). It holds only copies of the frame that it was made of.
@@ -16,7 +16,7 @@ import secrets
 import time
 from collections import deque
 from collections.abc import Collection, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple
 
@@ -26,7 +26,6 @@ from store.database.connection import is_url
 from store.helpers.companions import give_access
 from store.helpers.decoding import msgpack_decoder
 from store.helpers.secret_files import NotPlain, open_plain, replaced
-from store.helpers.zstd import ZstdCompressor, ZstdError, decompressed, frame_header
 from store.terms.errors import TamperedError
 
 if TYPE_CHECKING:
@@ -39,10 +38,8 @@ _MAX_PART = 1 << 32
 _ABANDONED_SECONDS = 600
 #: Begin the names of sections: of rows, which are named like the column that they hold, and of texts as they are shown.
 _ROWS, _SHOWN = "rows ", "shown "
-#: Number of sections (up to 8 MB each) that are read, unsealed and decompressed ahead.
+#: Number of sections (about 1 MB each) that are read and unsealed ahead.
 _AHEAD = 12
-#: Sections compressed by themselves.
-_COMPRESSED = ("message_id", "mta_message_id")
 #: Sections that every query needs: of ids and times, of small stores (which have one for all rows), of rules' names.
 _ALWAYS = ("id", "stored_at", "", "rules")
 
@@ -90,13 +87,10 @@ def save(vault: Vault, path: Path, frame: Frame, marks: Marks) -> None:
         if not by_itself:
             give_access(file.fileno(), Path(vault.location))
         name = secrets.token_hex(16)
-        layout = layout_of(frame)
-        header = _Header(MEANING, vault.store_id, name, layout, marks)
+        header = _Header(MEANING, vault.store_id, name, layout_of(frame), marks)
         file.write(_MAGIC)
         _write_part(file, vault.seal(_ROLE, msgspec.msgpack.encode(header)))
-        for number, section in enumerate(sections(frame, compact=True)):
-            if layout[number] not in _COMPRESSED:
-                section = ZstdCompressor().compress(section, ZstdCompressor.FLUSH_FRAME)
+        for number, section in enumerate(sections(frame, "zstd", compact=True)):
             _write_part(file, vault.seal(_section_role(name, number), section))
 
 
@@ -114,18 +108,14 @@ def open_snapshot(vault: Vault, path: Path, *, columns: Collection[str] | None =
         raise SnapshotError("it is not a file") from None
     except OSError as error:
         raise SnapshotError(str(error)) from error
-    with (
-        os.fdopen(descriptor, "rb") as file,
-        ThreadPoolExecutor(1, "snapshot") as reading,
-        ThreadPoolExecutor(2, "unsealing") as unsealing,
-    ):
+    with os.fdopen(descriptor, "rb") as file, ThreadPoolExecutor(1, "snapshot") as pool:
         try:
             if file.read(len(_MAGIC)) != _MAGIC:
                 raise SnapshotError("it is not a snapshot")
             header = msgpack_decoder(_Header).decode(vault.unseal(_ROLE, _read_part(file)))
             left_out = frozenset() if columns is None else _left_out(header.layout, columns)
-            parts = _ahead(reading, unsealing, vault, header, _sections(file, header, left_out))
-            # Imported here: it runs while the pools' threads prepare the first parts, and takes as long.
+            parts = _ahead(pool, _sections(vault, file, header, left_out))
+            # Imported here: it runs while the pool's thread reads and unseals the first parts, and takes as long.
             from store.catalogue.sections import MEANING, frame_of
 
             if header.meaning != MEANING or header.store_id != vault.store_id:
@@ -135,7 +125,7 @@ def open_snapshot(vault: Vault, path: Path, *, columns: Collection[str] | None =
             frame = frame_of(layout, parts, left_out=missing)
             if file.read(1):
                 raise SnapshotError("there is more in it than there should be")
-        except (TamperedError, msgspec.MsgspecError, ZstdError, ValueError, OSError) as error:
+        except (TamperedError, msgspec.MsgspecError, ValueError, OSError) as error:
             raise SnapshotError(str(error)) from error
     return frame, header.marks
 
@@ -146,29 +136,14 @@ def _left_out(layout: Collection[str], columns: Collection[str]) -> frozenset[st
     return frozenset(name for name in layout if name.startswith(_SHOWN) or name.removeprefix(_ROWS) not in kept)
 
 
-def _ahead(
-    reading: ThreadPoolExecutor,
-    unsealing: ThreadPoolExecutor,
-    vault: Vault,
-    header: _Header,
-    source: Iterator[tuple[int, bytes]],
-) -> Iterator[bytes]:
-    """Iterate over the sections; one thread reads ahead, starting now, and others unseal and decompress."""
-
-    def opened(number: int, sealed: bytes) -> bytes:
-        section = vault.unseal(_section_role(header.name, number), sealed)
-        return section if header.layout[number] in _COMPRESSED else decompressed(section, frame_header(section)[0])
-
-    def fetch() -> Future[bytes] | None:
-        found = next(source, None)
-        return found and unsealing.submit(opened, *found)
-
-    waiting = deque(reading.submit(fetch) for _ in range(_AHEAD))
+def _ahead(pool: ThreadPoolExecutor, source: Iterator[bytes]) -> Iterator[bytes]:
+    """Iterate over `source`; the pool's one thread fetches ahead, starting now."""
+    waiting = deque(pool.submit(next, source, None) for _ in range(_AHEAD))
 
     def parts() -> Iterator[bytes]:
         while (part := waiting.popleft().result()) is not None:
-            waiting.append(reading.submit(fetch))
-            yield part.result()
+            waiting.append(pool.submit(next, source, None))
+            yield part
 
     return parts()
 
@@ -181,13 +156,12 @@ def discard(path: Path) -> None:
         pass  # Harmless: readers reject a stale snapshot.
 
 
-def _sections(file: IO[bytes], header: _Header, left_out: Collection[str]) -> Iterator[tuple[int, bytes]]:
-    """Read the sections, except those left out. Yields each with its number."""
+def _sections(vault: Vault, file: IO[bytes], header: _Header, left_out: Collection[str]) -> Iterator[bytes]:
     for number, name in enumerate(header.layout):
         if name in left_out:
             file.seek(_length(file), os.SEEK_CUR)
             continue
-        yield number, _read_part(file)
+        yield vault.unseal(_section_role(header.name, number), _read_part(file))
 
 
 def _section_role(name: str, number: int) -> str:

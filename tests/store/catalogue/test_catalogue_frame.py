@@ -154,7 +154,7 @@ def test_however_a_frame_came_about_it_answers_the_same(
     for number in data.draw(st.permutations(range(4))):
         part = Frame.of(copy for copy, owner in zip(some, share, strict=True) if owner == number)
         if data.draw(st.booleans()):
-            part = frame_of(layout_of(part), sections(part, compact=data.draw(st.booleans())))
+            part = frame_of(layout_of(part), sections(part, "uncompressed", compact=data.draw(st.booleans())))
         frame = frame.merge(part)
         if data.draw(st.booleans()):
             frame.orders.prepare()
@@ -171,7 +171,7 @@ def test_however_a_frame_came_about_it_answers_the_same(
 def test_numbers_are_written_in_few_bytes_and_read_as_they_were(numbers: list[int]) -> None:
     copies = [Copy(place, at, 0, CopyRecord()) for place, at in enumerate(numbers, 1)]
     frame = Frame.of(copies)
-    again = frame_of(layout_of(frame), sections(frame, compact=True))
+    again = frame_of(layout_of(frame), sections(frame, "zstd", compact=True))
     assert again.rows.equals(frame.rows)
 
 
@@ -306,7 +306,7 @@ def test_what_is_deleted_is_in_no_section_and_in_no_tightened_column() -> None:
         for number in (1, 2)
     ]
     frame = Frame.of(some).without([1])
-    written = b"".join(sections(frame, compact=True))
+    written = b"".join(sections(frame, "uncompressed", compact=True))
     assert b"secret 2" in written and b"rule 2" in written
     assert b"secret 1" not in written and b"rule 1" not in written
     assert tightened(frame, "subject").texts["subject"].texts.to_list() == ["secret 2 of many"]
@@ -314,8 +314,8 @@ def test_what_is_deleted_is_in_no_section_and_in_no_tightened_column() -> None:
 
 def test_sections_that_do_not_fit_together_are_refused() -> None:
     frame = Frame.of([Copy(1, 0, 0, CopyRecord(subject="x"))])
-    parts = list(sections(frame, compact=True))
-    other = list(sections(empty_frame(), compact=True))
+    parts = list(sections(frame, "zstd", compact=True))
+    other = list(sections(empty_frame(), "zstd", compact=True))
     for wrong in (parts[:-1], [*other[:-1], parts[-1]], [b"x", *parts[1:]], [parts[-1], *parts[1:]], []):
         with pytest.raises(ValueError, match="catalogue"):
             frame_of(layout_of(frame), wrong)

@@ -57,7 +57,7 @@ def test_the_plain_subject_finds_all_copies_that_only_look_like_it(subjects: lis
     copies = [Copy(number, 0, 0, CopyRecord(subject=text)) for number, text in enumerate(texts, 1)]
     parts = [Frame.of(copies[start : start + 100]) for start in range(0, len(copies), 100)]
     frame = tightened(merged(parts[::-1]), "subject")
-    again = frame_of(layout_of(frame), sections(frame, compact=True))
+    again = frame_of(layout_of(frame), sections(frame, "zstd", compact=True))
     by_letters = 0
     for number, text in enumerate(subjects):
         mine = set(range(number * EACH + 1, (number + 1) * EACH + 1))
