@@ -56,6 +56,9 @@ Wrong usage, or not confirmed; nothing was done.
 .TP
 .B 130
 Interrupted; what was done so far is kept.
+.TP
+.B 129, 143
+Ended by SIGHUP or SIGTERM, at a safe point.
 .SH ENVIRONMENT
 .TP
 .B MAILHOLD_STORE

@@ -8,7 +8,7 @@ whole database restored to an older state, and missing newest copies of an epoch
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -34,6 +34,7 @@ from store.sealing.keys import LOCAL_ID
 from store.sealing.statements import verify
 from store.space.bin import share_since
 from store.terms.errors import CopyMissing, StoreError, TamperedError
+from store.terms.progress import Cancelled, Progress
 from store.vault.checking_bin import BinCheck
 from store.vault.counters import require_right
 from store.vault.deleting import OPERATOR_ROLE, ids_of, verified_runs
@@ -71,11 +72,7 @@ class CheckResult:
     evidence: str = ""
 
 
-def check(
-    vault: Vault,
-    progress: Callable[[int, int], None] | None = None,
-    cancelled: Callable[[], bool] | None = None,
-) -> CheckResult:
+def check(vault: Vault, progress: Progress | None = None, cancelled: Cancelled | None = None) -> CheckResult:
     """Verify the whole store without blocking writers. `progress` counts copies. Raises StoreUnavailable."""
     return _Check(vault, progress, cancelled).run()
 
@@ -90,12 +87,7 @@ class _Epoch:
 
 
 class _Check:
-    def __init__(
-        self,
-        vault: Vault,
-        progress: Callable[[int, int], None] | None,
-        cancelled: Callable[[], bool] | None,
-    ) -> None:
+    def __init__(self, vault: Vault, progress: Progress | None, cancelled: Cancelled | None) -> None:
         self._vault = vault
         self._models = vault.models
         self._signers = Signers(vault)  # Not the open vault's Signers, which has cached rows verified earlier.

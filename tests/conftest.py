@@ -51,6 +51,7 @@ hypothesis.settings.load_profile("mailhold")
 #: Default limit of a test with its fixtures on a busy machine (s).
 LIMIT = 180
 PASSPHRASE = "correct horse battery staple"
+#: Real mail beside the checkout, not in the repository. Nothing needs it: where it is missing, other mail is used.
 CORPUS = Path(__file__).resolve().parents[2] / "shared" / "corpus"
 BACKENDS = ["sqlite", pytest.param("postgresql", marks=pytest.mark.integration)]
 _schemas = itertools.count(1)

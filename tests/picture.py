@@ -1,4 +1,4 @@
-"""Textual's picture of a screen, made to look the same whatever fonts whoever looks at it has.
+"""Textual's picture of a screen, made to look the same with any fonts.
 
 Textual writes a row as runs of text and leaves the width of a character to the font. Here each piece of text between
 wider gaps has its place, each character of two cells its own, and a script whose characters join is kept in its cells.

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def module_name(path: Path) -> str:
-    """Convert a path to a module name: `store/vault/vault.py` is `store.vault`."""
+    """Convert a path to a module name: `store/vault/vault.py` is `store.vault.vault`."""
     return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
@@ -78,7 +78,7 @@ def test_peewee_is_imported_in_one_place() -> None:
 
 
 def decoders(path: Path) -> list[str]:
-    """Yield the calls that make a decoder, by name or inside a function."""
+    """List the calls that make a decoder, by name or inside a function."""
     calls = [node for node in ast.walk(parsed(path)) if isinstance(node, ast.Call)]
     return [
         ast.unparse(call)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from store.authority.settings import FIRST, Settings, parse_setting
 from store.filters.line import FIELDS, parse
 from store.gateway.metrics import COUNTERS, FROM_ZERO
 from tests.film import PICTURE
@@ -49,6 +50,17 @@ def test_every_link_leads_somewhere(page: Path) -> None:
             assert anchor in {anchor_of(title) for title in re.findall(r"(?m)^#+ (.*)$", to.read_text())}, target
 
 
+def test_the_architecture_chapter_names_every_room_and_only_files_that_exist() -> None:
+    text = TEXTS[ROOT / "docs/architecture.md"]
+    rooms = {name for names in re.findall(r"(?m)^\| (`[^|]*`) \|", text) for name in re.findall(r"`([^`]+)`", names)}
+    there = {
+        path.name for path in (ROOT / "store").iterdir() if path.name not in ("__init__.py", "__pycache__", "py.typed")
+    }
+    assert rooms == there
+    for name in re.findall(r"`((?:store|tui|tests)/[\w/.-]+)`", text):
+        assert (ROOT / name).exists(), name
+
+
 def anchor_of(title: str) -> str:
     """Return the anchor that Markdown viewers give to a heading."""
     return re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
@@ -60,6 +72,14 @@ def test_the_filter_lines_of_the_console_chapter_parse() -> None:
     assert not parse(" ".join(block[1].split())).is_empty
     for field in FIELDS:
         assert f"{field}:" in CONSOLE
+
+
+def test_every_setting_is_explained_with_its_value_in_a_new_store() -> None:
+    rows = re.findall(r"(?m)^\| `(\w+)` \|(?: `([^`]+)`)? \| [A-Z].*\. \|$", TEXTS[ROOT / "docs/commands.md"])
+    assert [name for name, _ in rows] == list(Settings.__struct_fields__)
+    for name, value in rows:
+        if name not in ("hold", "hold_many"):  # The tests hold nothing.
+            assert getattr(parse_setting(FIRST, name, value)[0], name) == getattr(FIRST, name), name
 
 
 #: The start of a line of commands.

@@ -33,12 +33,11 @@ _SHOWN = 8
 
 
 class Act:
-    """One act of an operator, recorded in the trail. A context manager: leaving it records the end with the number
-    done.
+    """One act of an operator, recorded in the trail.
 
-    `copies` are the copies to act on, or `size` is their number. Up to `one_part` copies are one part; None means that
-    the number is not known, and the intent is recorded in any case. Raises UnlockError if the keys at hand can only
-    read.
+    A context manager: leaving it records the end with the number done. `copies` are the copies to act on, or `size` is
+    their number. Up to `one_part` copies are one part; None means that the number is not known, and the intent is
+    recorded in any case. Raises UnlockError if the keys at hand can only read.
     """
 
     def __init__(
@@ -77,7 +76,7 @@ class Act:
             detail = "; ".join(part for part in (f"{len(copies):,} copies", detail) if part)
             copies = CopyIds(())
         try:
-            self._number = self._vault.room.in_it(lambda: self._record(Phase.INTENT, copies, detail))
+            self._number = self._vault.room.with_space(lambda: self._record(Phase.INTENT, copies, detail))
         except DiskFull:
             # On a full disk deleting makes room: record each part, without an event for the intent.
             self._many = False
@@ -111,7 +110,7 @@ class Act:
 
     def _end(self, why: str) -> None:
         told = f"{self.done:,} of {self._size:,}" if self._size else f"{self.done:,}"
-        self._vault.room.in_it(lambda: self._record(Phase.END, (), f"{told}; {why}" if why else told))
+        self._vault.room.with_space(lambda: self._record(Phase.END, (), f"{told}; {why}" if why else told))
 
     def _record(self, phase: Phase, copies: Iterable[int], detail: str) -> int:
         return record_event(
@@ -166,11 +165,10 @@ class ToldDeletions:
 
 
 def folded(events: Sequence[Event], now: int) -> list[Event]:
-    """Merge the events of each act into one, with all its copies, and how far it came if it did not finish. Newest
-    first.
+    """Merge the events of each act into one, with all its copies, and how far it came if it did not finish.
 
-    `now` is Unix ms. An act without an end whose newest event is less than a minute old is under way, else interrupted.
-    If the first event of an act is not among `events`, it is `cut_off`.
+    Newest first. `now` is Unix ms. An act without an end whose newest event is less than a minute old is under way,
+    else interrupted. If the first event of an act is not among `events`, it is `cut_off`.
     """
     found: list[Event] = []
     acts: dict[int, tuple[int, list[Event]]] = {}

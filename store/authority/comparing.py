@@ -54,8 +54,9 @@ def in_force(vault: Vault, heads: Iterable[Head]) -> list[Head]:
 
 
 def lacking(vault: Vault, memory: Memory) -> Older | None:
-    """Return what the store lacks of what `memory` holds; None if it lacks nothing. Writes nothing. Raises
-    StoreUnavailable.
+    """Return what the store lacks of what `memory` holds; None if it lacks nothing.
+
+    Writes nothing. Raises StoreUnavailable.
     """
     heads = []
     for each in memory.read().heads:
@@ -86,8 +87,9 @@ class Comparison:
         self._ids: list[tuple[int, int]] = []
 
     def read(self) -> list[Finding]:
-        """Read the heads and the next copy id. Call it before reading the rest, which can only be newer. Return broken
-        heads.
+        """Read the heads and the next copy id.
+
+        Call it before reading the rest, which can only be newer. Return broken heads.
         """
         found, broken = stored_heads(self._vault)
         seen: list[Head] = []
@@ -134,8 +136,9 @@ class Comparison:
 
 
 def compare(vault: Vault, heads: Sequence[Head], buried: int) -> Iterator[Finding]:
-    """Yield the differences between the store and `heads`. `buried` is the number of copies in the store's
-    tombstones.
+    """Yield the differences between the store and `heads`.
+
+    `buried` is the number of copies in the store's tombstones.
     """
     yield from _reached(vault, heads)
     yield from _events(vault, heads)

@@ -193,11 +193,10 @@ def salvage(vault: Reader, name: str, kind: type[T]) -> Salvage[T]:
 
 
 def seal_anew(vault: Reader, least: int = 0) -> None:
-    """Reseal all rows that verify with the newest configuration key, in the caller's transaction. Others stay as they
-    are.
+    """Reseal all rows that verify with the newest configuration key, in the caller's transaction.
 
-    The newest version of each name is raised by one, and at least to `least`, so that processes that saw newer versions
-    accept it.
+    Others stay as they are. The newest version of each name is raised by one, and at least to `least`, so that
+    processes that saw newer versions accept it.
     """
     table = vault.models.Configuration
     opened: list[tuple[Any, Frame]] = []

@@ -13,12 +13,13 @@ Moving a copy into the bin takes some space. Copies for which a full disk has no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from store.authority.acts import BIN, DELETE, EMPTY, RESTORE, Act
 from store.authority.settings import settings_or_former
-from store.helpers.clock import now_ms
+from store.helpers.clock import DAY_MS, now_ms
+from store.terms.progress import Cancelled, Progress
 from store.vault.bin import LEAST_FULL
 from store.vault.deleting import DeleteResult, Spare, spare_none
 
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
     from store.vault.bin import BinAct, RestoreResult
     from store.vault.vault import Vault
 
-Progress = Callable[[int, int], None]
-Cancelled = Callable[[], bool]
-DAY_MS = 86_400_000
 NO_ROOM = "the disk is full: the bin has no room"
 
 

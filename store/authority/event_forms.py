@@ -83,8 +83,9 @@ class _Parts(NamedTuple):
 
 
 def digest_of(blob: object) -> bytes:
-    """Hash an event's row for the next event to name. A malformed row gives the digest of no data, which no
-    event has.
+    """Hash an event's row for the next event to name.
+
+    A malformed row gives the digest of no data, which no event has.
     """
     return hashlib.sha256(blob if isinstance(blob, bytes | memoryview) else b"").digest()
 
@@ -147,8 +148,9 @@ def open_event(vault: Reader, blob: object, at: int, name: str) -> Opened:
 
 
 def is_genuine(vault: Reader, blob: object, at: object) -> bool:
-    """Return True if the row is of format 2 and its signature is that of an operator or a gateway. Needs no key to
-    read.
+    """Return True if the row is of format 2 and its signature is that of an operator or a gateway.
+
+    Needs no key to read.
     """
     data = blob if isinstance(blob, bytes) else bytes(blob) if isinstance(blob, memoryview) else b""
     if not data or data[0] not in (_OPERATOR, _GATEWAY) or not isinstance(at, int):

@@ -46,13 +46,13 @@ _OPEN = (
 
 
 class Vector(msgspec.Struct, frozen=True, array_like=True):
-    """The state of the store that a writer saw. Times are Unix ms; digests are SHA-256, 32 zero bytes if there is
-    nothing yet.
+    """The state of the store that a writer saw.
 
-    `sequence` counts the heads of the whole store. `generation` is that of the newest acceptance, 0 without one.
-    `configuration` is the digest over the newest row of each name, `key_generation` the generation of the configuration
-    key. `epoch` is the number of the writer's own last epoch and `opening` the digest of its opening; `open_epochs` are
-    its epochs not yet closed (id, number of steps).
+    Times are Unix ms; digests are SHA-256, 32 zero bytes if there is nothing yet. `sequence` counts the heads of the
+    whole store. `generation` is that of the newest acceptance, 0 without one. `configuration` is the digest over the
+    newest row of each name, `key_generation` the generation of the configuration key. `epoch` is the number of the
+    writer's own last epoch and `opening` the digest of its opening; `open_epochs` are its epochs not yet closed (id,
+    number of steps).
     """
 
     sequence: int
@@ -139,13 +139,6 @@ def verified_head(vault: Reader, writer: Any, blob: Any, signature: Any) -> Head
             raise TamperedError(what, "its vector is not in the format of this version of Mailhold") from None
 
 
-def read_head(vault: Reader, writer: int) -> Vector | None:
-    """Read a writer's newest head, verified; None if it has none. Raises TamperedError."""
-    with vault.reading():
-        rows = head_rows(vault)
-    return next((verified_head(vault, *row).vector for row in rows if row[0] == writer), None)
-
-
 def configuration_digest(vault: Reader) -> bytes:
     """Hash the newest row of each signed name of the configuration."""
     sql = (
@@ -194,8 +187,9 @@ def still_open(vault: Reader, epoch_ids: Collection[int]) -> set[int]:
 
 
 def another_event(vault: Reader, number: int, digest: bytes) -> bool:
-    """Return True if another genuine event has this number, near its place, with another digest. Damaged events do not
-    count.
+    """Return True if another genuine event has this number, near its place, with another digest.
+
+    Damaged events do not count.
     """
     rows = run(vault.db, "SELECT sealed, at FROM audit WHERE id >= ? ORDER BY id LIMIT 50", number).fetchall()
     found = next(((sealed, at) for sealed, at in rows if number_of(sealed) == number), None)
@@ -203,8 +197,9 @@ def another_event(vault: Reader, number: int, digest: bytes) -> bool:
 
 
 def another_epoch(vault: Reader, gateway_id: int, number: int, digest: bytes) -> bool:
-    """Return True if a gateway's epoch of this number is missing or is another genuine one. A damaged epoch does not
-    count.
+    """Return True if a gateway's epoch of this number is missing or is another genuine one.
+
+    A damaged epoch does not count.
     """
     table, what = vault.models.Epoch, f"epoch number {number} of gateway {gateway_id}"
     with vault.reading():

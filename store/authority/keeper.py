@@ -56,8 +56,9 @@ class HeadKeeper(Witness):
     """Keeps the heads of one open store. Called under the writer's lock, inside its transaction, except for `beat`."""
 
     def __init__(self, vault: Vault, memory: Memory | None = None) -> None:
-        """Keep the heads of `vault`. `memory` is what was seen of the store, kept outside it; None remembers
-        nothing.
+        """Keep the heads of `vault`.
+
+        `memory` is what was seen of the store, kept outside it; None remembers nothing.
         """
         gateway = vault.keys.gateway
         self._vault = vault
@@ -118,8 +119,9 @@ class HeadKeeper(Witness):
         self._others.append(gateway_id)
 
     def begun(self, *, quiet: bool) -> None:
-        """Compare the store with the newest head, before anything is written, if this transaction is signed. Raises
-        StoreOlder.
+        """Compare the store with the newest head, before anything is written, if this transaction is signed.
+
+        Raises StoreOlder.
         """
         self._looked = None
         if self.accepting or self.repairing:

@@ -7,10 +7,8 @@ newest head of each writer.
 
 from __future__ import annotations
 
-import fcntl
 import os
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,7 +18,7 @@ from store.authority.heads import Vector
 from store.authority.kept_rows import SeenRow
 from store.helpers.clock import now_ms
 from store.helpers.decoding import json_decoder, msgpack_decoder
-from store.helpers.secret_files import NotPlain, open_plain, replaced
+from store.helpers.secret_files import NotPlain, locked, open_plain, replaced
 
 #: Max size of a memory (bytes): heads and settings are small.
 _MOST = 64 * 1024 * 1024
@@ -58,8 +56,9 @@ class Seen(msgspec.Struct, frozen=True):
 
 
 class Memory:
-    """The memory of one store, in the file `path`. A file that is missing, unreadable or of another store counts as
-    empty.
+    """The memory of one store, in the file `path`.
+
+    A file that is missing, unreadable or of another store counts as empty.
     """
 
     def __init__(self, path: Path, store_id: bytes, *, make_folder: bool = False) -> None:
@@ -82,7 +81,7 @@ class Memory:
         try:
             if self._make_folder:
                 self._path.parent.mkdir(parents=True, mode=0o700, exist_ok=True)
-            with self._locked():
+            with locked(self._path):
                 before = self.read()
                 policy = WentBy(before.versions, before.configuration, before.grants) if went_by is None else went_by
                 merged = Seen(self._store, now_ms(), _merged([*before.heads, *heads]), *policy)
@@ -92,16 +91,6 @@ class Memory:
         except OSError as error:
             return f"{self._path}: {error.strerror or error}"
         return ""
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        lock = self._path.with_name(f"{self._path.name}.lock")
-        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(descriptor)
 
 
 def user_memory(store_id: bytes) -> Memory:

@@ -37,8 +37,9 @@ def heed(vault: Reader) -> None:
 
 
 def _takes_two(vault: Reader, right: Right, at: int) -> bool:
-    """Return True if an act that needs `right`, signed at `at` (Unix ms), takes two. Raises TamperedError,
-    StoreFormat.
+    """Return True if an act that needs `right`, signed at `at` (Unix ms), takes two.
+
+    Raises TamperedError, StoreFormat.
     """
     stored = configuration.read(vault, SECONDED, Seconded)
     return stored is not None and any(kind & right and at >= since for kind, since in stored.value.kinds)

@@ -8,7 +8,6 @@ An archive cannot be opened, so there the key verifies the store instead.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,12 +26,11 @@ from store.database.verifying import differences
 from store.helpers.secret_files import prepared
 from store.opening.opening import Unlock, look_at, open_store, store_row
 from store.terms.errors import BackupError, TamperedError, UsageError
+from store.terms.progress import Cancelled, Progress
 from store.vault.counters import counted, counters
 
 if TYPE_CHECKING:
     from store.vault.vault import Vault
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass
@@ -82,7 +80,7 @@ def back_up(
     force: bool = False,
     copying: Progress = lambda done, total: None,
     checking: Progress = lambda done, total: None,
-    cancelled: Callable[[], bool] = lambda: False,
+    cancelled: Cancelled = lambda: False,
 ) -> Backup:
     """Write a backup of the store to `path`, from `destination`, while others work on the store, and verify it.
 
@@ -133,7 +131,7 @@ def _copy(
     backup: Backup,
     location: str,
     progress: Progress,
-    cancelled: Callable[[], bool],
+    cancelled: Cancelled,
 ) -> None:
     """Copy a SQLite store's file, and verify what can be verified without a key."""
 
@@ -163,7 +161,7 @@ def _archive(
     temporary: Path,
     backup: Backup,
     progress: Progress,
-    cancelled: Callable[[], bool],
+    cancelled: Cancelled,
 ) -> None:
     """Write a PostgreSQL store's archive and, with a key, verify the store."""
     with translated(shown_location(vault.location) if vault else "in PostgreSQL"):
@@ -194,7 +192,7 @@ def _look(db: StoreDatabase, backup: Backup) -> None:
     backup.broken += [("the tables", why) for why in differences(db, TABLES_OF[backup.format])]
 
 
-def _check(vault: Vault, backup: Backup, progress: Progress, cancelled: Callable[[], bool]) -> None:
+def _check(vault: Vault, backup: Backup, progress: Progress, cancelled: Cancelled) -> None:
     result = check(vault, progress, cancelled)
     if result.cancelled:
         raise KeyboardInterrupt

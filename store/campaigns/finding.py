@@ -11,7 +11,7 @@ from store.campaigns.arrivals import Arrivals
 from store.campaigns.due import apart_digest, enough_new
 from store.campaigns.flags import flags_of
 from store.campaigns.grouping import Handle
-from store.campaigns.indexing import Cancelled, Progress, index, traits_of
+from store.campaigns.indexing import index, traits_of
 from store.campaigns.joining import Joiner
 from store.campaigns.lasting import kept_ids
 from store.campaigns.lease import Lease, LeaseLost
@@ -25,6 +25,7 @@ from store.campaigns.stored import Found, FoundMeanwhile, State, Stored
 from store.campaigns.titles import Speller
 from store.helpers.clock import now_ms
 from store.terms.errors import TamperedError
+from store.terms.progress import Cancelled, Progress
 from store.vault.vault import Vault
 
 #: Seconds between checks for the result of another process. If finding takes at most `_SOON_MS`, any change is enough

@@ -40,7 +40,6 @@ from store.vault.known_senders import KnownSenders, whole
 from store.vault.vault import Vault
 
 _FAILS = frozenset(("fail", "softfail", "hardfail", "reject", "policy"))
-_SILENT = frozenset(("none", "neutral", "temperror", "permerror", ""))
 _METHODS = frozenset(("dmarc", "dkim", "spf"))
 #: Number of messages that make a domain one to imitate (authenticated ones, or all), and number that makes a domain too
 #: established to be a look-alike.

@@ -6,7 +6,7 @@ work twice, which does no harm.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
@@ -18,6 +18,7 @@ from store.campaigns.packing import TRAITS, VERSION, unpacked
 from store.campaigns.traits import Made
 from store.message.in_child import CHILDREN
 from store.terms.errors import CopyMissing, TamperedError
+from store.terms.progress import Cancelled, Progress
 from store.vault.derived import Derived
 from store.vault.reader import MessageRow, OnError
 from store.vault.vault import Vault
@@ -25,8 +26,6 @@ from store.vault.vault import Vault
 #: The most copies and bytes of messages per batch.
 _COPIES, _BYTES = 200, 8 * 1024 * 1024
 
-Progress = Callable[[int, int], None]
-Cancelled = Callable[[], bool]
 _Batch = list[tuple[int, "Future[bytes]"]]
 
 

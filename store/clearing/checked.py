@@ -18,13 +18,12 @@ from store.campaigns.marks import read_marks
 from store.campaigns.standing import Campaign, Standing
 from store.delivery.outcomes import mailbox_outcomes
 from store.mail.outcome import State
+from store.terms.progress import Cancelled, Progress
 from store.terms.records import Copy, CopyRecord
 from store.terms.verdicts import Engine, Status
 from store.vault import live_deliveries
 from store.vault.vault import Vault
 
-Progress = Callable[[int, int], None]
-Cancelled = Callable[[], bool]
 #: Copies per read.
 _PAGE = 500
 #: A campaign is still arriving if one of its copies came within this time (ms).

@@ -13,7 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from store.authority.deleting import delete_copies
 from store.campaigns.marks import Marks, read_marks
 from store.campaigns.standing import Standing
-from store.clearing.checked import Cancelled, Checked, Progress
+from store.clearing.checked import Checked
+from store.terms.progress import Cancelled, Progress
 from store.vault.deleting import DeleteResult
 from store.vault.vault import Vault
 

@@ -1,8 +1,8 @@
 """Check that a store's tables, indexes and triggers are exactly this version's. A store that differs is read-only.
 
 For SQLite, the stored CREATE statements are compared with the release's; for PostgreSQL, one query reads the catalogue
-(`store.database.catalog`). This full comparison runs once per connection, once a minute, and whenever a cheap query at
-the start of each write transaction gives a different answer than before.
+(`store.database.postgresql_tables`). This full comparison runs once per connection, once a minute, and whenever a cheap
+query at the start of each write transaction gives a different answer than before.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import time
 from functools import lru_cache
 from typing import Any
 
-from store.database import catalog
+from store.database import postgresql_tables
 from store.database.connection import StoreDatabase, run, shown_location, translated
 from store.database.modes import ReadOnly
 from store.database.orm import SqliteDatabase
@@ -35,7 +35,7 @@ Thing = tuple[str, str, str, str | None]
 def differences(db: StoreDatabase, tables: tuple[str, ...] = TABLES) -> list[str]:
     """Return a sentence for each difference between the database and `tables`. NOT safe for a terminal."""
     if not isinstance(db, SqliteDatabase):
-        return catalog.differences(db, tables)
+        return postgresql_tables.differences(db, tables)
     sql = "SELECT type, name, tbl_name, sql FROM sqlite_master LIMIT ?"
     found = {tuple(row) for row in run(db, sql, _MOST).fetchall() if row[1] not in _OWN}
     wanted = _things(tables)
@@ -55,7 +55,7 @@ def require_tables(db: StoreDatabase, location: str) -> None:
     Reading it could do anything, and never end. For SQLite, `store.database.authorizing` refuses each such statement.
     Raises StoreFormat.
     """
-    if not isinstance(db, SqliteDatabase) and (odd := catalog.odd(db, TABLES)):
+    if not isinstance(db, SqliteDatabase) and (odd := postgresql_tables.odd(db, TABLES)):
         raise StoreFormat(f"{shown_location(location)} cannot be read: {odd[0]} is not a table. {_ADVICE}")
 
 
@@ -115,7 +115,7 @@ class Watch:
         self._known.of, self._known.until = (id(connection), answer), now + AGAIN
 
     def _ask(self) -> Any:
-        """Return the answer of the cheap query: SQLite's schema version, or `catalog.ours` on PostgreSQL."""
+        """Return the answer of the cheap query: SQLite's schema version, or `postgresql_tables.ours` on PostgreSQL."""
         if isinstance(self._db, SqliteDatabase):
             return run(self._db, "PRAGMA schema_version").fetchone()[0]
-        return catalog.ours(self._db, self.tables)
+        return postgresql_tables.ours(self._db, self.tables)

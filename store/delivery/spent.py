@@ -7,7 +7,6 @@ operator who sends something again signs a new order, with another nonce.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import stat
@@ -22,7 +21,7 @@ from store.authority.memory import user_spent
 from store.database.connection import run
 from store.delivery.access import Access
 from store.helpers.clock import now_ms
-from store.helpers.secret_files import replaced
+from store.helpers.secret_files import locked, replaced
 from store.mail.outcome import State
 from store.sealing.statements import statement
 from store.terms.errors import StoreUnavailable, TamperedError
@@ -158,13 +157,8 @@ class Spent:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         self._path.parent.mkdir(parents=True, mode=0o700, exist_ok=True)
-        lock = self._path.with_name(f"{self._path.name}.lock")
-        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with locked(self._path):
             yield
-        finally:
-            os.close(descriptor)
 
     @contextmanager
     def _reporting(self) -> Iterator[None]:

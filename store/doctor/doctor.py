@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 import smtplib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -19,6 +19,7 @@ from store.helpers.clock import now_ms
 from store.judging.rules.rules import first_match, read_rules
 from store.mail.endpoint import host_and_port
 from store.mail.incoming import Incoming
+from store.terms.progress import Cancelled
 from store.terms.records import Copy
 from store.terms.verdicts import Action, Verdict
 
@@ -82,7 +83,7 @@ def examine(
     recipient: str,
     probes: Sequence[Probe] = PROBES,
     wait: float = 30.0,
-    cancelled: Callable[[], bool] | None = None,
+    cancelled: Cancelled | None = None,
 ) -> list[Trace]:
     """Send each probe and follow it, for at most `wait` seconds. Blocks. Raises TamperedError, StoreUnavailable."""
     return [_examine(vault, server, sender, recipient, probe, wait, cancelled or (lambda: False)) for probe in probes]
@@ -95,7 +96,7 @@ def _examine(
     recipient: str,
     probe: Probe,
     wait: float,
-    cancelled: Callable[[], bool],
+    cancelled: Cancelled,
 ) -> Trace:
     message_id = f"<{probe.name.lower()}.{secrets.token_hex(12)}@doctor.mailhold.invalid>"
     trace = Trace(probe, message_id)
@@ -224,7 +225,7 @@ def _put_off(trace: Trace, code: int, words: bytes) -> None:
     )
 
 
-def find_copy(vault: Vault, message_id: str, since: int, wait: float, cancelled: Callable[[], bool]) -> Copy | None:
+def find_copy(vault: Vault, message_id: str, since: int, wait: float, cancelled: Cancelled) -> Copy | None:
     """Wait up to `wait` seconds for a copy with that Message-ID placed after `since` (Unix ms). Return it, or None."""
     until = time.monotonic() + wait
     token: object = None

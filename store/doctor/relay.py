@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import Counter
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Sequence, Set
 from typing import TYPE_CHECKING
 
 from store.authority.settings import Settings, ignored_names
@@ -27,6 +27,7 @@ from store.mail.outcome import Outcome
 from store.mail.outcome import State as Sent
 from store.mail.relay import parse_relay
 from store.terms.errors import RelayError, SettingError, TamperedError
+from store.terms.progress import Cancelled
 
 if TYPE_CHECKING:
     from store.terms.records import Copy
@@ -45,7 +46,7 @@ def examine_relay(
     sender: str,
     recipient: str,
     wait: float = 30.0,
-    cancelled: Callable[[], bool] | None = None,
+    cancelled: Cancelled | None = None,
 ) -> Trace:
     """Send a message to the relay, and wait up to `wait` seconds for its copy to come in again. Blocks.
 

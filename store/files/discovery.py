@@ -27,8 +27,9 @@ _KINDS = (
 
 
 class Found(NamedTuple):
-    """A file to read, or the reason why it is not read (`problem`). `single`: it is one message, whatever its
-    content.
+    """A file to read, or the reason why it is not read (`problem`).
+
+    `single`: it is one message, whatever its content.
     """
 
     path: Path
@@ -39,8 +40,9 @@ class Found(NamedTuple):
 
 
 def find_files(paths: Iterable[Path]) -> Iterator[Found]:
-    """Find every file under `paths`, each folder in the order of its names. Never raises: unreadable paths are
-    reported.
+    """Find every file under `paths`, each folder in the order of its names.
+
+    Never raises: unreadable paths are reported.
     """
     for path in paths:
         try:

@@ -8,7 +8,7 @@ optionally `authenticated` if they were, or `written` if they were sent to it fr
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,7 +19,7 @@ from store.authority.settings import settings_or_former
 from store.files.amavis import Unpacked
 from store.files.discovery import Found, find_files, open_regular
 from store.files.mbox import read_messages
-from store.helpers.clock import now_ms
+from store.helpers.clock import DAY_MS, now_ms
 from store.judging.known_senders import added_by, told_of
 from store.judging.scanner_headers import verdicts_from_headers
 from store.judging.senders import recipient_of
@@ -31,7 +31,8 @@ from store.mail.local_domains import LocalDomains
 from store.message.message import summarise
 from store.sealing.counting import DOMAIN, RECIPIENT, SENDER
 from store.terms.errors import IntakeError, UsageError
-from store.vault.known import DAY_MS, Key, Known
+from store.terms.progress import Cancelled, Progress
+from store.vault.known import Key, Known
 from store.vault.vault import Vault
 
 KNOWN = "known senders imported"
@@ -40,9 +41,6 @@ _MOST = 1_000_000
 _LOOKED_AT, _LONGEST_LIST = 1 << 16, 64 << 20
 _FIELDS = frozenset((b"from", b"to", b"subject", b"date", b"received", b"message-id"))
 _WORDS = ("authenticated", "written")
-
-Progress = Callable[[int, int], None]
-Cancelled = Callable[[], bool]
 
 
 class KnownResult(msgspec.Struct):
@@ -127,8 +125,9 @@ def _is_mail(first: bytes) -> bool:
 
 
 def _of_message(raw: bytes, local: LocalDomains) -> Iterator[_Line]:
-    """Yield the counts that a gateway would have added. For mail sent from here, recipients are taken from the
-    header.
+    """Yield the counts that a gateway would have added.
+
+    For mail sent from here, recipients are taken from the header.
     """
     found = verdicts_from_headers(raw)
     record = summarise(raw)

@@ -31,6 +31,7 @@ from store.mail.local_domains import DomainCount
 from store.message.message import summarise
 from store.terms.errors import IntakeError, MailholdError, StoreUnavailable, UsageError
 from store.terms.findings import KnownSender
+from store.terms.progress import Cancelled, Progress
 from store.terms.records import CopyRecord
 from store.terms.verdicts import Verdict
 from store.vault.known_senders import KnownSenders
@@ -38,9 +39,6 @@ from store.vault.writer import GROUP_BYTES, GROUP_COPIES
 
 if TYPE_CHECKING:
     from store.vault.vault import Vault
-
-Progress = Callable[[int, int], None]
-Cancelled = Callable[[], bool]
 
 
 class ImportResult(msgspec.Struct):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +20,7 @@ from store.authority.acts import Act
 from store.helpers.file_names import safe_filename
 from store.helpers.secret_files import open_new, write_all
 from store.terms.errors import MailholdError, SaveError, TamperedError
+from store.terms.progress import Cancelled, Progress
 from store.terms.records import Copy
 
 if TYPE_CHECKING:
@@ -51,8 +52,8 @@ def save_copies(
     folder: Path,
     *,
     operator: str = "",
-    progress: Callable[[int, int], None] | None = None,
-    cancelled: Callable[[], bool] | None = None,
+    progress: Progress | None = None,
+    cancelled: Cancelled | None = None,
 ) -> SaveResult:
     """Save each copy to a file of its own in `folder`, which is created (mode 0700) if missing.
 
@@ -124,8 +125,9 @@ def _copies(vault: Vault, ids: Sequence[int]) -> Iterator[tuple[int, Copy | None
 
 
 class _Folder:
-    """An open folder. Files are created relative to its descriptor, so renaming or replacing the folder has no
-    effect.
+    """An open folder.
+
+    Files are created relative to its descriptor, so renaming or replacing the folder has no effect.
     """
 
     def __init__(self, path: Path) -> None:

@@ -10,6 +10,7 @@ import msgspec
 
 from store.filters import asked
 from store.filters.folding import fold, needles, searched
+from store.helpers.clock import DAY_MS
 from store.mail.outcome import Delivered
 from store.terms.records import Copy, CopyRecord
 from store.terms.verdicts import Engine, Status
@@ -20,7 +21,6 @@ MAX_KB = 2**40
 #: The latest time in a filter (Unix ms, end of the year 8999), so that it can be printed in any time zone. The earliest
 #: is 1970.
 LAST_MOMENT = 221_845_391_999_999
-_DAY_MS = 24 * 3_600_000
 
 
 class Period(StrEnum):
@@ -47,12 +47,12 @@ class Period(StrEnum):
 
 _PERIOD_MS = {
     Period.HOUR: 3_600_000,
-    Period.DAY: _DAY_MS,
-    Period.WEEK: 7 * _DAY_MS,
-    Period.TWO_WEEKS: 14 * _DAY_MS,
-    Period.MONTH: 30 * _DAY_MS,
-    Period.THREE_MONTHS: 90 * _DAY_MS,
-    Period.YEAR: 365 * _DAY_MS,
+    Period.DAY: DAY_MS,
+    Period.WEEK: 7 * DAY_MS,
+    Period.TWO_WEEKS: 14 * DAY_MS,
+    Period.MONTH: 30 * DAY_MS,
+    Period.THREE_MONTHS: 90 * DAY_MS,
+    Period.YEAR: 365 * DAY_MS,
 }
 
 

@@ -9,6 +9,7 @@ epoch.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 from collections.abc import Awaitable, Callable, Coroutine
@@ -141,7 +142,7 @@ class Gateway:
             if store.done():
                 store.result()
         except Exception as error:
-            say("gateway failed", level=40, error=error)
+            say("gateway failed", level=logging.ERROR, error=error)
             raise
         finally:
             systemd.notify("STOPPING=1")
@@ -182,7 +183,7 @@ class Gateway:
                 await self._let_go()
                 if str(error) != said:
                     said = str(error)
-                    say("waiting for the store", level=40, why=said)
+                    say("waiting for the store", level=logging.ERROR, why=said)
                 systemd.notify(f"STATUS=Waiting for the store: {said}", "EXTEND_TIMEOUT_USEC=30000000")
                 await self._pause(OPEN_AGAIN)
 
@@ -191,7 +192,7 @@ class Gateway:
         self._file = identity(section.location)
         vault = open_with_credentials(section.location, Path(section.credentials), self._seen)
         if vault.witness.problem:
-            say("the store is older than what was seen of it", level=40, why=vault.witness.problem)
+            say("the store is older than what was seen of it", level=logging.ERROR, why=vault.witness.problem)
         return vault
 
     def _look(self, vault: Vault) -> None:
@@ -221,7 +222,7 @@ class Gateway:
                 for task in (replaced, work):
                     task.cancel()
                 await asyncio.gather(work, replaced, return_exceptions=True)
-            say("opening the store again", level=30, why="it was replaced")
+            say("opening the store again", level=logging.WARNING, why="it was replaced")
             await self._let_go()
             await self._open_first()
             self.outage.succeeded()
@@ -256,21 +257,21 @@ class Gateway:
     async def _work(self) -> None:
         """Run the background jobs while the store is open."""
         vault = self._open_vault()
+        suggest = Proposal(self.intake.domains, self.live, say).tell
         jobs: list[Coroutine[Any, Any, None]] = [
-            self._again(LOOK, lambda: self._look(vault), "the configuration cannot be looked at"),
+            self._again(LOOK, lambda: self._look(vault), "the configuration cannot be read"),
             watch(vault),
-            self._again(ANSWERS_SECONDS, vault.write_answers, "answers cannot be noted"),
+            self._again(ANSWERS_SECONDS, vault.write_answers, "answers cannot be recorded"),
             self._again(LOOK, self._events.flush, "events cannot be written"),
-            self._again(SIGN_SECONDS, vault.witness.beat, "what the store holds is not signed for"),
-            self._again(FLUSH_SECONDS, self.intake.knowing.flush, "mail of known senders is not counted"),
-            self._again(PROPOSAL_SECONDS, Proposal(self.intake.domains, self.live, say).tell, "domains cannot be told"),
+            self._again(SIGN_SECONDS, vault.witness.beat, "the head cannot be signed"),
+            self._again(FLUSH_SECONDS, self.intake.knowing.flush, "known senders cannot be counted"),
+            self._again(PROPOSAL_SECONDS, suggest, "local domains cannot be suggested"),
         ]
         stop = asyncio.Event()
         here = await self._aside(lambda: arrive(vault, Path(self.config.store.credentials)))
         if self.config.delivery.enabled:
             # Releases go to gateways with a fresh heartbeat, so send heartbeats only if delivery is enabled.
-            what = "the store cannot be told that the gateway is alive"
-            jobs.append(self._again(BEAT_SECONDS, lambda: say_alive(vault, here), what))
+            jobs.append(self._again(BEAT_SECONDS, lambda: say_alive(vault, here), "the heartbeat cannot be written"))
             connections = self.config.delivery.connections
             spent = self._seen.with_suffix(".spent")
             self._worker = DeliveryWorker(
@@ -306,7 +307,7 @@ class Gateway:
             except MailholdError as error:
                 if str(error) != problem:
                     problem = str(error)
-                    say(what, level=30, why=problem)
+                    say(what, level=logging.WARNING, why=problem)
             await asyncio.sleep(seconds)
 
     # --- Reloading ---------------------------------------------------------------------------------------------------
@@ -324,7 +325,7 @@ class Gateway:
             if self._path is not None:
                 await self._take_up(await asyncio.to_thread(read_config, self._path))
         except MailholdError as error:
-            say("mailhold.toml refused, what was read before stays in force", level=40, why=str(error))
+            say("mailhold.toml refused, what was read before stays in force", level=logging.ERROR, why=str(error))
         systemd.notify("READY=1")
 
     async def _take_up(self, config: Config) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -43,10 +44,10 @@ Counts = Mapping[tuple[str, ...], int]
 
 @dataclass(eq=False)
 class _Outage:
-    """The outage of a scanner, going on or just over. `since` and `back` are Unix ms; the other times seconds of the
-    clock.
+    """The outage of a scanner, going on or just over.
 
-    `unscanned` and `without_copy` are the counts just before it began; `mailed` is the last mail that was settled.
+    `since` and `back` are Unix ms; the other times seconds of the clock. `unscanned` and `without_copy` are the counts
+    just before it began; `mailed` is the last mail that was settled.
     """
 
     scanner: RemoteScanner
@@ -97,7 +98,7 @@ class EngineWatch:
                 try:
                     await self.look()
                 except Exception as error:
-                    self._say("the engines cannot be watched", level=40, error=error)
+                    self._say("the engines cannot be watched", level=logging.ERROR, error=error)
                 await asyncio.sleep(LOOK)
         finally:
             for outage in self._outages.values():
@@ -155,7 +156,7 @@ class EngineWatch:
     def _say_down(self, outage: _Outage) -> None:
         self._say(
             "engine down",
-            level=40,
+            level=logging.ERROR,
             **_named(outage.scanner),
             why=outage.why,
             messages=self._meanwhile(outage.scanner),
@@ -192,7 +193,7 @@ class EngineWatch:
             outage.mailed = what
             self._say("administrator told", what=f"{outage.scanner.name} {what}")
         else:
-            self._say("administrator not told", level=30, what=f"{outage.scanner.name} {what}")
+            self._say("administrator not told", level=logging.WARNING, what=f"{outage.scanner.name} {what}")
 
     def _down_text(self, outage: _Outage, host: str) -> str:
         scanner = outage.scanner

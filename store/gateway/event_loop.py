@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -25,7 +26,7 @@ def factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     except NotInstalled:
         return None
     except LibraryBroken as error:
-        say("uvloop is not used", level=30, error=error)
+        say("uvloop is not used", level=logging.WARNING, error=error)
         return None
     made: Callable[[], asyncio.AbstractEventLoop] = library.new_event_loop
     return made

@@ -30,8 +30,9 @@ class EventWriter:
         self._waiting: deque[_Waiting] = deque(maxlen=MOST_WAITING)
 
     def add(self, action: str, detail: str) -> None:
-        """Add an event with the present time. `action` is a verb phrase ("engine down"); `flush` prefixes the gateway's
-        name.
+        """Add an event with the present time.
+
+        `action` is a verb phrase ("engine down"); `flush` prefixes the gateway's name.
         """
         self._waiting.append(_Waiting(now_ms(), action, detail))
 

@@ -7,6 +7,7 @@ here (a scanner's quarantine): each is kept, and none is accepted without its co
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
@@ -151,11 +152,11 @@ class Intake:
                 passed = await self._in_pool(partial(self._passes, marker, incoming))
         except MailholdError as error:
             # Without the store the marker cannot be checked: the client keeps the message and sends it again.
-            say("delivery marker not checked", level=30, queue_id=incoming.queue_id, why=str(error))
+            say("delivery marker not checked", level=logging.WARNING, queue_id=incoming.queue_id, why=str(error))
             self.metrics.count("markers", "not-checked")
             return TEMPORARY
         if marker is None or passed.why:
-            say("delivery marker refused", level=30, queue_id=incoming.queue_id, why=passed.why)
+            say("delivery marker refused", level=logging.WARNING, queue_id=incoming.queue_id, why=passed.why)
             self.metrics.count("markers", "refused")
             return None
         self.metrics.count("markers", "genuine")
@@ -171,7 +172,7 @@ class Intake:
                 raise StoreUnavailable("The store is not open.")
             await self._in_pool(partial(put_back, vault, marker, rows, recipients))
         except MailholdError as error:
-            say("delivery marker lost, the message will be judged", level=40, why=str(error))
+            say("delivery marker lost, the message will be judged", level=logging.ERROR, why=str(error))
 
     async def _decision(
         self, lists: AddressLists, rule: Rule, incoming: Incoming
@@ -265,7 +266,7 @@ class Intake:
         if vault is None or len(incoming.raw) > LARGE or is_url(vault.location):
             self.pool.submit(work)
         else:
-            vault.hand_over(work)
+            vault.run_before_commit(work)
         try:
             copy_id = await future
         except NotKept as error:

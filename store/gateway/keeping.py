@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
@@ -92,5 +93,5 @@ def _not_kept(error: Exception) -> NotKept:
         return error
     if isinstance(error, MailholdError):
         return NotKept("store", str(error))
-    say("a copy could not be placed", level=40, error=error)
+    say("a copy could not be placed", level=logging.ERROR, error=error)
     return NotKept("store", f"The store does not work as it should ({type(error).__name__}).")

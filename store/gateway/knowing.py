@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from store.gateway.log import say
 from store.gateway.policy import LivePolicy
-from store.helpers.clock import now_ms
+from store.helpers.clock import DAY_MS, now_ms
 from store.judging.engines.engine import EngineResult
 from store.judging.known_senders import Told, added_by, asked_for, known_sender, told_of
 from store.mail.incoming import Incoming
@@ -17,7 +18,7 @@ from store.sealing.counting import Count
 from store.terms.errors import MailholdError, StoreUnavailable
 from store.terms.findings import KnownSender
 from store.vault import known as rows
-from store.vault.known import DAY_MS, Key, Known
+from store.vault.known import Key, Known
 
 if TYPE_CHECKING:
     from store.authority.settings import Settings
@@ -158,7 +159,7 @@ class Knowing:
     def _say(self, why: str) -> None:
         if why != self._problem:
             self._problem = why
-            say("what is known of senders cannot be read", level=30, why=why)
+            say("known senders cannot be read", level=logging.WARNING, why=why)
 
 
 def _today() -> int:

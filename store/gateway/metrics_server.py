@@ -7,6 +7,7 @@ tried again. Silent clients are dropped after a few seconds, or earlier if other
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Callable
 from typing import Any
@@ -124,7 +125,7 @@ class MetricsServer:
         except Exception as error:
             if type(error).__name__ != self._said:
                 self._said = type(error).__name__
-                self._say("metrics cannot be collected", level=40, error=error)
+                self._say("metrics cannot be collected", level=logging.ERROR, error=error)
             return _response(500, b"The metrics could not be collected: see the log of the gateway.\n")
         self._said = ""
         return _response(200, page, kind=_PAGE, head_only=method == "HEAD")
@@ -182,7 +183,7 @@ class ServedMetrics:
             return
         self.problem = problem
         if problem:
-            self._say("metrics are not served, mail goes on", level=40, why=problem)
+            self._say("metrics are not served, mail goes on", level=logging.ERROR, why=problem)
         else:
             self._say("metrics are served")
         self._changed(problem)

@@ -7,6 +7,7 @@ changes nothing.
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -125,7 +126,7 @@ class LivePolicy:
             went_by = WentBy(versions, rows_of(vault, versions), _grants(vault))
             why = self._seen.keep(vault.store_id, went_by)
         if why and why != self._unkept:
-            self._say("configuration versions not kept", level=30, why=why)
+            self._say("configuration versions not kept", level=logging.WARNING, why=why)
         self._unkept = why
 
     def _look(self, vault: Vault) -> bytes:
@@ -146,7 +147,7 @@ class LivePolicy:
     def _refuse(self, name: str, why: str) -> None:
         if self.refused.get(name) != why:
             self.refused[name] = why
-            self._say("configuration refused", level=40, name=name, why=why)
+            self._say("configuration refused", level=logging.ERROR, name=name, why=why)
 
     def _take(self, name: str) -> None:
         if self.refused.pop(name, None) is not None:

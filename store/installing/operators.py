@@ -93,8 +93,9 @@ def _unknown(name: str) -> str:
 
 
 def _as_user(entry: pwd.struct_passwd, path: Path, secret: bytes) -> None:
-    """Write the key file as the user: root would follow links that the user may have put into the home. Raises
-    NotMade.
+    """Write the key file as the user: root would follow links that the user may have put into the home.
+
+    Raises NotMade.
     """
     child = os.fork()
     if child == 0:

@@ -60,7 +60,6 @@ class HeaderVerdicts(msgspec.Struct, frozen=True, kw_only=True):
     envelope_sender: str | None = None
     envelope_recipients: tuple[str, ...] = ()
     mta_message_id: str = ""
-    quarantine_id: str = ""
     av_database_date: int = 0  # Unix ms; 0 = not known
     score: float | None = None
     required: float | None = None
@@ -90,7 +89,6 @@ def verdicts_from_headers(raw: bytes) -> HeaderVerdicts:
         envelope_sender=_sender(fields),
         envelope_recipients=_recipients(fields),
         mta_message_id=_queue_id(fields, quarantine_id),
-        quarantine_id=quarantine_id,
         av_database_date=_database_date(fields),
         score=score,
         required=required,
@@ -173,8 +171,9 @@ def _spam(fields: dict[str, list[str]]) -> list[Verdict]:
 
 
 def _spamd_result(fields: dict[str, list[str]], result: re.Match[str]) -> list[Verdict]:
-    """Parse X-Spamd-Result, as in `default: True [15.10 / 15.00]; SYMBOL(1.00)[…];`. True means that rspamd rejected
-    it.
+    """Parse X-Spamd-Result, as in `default: True [15.10 / 15.00]; SYMBOL(1.00)[…];`.
+
+    True means that rspamd rejected it.
     """
     text = _first(fields, "x-spamd-result")
     marked = any(_first(fields, name).lower().startswith("yes") for name in ("x-spam", "x-spam-flag", "x-spam-status"))

@@ -23,10 +23,9 @@ TIMEOUTS = Timeouts(connect=20, command=30, message=300)
 
 
 def compose(administrator: str, subject: str, text: str, *, message_id: str, now: int) -> bytes:
-    """Write the mail as an RFC 5322 message with CRLF line ends. `now` is Unix ms; `administrator` must be a checked
-    address.
+    """Write the mail as an RFC 5322 message with CRLF line ends.
 
-    `message_id` has no angle brackets.
+    `now` is Unix ms; `administrator` must be a checked address. `message_id` has no angle brackets.
     """
     message = EmailMessage(policy=SMTP if administrator.isascii() else SMTPUTF8)
     local, _, domain = administrator.rpartition("@")

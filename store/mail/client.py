@@ -178,13 +178,13 @@ class Session:
         wire: bytes | None = None,
         before_content: Callable[[], None] = lambda: None,
     ) -> dict[str, Outcome]:
-        """Send one message; return the outcome of each recipient. DSN options of `dsn` are used if the server offers
-        DSN.
+        """Send one message; return the outcome of each recipient.
 
-        `sender` is "" for the null sender; `wire` is the message's `wire_form`, if it was made already. `before_data`
-        is awaited before DATA is sent (see `BeforeData`), `before_content` is called just before the content. Raises
-        SessionLost if the connection breaks before the content, and any error of `before_data`. If it breaks while or
-        after the content is sent, the outcome is UNKNOWN.
+        DSN options of `dsn` are used if the server offers DSN. `sender` is "" for the null sender; `wire` is the
+        message's `wire_form`, if it was made already. `before_data` is awaited before DATA is sent (see `BeforeData`),
+        `before_content` is called just before the content. Raises SessionLost if the connection breaks before the
+        content, and any error of `before_data`. If it breaks while or after the content is sent, the outcome is
+        UNKNOWN.
         """
         from aiosmtplib import SMTPException
 
@@ -366,8 +366,9 @@ class Session:
         return replies
 
     async def _reset(self) -> None:
-        """Abort the transaction with RSET, so that the session can send the next message; close it if that fails. Never
-        raises.
+        """Abort the transaction with RSET, so that the session can send the next message; close it if that fails.
+
+        Never raises.
         """
         from aiosmtplib import SMTPException
 

@@ -38,8 +38,9 @@ def parse_address(text: str) -> Address:
 
 
 def host_and_port(text: str, why: str, default: int = 0) -> tuple[str, int]:
-    """Parse ``host:port`` or ``[v6]:port``; with a `default` port, also without one. Raises UsageError, worded with
-    `why`.
+    """Parse ``host:port`` or ``[v6]:port``; with a `default` port, also without one.
+
+    Raises UsageError, worded with `why`.
     """
     match = _HOST.fullmatch(text.strip())
     if not match or not (match[3] or default):
@@ -54,8 +55,9 @@ def host_and_port(text: str, why: str, default: int = 0) -> tuple[str, int]:
 async def connected(
     address: Address, limit: int = 64 * 1024
 ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    """Open a connection for one request, and close it at the end. `limit` is the maximum length of an answer
-    in bytes.
+    """Open a connection for one request, and close it at the end.
+
+    `limit` is the maximum length of an answer in bytes.
     """
     if address.path:
         reader, writer = await asyncio.open_unix_connection(address.path, limit=limit)

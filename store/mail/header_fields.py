@@ -89,12 +89,6 @@ def header_of(raw: bytes, start: int = 0, stop: int | None = None, *, mbox: bool
     return Header(text, start, end, end + blank, stop)
 
 
-def body_of(raw: bytes) -> bytes:
-    """Return the body: everything after the header and its empty line."""
-    header = header_of(raw)
-    return header.text[header.body :]
-
-
 def past_folds(raw: bytes, start: int, stop: int) -> int:
     """Return the start of the first field after continuation lines that continue nothing; `start` if there are none.
 

@@ -1,6 +1,5 @@
 """Domains that look like others to a reader: `rioso1.example` like `riosol.example`, `fempay.example` like `fernpay…`.
 
-    skeleton(domain)        the form that look-alike domains share
     similar(one, other)     whether one could be mistaken for the other
     Lookalikes(domains)     a set of domains: `of(domain)` finds the one that `domain` looks like, `add(domain)` adds it
     variants(domain)        look-alikes of a domain, for looking up if the other domains cannot be listed
@@ -62,13 +61,6 @@ class _Name(NamedTuple):
 
 
 _NOTHING = _Name("", "", "", "", ())
-
-
-def skeleton(domain: str) -> str:
-    """Fold a domain to the form that look-alikes share: no punycode, case, accents, look-alike letters or hyphens."""
-    name = _name(domain)
-    above = (_skeleton(label) for label in name.above)
-    return ".".join(filter(None, (*above, name.skeleton, name.ending)))
 
 
 def similar(domain: str, other: str) -> bool:
@@ -213,8 +205,9 @@ def _numbered(one: str, two: str) -> bool:
 
 
 def _one_edit(one: str, two: str) -> bool:
-    """Return True if one letter differs, is missing, or is swapped with the next. A different first letter does not
-    count: readers notice it.
+    """Return True if one letter differs, is missing, or is swapped with the next.
+
+    A different first letter does not count: readers notice it.
     """
     if len(one) > len(two):
         one, two = two, one

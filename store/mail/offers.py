@@ -36,8 +36,9 @@ class Offers(NamedTuple):
         return [name + b"=" + value.encode() for name, value in given if value and self.dsn]
 
     def recipient_dsn(self, recipient: RecipientDsn, *, utf8: bool) -> list[bytes]:
-        """Return RCPT's parameters for this DSN request. Non-ASCII values are sent only if the message is declared
-        SMTPUTF8.
+        """Return RCPT's parameters for this DSN request.
+
+        Non-ASCII values are sent only if the message is declared SMTPUTF8.
         """
         given = ((b"NOTIFY", recipient.notify), (b"ORCPT", recipient.orcpt))
         return [

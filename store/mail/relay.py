@@ -24,8 +24,9 @@ _YES = {"1": True, "yes": True, "true": True, "0": False, "no": False, "false": 
 
 @dataclass(frozen=True)
 class Relay:
-    """A parsed relay. `tls`: TLS from the first byte (smtps); `starttls`: by upgrade. `ca` is a file of CA
-    certificates.
+    """A parsed relay.
+
+    `tls`: TLS from the first byte (smtps); `starttls`: by upgrade. `ca` is a file of CA certificates.
     """
 
     host: str
@@ -44,8 +45,9 @@ class Relay:
         return f"{'smtps' if self.tls else 'smtp'}://{user}{host}:{self.port}{'?' + query if query else ''}"
 
     def tls_context(self) -> ssl.SSLContext | None:
-        """Make the TLS context; None for a session without TLS. Reads files: do not call in an event loop. Raises
-        RelayError.
+        """Make the TLS context; None for a session without TLS. Reads files: do not call in an event loop.
+
+        Raises RelayError.
         """
         if not (self.tls or self.starttls):
             return None

@@ -13,8 +13,10 @@ _TO_CHANGE = re.compile(rb"\r(?!\n(?:[^.]|\Z))")
 
 
 def wire_form(message: bytes) -> bytes:
-    """Convert `message` to its form in DATA, with the final dot. Raises ValueError for CR, dot, CR, which some servers
-    take for the end of the message, and the following lines for commands.
+    """Convert `message` to its form in DATA, with the final dot.
+
+    Raises ValueError for CR, dot, CR, which some servers take for the end of the message, and the following lines for
+    commands.
     """
     if (
         message.endswith(b"\r\n")

@@ -70,8 +70,9 @@ def decode(data: bytes, charset: str = "") -> str:
 
 
 def decode_by(data: bytes, codec: str) -> str:
-    """Decode `data` with a codec from `codec_of`; undecodable bytes become U+FFFD. "" on failure. Never a lone
-    surrogate.
+    """Decode `data` with a codec from `codec_of`; undecodable bytes become U+FFFD. "" on failure.
+
+    Never a lone surrogate.
     """
     try:
         text = data.decode(codec, "replace")

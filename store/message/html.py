@@ -258,7 +258,7 @@ class _Walk:
         """Open an element; return None if its content is not text."""
         attributes: dict[str, str | None] = node.attributes or {}
         if tag in _SILENT:
-            self._silent(node, tag, attributes)
+            self._silent(tag, attributes)
             if tag != "head":
                 return None
         out = self.out
@@ -295,7 +295,7 @@ class _Walk:
                 out.captures.append(([], bool(look.hidden)))
         return opened
 
-    def _silent(self, node: LexborNode, tag: str, attributes: dict[str, str | None]) -> None:
+    def _silent(self, tag: str, attributes: dict[str, str | None]) -> None:
         if tag == "base":
             self.base = self.base or (attributes.get("href") or "").strip()[:URL_LIMIT]
         elif tag == "meta" and (attributes.get("http-equiv") or "").lower() == "refresh":

@@ -36,8 +36,9 @@ class EpochName(NamedTuple):
 
 
 class Opening(NamedTuple):
-    """The statement that a gateway signs when an epoch begins. `previous`: digest of the epoch before; for the first,
-    zeros.
+    """The statement that a gateway signs when an epoch begins.
+
+    `previous`: digest of the epoch before; for the first, zeros.
     """
 
     name: EpochName
@@ -110,8 +111,9 @@ def open_epoch(
 def read_epoch(
     opening: Opening, signature: bytes, signer: Ed25519PublicKey, private: MLKEM768X25519PrivateKey
 ) -> bytearray:
-    """Verify an opening and decrypt its secret. Return the chain before step 0. Raises TamperedError, naming
-    the epoch.
+    """Verify an opening and decrypt its secret.
+
+    Return the chain before step 0. Raises TamperedError, naming the epoch.
     """
     what = f"epoch {opening.name.epoch_id}"
     verify(signer, signature, opening.data(), what)
@@ -162,8 +164,9 @@ class Ratchet:
 
 
 class Chains:
-    """The step keys of one epoch for reading: any step, fast in ascending order. Keeps the chain before every 32nd
-    step.
+    """The step keys of one epoch for reading: any step, fast in ascending order.
+
+    Keeps the chain before every 32nd step.
     """
 
     _STRIDE = 32

@@ -131,8 +131,9 @@ class StoreKeys:
     local_public: bytes = b""
 
     def wipe(self) -> None:
-        """Overwrite the secret keys and drop them (OpenSSL overwrites its own copies when dropped). Public
-        keys stay.
+        """Overwrite the secret keys and drop them (OpenSSL overwrites its own copies when dropped).
+
+        Public keys stay.
         """
         for name in ("seed", "read_seed", "configuration_key", "private_key"):
             buffer = getattr(self, name)
@@ -279,8 +280,9 @@ def _slot_keys(kind: str, salt: bytes, cost: Argon2Cost, secret: bytes, store_id
 
 
 def wrap_seed(kind: str, secret: bytes, seed: bytes | bytearray, store_id: bytes) -> Slot:
-    """Wrap `seed` under a passphrase, key file or recovery secret. The salt is fresh, so the derived key is
-    used once.
+    """Wrap `seed` under a passphrase, key file or recovery secret.
+
+    The salt is fresh, so the derived key is used once.
     """
     salt = os.urandom(SALT_SIZE)
     cost = ARGON2_COST if kind == PASSPHRASE else Argon2Cost(0, 0, 0)

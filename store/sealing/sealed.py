@@ -48,8 +48,9 @@ def seal_with(
 
 
 def unseal_with(key: bytes | bytearray, role: str, store_id: bytes, sealed: bytes, *, what: str | None = None) -> bytes:
-    """Open data sealed by `seal_with` for the same key, role and store. Raises TamperedError, naming `what` or the
-    role.
+    """Open data sealed by `seal_with` for the same key, role and store.
+
+    Raises TamperedError, naming `what` or the role.
     """
     name = what or role
     generation = generation_of(sealed, name) or None
@@ -86,8 +87,9 @@ def hpke_seal(public: MLKEM768X25519PublicKey, info: bytes, plaintext: bytes | b
 
 
 def hpke_open(private: MLKEM768X25519PrivateKey, info: bytes, sealed: bytes, what: str) -> bytes:
-    """Open data sealed by `hpke_seal` with the same `info`. Raises TamperedError, naming `what`, if it does
-    not verify.
+    """Open data sealed by `hpke_seal` with the same `info`.
+
+    Raises TamperedError, naming `what`, if it does not verify.
     """
     try:
         return _SUITE.decrypt(sealed, private, info=info)

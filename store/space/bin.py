@@ -7,20 +7,20 @@ Unix milliseconds, sizes bytes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from store.authority import configuration
 from store.authority.settings import NAME, Settings
-from store.helpers.clock import now_ms
+from store.helpers.clock import DAY_MS, now_ms
 from store.space.limits import Bounds, Usage, usage
 from store.terms.errors import StoreFormat, TamperedError
+from store.terms.progress import Cancelled
 from store.vault import binned, oldest
 from store.vault.bin_contents import BinAct
 from store.vault.counters import Counters
 from store.vault.vault import Vault
 
-DAY_MS = 86_400_000
 #: Period over which the rate is measured.
 _WINDOW_MS = 7 * DAY_MS
 #: Limits of one transaction: copies, bytes.
@@ -95,7 +95,7 @@ def doomed_in_bin(vault: Vault, now: Counters, bounds: Bounds, wanted: int) -> t
     return len(found), size
 
 
-def expire(vault: Vault, *, now: int | None = None, cancelled: Callable[[], bool] | None = None) -> int:
+def expire(vault: Vault, *, now: int | None = None, cancelled: Cancelled | None = None) -> int:
     """Remove the copies whose time in the bin is over; returns how many.
 
     Works in batches that hold the write lock shortly. Cheap if there are none. Raises StoreUnavailable.

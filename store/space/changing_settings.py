@@ -5,12 +5,11 @@ The caller may have confirmed what a smaller maximum removes; the transaction th
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from store.authority.settings import Settings, read_settings, rebased, write_settings
 from store.database.connection import DiskFull
 from store.space.rotation import Removal, RemovesMore, removal_token, shrink, would_remove
 from store.terms.errors import StoreUnavailable
+from store.terms.progress import Cancelled, Progress
 from store.vault.vault import Vault
 
 
@@ -21,8 +20,8 @@ def change_settings(
     operator: str = "",
     base: Settings | None = None,
     confirmed: Removal | None = None,
-    progress: Callable[[int, int], None] | None = None,
-    cancelled: Callable[[], bool] | None = None,
+    progress: Progress | None = None,
+    cancelled: Cancelled | None = None,
 ) -> Settings:
     """Write `settings` and the event that lists the changes, in one transaction. Returns the settings in force.
 

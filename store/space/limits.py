@@ -84,11 +84,6 @@ def bounds(vault: Vault) -> Bounds:
     return found
 
 
-def maximum(vault: Vault) -> int:
-    """Return the maximum size in bytes, as `bounds`. Raises TamperedError, StoreFormat."""
-    return bounds(vault).max_bytes
-
-
 def bounds_or_last(vault: Vault) -> Bounds | None:
     """Return `bounds`, or the last known (see `LastKnown`) if the settings do not verify, so that intake goes on."""
     try:

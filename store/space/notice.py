@@ -116,7 +116,7 @@ def claim(vault: Vault, *, clock: Callable[[], int] = now_ms, host: str = "") ->
         version = _move(vault, version, claimed, now)
     except configuration.Conflict:
         return Told.WAITING
-    from store.space.mail import compose
+    from store.space.notice_mail import compose
 
     where = host or socket.gethostname()
     message = compose(settings, used, number=claimed.number, now=now, host=where, store_id=vault.store_id)

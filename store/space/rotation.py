@@ -12,26 +12,25 @@ alone exceeds the maximum.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from typing import NamedTuple
 
 from store.authority.settings import settings_or_former
 from store.database.connection import DiskFull, pragma, pragma_to_its_end
 from store.database.orm import SqliteDatabase
-from store.helpers.clock import now_ms
+from store.helpers.clock import DAY_MS, now_ms
 from store.space import limits
 from store.space.bin import doomed_in_bin, expire, first_of, from_bin
 from store.space.limits import Bounds
 from store.space.notice import space_freed
 from store.space.reclaiming import Reclaiming
 from store.terms.errors import MailholdError, StoreError, StoreUnavailable
+from store.terms.progress import Cancelled, Progress
 from store.vault import live_deliveries, oldest
 from store.vault.counters import counted, counters, put_right
 from store.vault.deleting import ROTATED
 from store.vault.vault import Vault
 
-DAY_MS = 86_400_000
 #: Period whose growth the forecast extrapolates.
 WINDOW_MS = 7 * DAY_MS
 #: Forecasts further ahead than this are left out.
@@ -131,8 +130,8 @@ class Rotation:
 def rotate(
     vault: Vault,
     *,
-    progress: Callable[[int, int], None] | None = None,
-    cancelled: Callable[[], bool] | None = None,
+    progress: Progress | None = None,
+    cancelled: Cancelled | None = None,
 ) -> RotateResult:
     """Remove the oldest copies until the store is within the maximum, in batches that hold the write lock shortly.
 
@@ -239,8 +238,8 @@ def would_remove(vault: Vault, maximum: int, bin_share: int | None = None) -> Re
 def shrink(
     vault: Vault,
     *,
-    progress: Callable[[int, int], None] | None = None,
-    cancelled: Callable[[], bool] | None = None,
+    progress: Progress | None = None,
+    cancelled: Cancelled | None = None,
 ) -> RotateResult:
     """Rotate to a smaller maximum, and return the file's free space beyond it to the disk."""
     result = rotate(vault, progress=progress, cancelled=cancelled)
@@ -257,7 +256,7 @@ def shrink(
     return result
 
 
-def give_back(vault: Vault, *, cancelled: Callable[[], bool] | None = None, batch: int = _VACUUM_PAGES) -> int:
+def give_back(vault: Vault, *, cancelled: Cancelled | None = None, batch: int = _VACUUM_PAGES) -> int:
     """Cut free pages off a SQLite file that is larger than the maximum; returns the bytes.
 
     PostgreSQL needs none of this. Free pages within the maximum stay, for new copies. Pages go through the write-ahead

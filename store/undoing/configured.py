@@ -22,13 +22,14 @@ from store.judging.rules import address_lists, rules
 from store.judging.rules.address_lists import AddressLists, each_list, with_entries
 from store.judging.rules.rules import Rules
 from store.terms.errors import RuleError
+from store.terms.progress import Cancelled, Progress
 from store.undoing.marks import merged_marks
 from store.undoing.merging import in_order, without_change, without_entries
 from store.undoing.plans import Told
 from store.vault.counters import counters
 
 if TYPE_CHECKING:
-    from store.undoing.plans import Cancelled, PastAct, Progress
+    from store.undoing.plans import PastAct
     from store.vault.vault import Vault
 
 T = TypeVar("T")

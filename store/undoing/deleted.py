@@ -8,13 +8,14 @@ from store.authority.audit import record_event
 from store.authority.deleting import bring_back, delete_copies
 from store.authority.settings import settings_or_former
 from store.helpers.runs import ranges
+from store.terms.progress import Cancelled, Progress
 from store.undoing.plans import Told
 from store.vault import live_deliveries
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from store.undoing.plans import Cancelled, PastAct, Progress
+    from store.undoing.plans import PastAct
     from store.vault.vault import Vault
 
 _ALREADY = "{} in Backup already"
@@ -114,7 +115,7 @@ def _tell(vault: Vault, act: PastAct, told: Told, operator: str, *, again: bool)
             undoes=-act.number if again else act.number,
         )
 
-    vault.room.in_it(record)
+    vault.room.with_space(record)
 
 
 def _where(vault: Vault, act: PastAct) -> _Found:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from store.terms.progress import Cancelled, Progress
 
 if TYPE_CHECKING:
     from store.authority.audit import Event
     from store.vault.vault import Vault
-
-
-#: Called with the number of copies done, and the total.
-Progress = Callable[[int, int], None]
-Cancelled = Callable[[], bool]
 
 
 class PastAct(NamedTuple):

@@ -14,12 +14,13 @@ from store.delivery.retrying import NO_RELAY, retry, retry_plan
 from store.helpers.runs import ranges
 from store.mail.outcome import State
 from store.terms.errors import MailholdError
+from store.terms.progress import Cancelled, Progress
 from store.undoing.plans import Told
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from store.undoing.plans import Cancelled, PastAct, Progress
+    from store.undoing.plans import PastAct
     from store.vault.vault import Vault
 
 #: Maximum runs of delivery ids named in a sentence.

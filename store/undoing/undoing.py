@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 from store.authority.acts import BIN
 from store.delivery.queue import QUEUED
 from store.terms.errors import MailholdError
+from store.terms.progress import Cancelled, Progress
 from store.undoing.configured import PARTS, Configured
 from store.undoing.deleted import Deleted
 from store.undoing.history import History, history
-from store.undoing.plans import Cancelled, Kind, Plan, Progress, Told
+from store.undoing.plans import Kind, Plan, Told
 from store.undoing.released import Released
 
 if TYPE_CHECKING:

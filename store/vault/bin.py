@@ -9,7 +9,7 @@
     touched_since(row)      list copies that a follower of the store must look at anew
 
 A restored copy keeps its id, marks and releases. Sizes are bytes, times Unix milliseconds. `store.space.bin` decides
-how much the bin keeps and for how long; `store.authority.bin` records the events.
+how much the bin keeps and for how long; `store.authority.deleting` records the events.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from itertools import groupby
 from store.database.connection import DiskFull
 from store.helpers.clock import now_ms
 from store.terms.errors import StoreUnavailable
+from store.terms.progress import Cancelled, Progress
 from store.vault import binned, live_deliveries
 from store.vault.bin_contents import BinAct, BinContents
 from store.vault.bin_journal import BINNED, RESTORED, append, bin_runs
@@ -33,7 +34,6 @@ from store.vault.room import Room
 
 __all__ = ["Bin", "BinAct", "PutResult", "RestoreResult"]
 
-Progress = Callable[[int, int], None]
 Done = Callable[[list[int]], None]
 #: Minimum and maximum copies per batch, and how long (seconds) a batch should hold the write lock. In batches below the
 #: minimum, the cost per batch would exceed the cost of their rows. On a full disk, `LEAST_FULL` copies are a batch.
@@ -92,7 +92,7 @@ class Bin(BinContents):
         operator: str = "",
         act: int = 0,
         progress: Progress | None = None,
-        cancelled: Callable[[], bool] | None = None,
+        cancelled: Cancelled | None = None,
         told: Done | None = None,
         spare: Spare = spare_none,
     ) -> PutResult:
@@ -146,7 +146,7 @@ class Bin(BinContents):
         *,
         operator: str = "",
         progress: Progress | None = None,
-        cancelled: Callable[[], bool] | None = None,
+        cancelled: Cancelled | None = None,
         told: Done | None = None,
     ) -> RestoreResult:
         """Move copies of the bin back to Backup, unchanged.
@@ -205,7 +205,7 @@ class Bin(BinContents):
         *,
         operator: str = "",
         progress: Progress | None = None,
-        cancelled: Callable[[], bool] | None = None,
+        cancelled: Cancelled | None = None,
         told: Done | None = None,
     ) -> DeleteResult:
         """Delete copies of the bin for good, as `Vault.delete` does for Backup.
@@ -238,7 +238,7 @@ class Bin(BinContents):
         wanted: list[int],
         work: Callable[[list[int]], None],
         progress: Progress | None,
-        cancelled: Callable[[], bool] | None,
+        cancelled: Cancelled | None,
     ) -> tuple[list[int], bool]:
         """Call `work` for one batch after another. Returns the ids not reached, and whether the disk was full."""
         # A batch's rows are in both tables until it is committed, so large batches need more space than small ones.

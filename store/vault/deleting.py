@@ -18,6 +18,7 @@ from store.helpers.runs import joined as runs_joined
 from store.sealing.signatures import AUTHORITY, Right
 from store.sealing.statements import statement, verify
 from store.terms.errors import StoreUnavailable, TamperedError, UnlockError
+from store.terms.progress import Cancelled, Progress
 from store.vault import derived, live_deliveries
 from store.vault.counters import count_out, count_out_of_bin
 from store.vault.erasing import ERASED_BYTES, Erasing
@@ -200,8 +201,8 @@ class Deleter:
         *,
         operator: str,
         cause: str,
-        progress: Callable[[int, int], None] | None,
-        cancelled: Callable[[], bool] | None,
+        progress: Progress | None,
+        cancelled: Cancelled | None,
         buried: Callable[[list[int]], None] | None,
         source: Source = Source.BACKUP,
         spare: Spare = spare_none,
@@ -225,8 +226,8 @@ class Deleter:
         ids: Iterable[int],
         operator: str,
         cause: str,
-        progress: Callable[[int, int], None] | None,
-        cancelled: Callable[[], bool] | None,
+        progress: Progress | None,
+        cancelled: Cancelled | None,
         buried: Callable[[list[int]], None] | None,
         source: Source,
         spare: Spare,

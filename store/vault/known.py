@@ -19,7 +19,6 @@ from store.sealing.counting import Count, open_count, seal_count, tag_of
 from store.terms.errors import TamperedError
 from store.vault.reader import Reader
 
-DAY_MS = 24 * 3600 * 1000
 #: Days after which mail counts half, and days for which counters under a replaced key are still read.
 HALF, OLD = 30, 90
 #: Maximum number of counters; if there are more, all but KEPT percent of it are deleted.

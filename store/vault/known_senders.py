@@ -6,11 +6,11 @@ import math
 from array import array
 from collections.abc import Iterable
 
-from store.helpers.clock import now_ms
+from store.helpers.clock import DAY_MS, now_ms
 from store.sealing.counting import DOMAIN, RECIPIENT, SENDER, Count
 from store.terms.errors import TamperedError, UnlockError
 from store.terms.findings import KnownSender
-from store.vault.known import DAY_MS, Known
+from store.vault.known import Known
 from store.vault.reader import Reader
 
 #: Maximum number of cached senders.

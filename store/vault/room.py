@@ -106,7 +106,7 @@ class Room:
             self.empty_log()
         return size > 0
 
-    def in_it(self, work: Callable[[], T]) -> T:
+    def with_space(self, work: Callable[[], T]) -> T:
         """Call `work`, again with more space as long as the disk is full and there is some for it. Raises DiskFull.
 
         In an open transaction only once.

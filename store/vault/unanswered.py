@@ -13,12 +13,11 @@ from collections import OrderedDict
 from collections.abc import Sequence
 
 from store.database.connection import as_bytes, run, run_many
-from store.helpers.clock import now_ms
+from store.helpers.clock import DAY_MS, now_ms
 from store.sealing.keys import LOCAL_ID
 from store.sealing.statements import statement
 from store.vault.reader import Reader
 
-DAY_MS = 24 * 3600 * 1000
 _MOST = 10_000
 _TAG = 16
 #: Includes the table's primary key, so that a row is found at once among many old ones.

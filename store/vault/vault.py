@@ -16,6 +16,7 @@ from store.database.schema import Models
 from store.helpers.clock import now_ms
 from store.sealing.keys import StoreKeys, reader_keys, reader_material
 from store.terms.errors import MailholdError, TamperedError, UnlockError
+from store.terms.progress import Cancelled, Progress
 from store.terms.records import CopyRecord
 from store.vault.bin import Bin
 from store.vault.counters import Counters, counted, counters
@@ -131,12 +132,12 @@ class Vault(Reader):
         self.room.keep()
         self._writer.hand_in(prepare(raw, record, None, tag, digest), told)
 
-    def hand_over(self, work: Callable[[], None]) -> None:
+    def run_before_commit(self, work: Callable[[], None]) -> None:
         """Have the committing thread do `work`, which may call `hand_in`, before its next commit; return at once.
 
         `work` should take little time: it delays copies that others handed in.
         """
-        self._writer.hand_over(work)
+        self._writer.run_before_commit(work)
 
     def write_answers(self) -> None:
         """Delete durably the `pending` rows of clients that got their answers. The next put does so anyway.
@@ -166,8 +167,8 @@ class Vault(Reader):
         *,
         operator: str = "",
         cause: str = "deleted",
-        progress: Callable[[int, int], None] | None = None,
-        cancelled: Callable[[], bool] | None = None,
+        progress: Progress | None = None,
+        cancelled: Cancelled | None = None,
         buried: Callable[[list[int]], None] | None = None,
         spare: Spare = spare_none,
     ) -> DeleteResult:

@@ -10,6 +10,8 @@ class Witness:
     problem = ""
     #: Whether it keeps what it saw outside of the store.
     remembers = False
+    #: Why that cannot be written, "" if it can.
+    unkept = ""
     #: Generation (Unix ms) of the newest verified acceptance, 0 without one.
     generation = 0
     #: True while a transaction rewrites damaged rows: only the rows at its end are compared with what was seen before.

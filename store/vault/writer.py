@@ -211,10 +211,10 @@ class Writer:
             self._have_committed()
             self._queue.append(_HandedIn(item, told))
 
-    def hand_over(self, work: Work) -> None:
+    def run_before_commit(self, work: Work) -> None:
         """Have the committing thread do `work` before its next commit, and return at once.
 
-        What `work` hands in comes into that commit, with what others hand in or over meanwhile.
+        What `work` hands in comes into that commit, with what others hand in meanwhile.
         """
         with self._changed:
             self._last = _NO_THREAD

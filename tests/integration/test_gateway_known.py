@@ -8,11 +8,11 @@ from collections.abc import Iterator
 import pytest
 
 from store.check import check
-from store.helpers.clock import now_ms
+from store.helpers.clock import DAY_MS, now_ms
 from store.judging.rules.address_lists import AddressLists, write_lists
 from store.sealing.counting import SENDER
 from store.terms.findings import KnownSender
-from store.vault.known import DAY_MS, Known
+from store.vault.known import Known
 from store.vault.vault import Vault
 from tests.integration.gateway_process import GatewayProcess
 from tests.store.intake.milter_wire import MilterClient, message

@@ -86,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
     number = _number(args.words[0]) if args.words else 0
     if args.verb not in _READING:
         _check_words(args)
-        return _say(args, number)
+        return _change(args, number)
     use = Use.READ if args.no_find else Use.EITHER
     with opened(args, use) as vault:
         from store.campaigns.reading import StandingReader
@@ -96,7 +96,7 @@ def run(args: argparse.Namespace) -> int:
         if args.verb == "list":
             _list(vault, standing, as_json=args.json)
         else:
-            failures += _show(vault, standing, _campaign(standing, number), args)
+            failures += _show(vault, _campaign(standing, number), args)
         for problem in standing.problems:
             print(f"mailhold: {safe(problem)}", file=sys.stderr)
         failures += len(standing.problems)
@@ -183,7 +183,7 @@ def _summaries(vault: Vault, standing: Standing) -> tuple[dict[int, Summary], Le
         catalogue.close()
 
 
-def _show(vault: Vault, standing: Standing, campaign: Campaign, args: argparse.Namespace) -> int:
+def _show(vault: Vault, campaign: Campaign, args: argparse.Namespace) -> int:
     """Print a campaign; return the number of its copies that do not verify."""
     from store.catalogue.plain_summaries import counted
     from tui.commands.campaign_output import as_json, lines, members
@@ -205,9 +205,8 @@ def _show(vault: Vault, standing: Standing, campaign: Campaign, args: argparse.N
     return say_copies(sorted(damaged.items()))
 
 
-def _say(args: argparse.Namespace, number: int) -> int:
+def _change(args: argparse.Namespace, number: int) -> int:
     """Change a campaign (peel, join, name, own, note, state), and print what was done."""
-    from store.campaigns import marks
     from store.campaigns.reading import StandingReader
     from tui.commands.campaign_output import as_json
 
@@ -221,45 +220,57 @@ def _say(args: argparse.Namespace, number: int) -> int:
             if not operator:
                 raise UsageError(f"This key has no name. Give one: `mailhold campaigns own {number} NAME`.")
             text = operator
-        others = [campaign]
-        if args.verb == "join" and text != "0":
-            others.append(_campaign(standing, _number(text)))
-        _ask_of_colleagues(others, operator, yes=args.yes)
-        number = campaign.id
-        if args.verb == "peel":
-            out = _copies_out(campaign, args.words[1:])
-            done = marks.peel(vault, number, out, _stays(campaign, out), operator=operator)
-            said = (
-                f"{copies(len(done.copies))} taken out of campaign {number}. Similar copies that arrive later stay "
-                "out too."
-            )
-        elif args.verb == "join":
-            into = others[-1].id if len(others) > 1 else 0
-            # Parting uses the typed id: it may name a part of a joined campaign, and only that part is taken out.
-            marks.join(vault, _number(args.words[0]) if not into else number, into, operator=operator)
-            said = (
-                f"Campaign {number} is joined to campaign {into}."
-                if into
-                else f"Campaign {args.words[0]} is no longer joined to another."
-            )
-        elif args.verb == "name":
-            name = marks.name(vault, number, text, operator=operator).name
-            said = f"Campaign {number} is named {safe(name)}." if name else f"Campaign {number} has no name."
-        elif args.verb == "own":
-            owner = marks.own(vault, number, text, operator=operator).owner
-            said = f"Campaign {number} belongs to {safe(owner) or 'nobody'}."
-        elif args.verb == "note":
-            note = marks.note(vault, number, text, operator=operator).note
-            said = f'Note on campaign {number}: "{safe(note)}".' if note else f"Campaign {number} has no note."
+        into = _campaign(standing, _number(text)) if args.verb == "join" and text != "0" else None
+        _ask_of_colleagues([campaign, *([into] if into else [])], operator, yes=args.yes)
+        if args.verb == "join":
+            said = _join(vault, campaign, into, number, operator)
         else:
-            state = marks.set_state(vault, number, marks.State(text), operator=operator).state
-            said = f"Campaign {number} is {state}."
+            said = _mark(vault, args, campaign, text, operator)
         if args.json:
-            after = reader.read().campaign(number)
+            after = reader.read().campaign(campaign.id)
             print_json(as_json(after, None) if after else None)
         else:
             print(f"{said} {_UNDO}")
     return 0
+
+
+def _join(vault: Vault, campaign: Campaign, into: Campaign | None, typed: int, operator: str) -> str:
+    """Join a campaign to another, or part it from one. `typed`: the id as typed. Return what was done."""
+    from store.campaigns import marks
+
+    if into is not None:
+        marks.join(vault, campaign.id, into.id, operator=operator)
+        return f"Campaign {campaign.id} is joined to campaign {into.id}."
+    # The typed id may name a part of a joined campaign, and only that part is taken out.
+    marks.join(vault, typed, 0, operator=operator)
+    return f"Campaign {typed} is no longer joined to another."
+
+
+def _mark(vault: Vault, args: argparse.Namespace, campaign: Campaign, text: str, operator: str) -> str:
+    """Peel, name, own, note or set the state. Return what was done."""
+    from store.campaigns import marks
+
+    number = campaign.id
+    match args.verb:
+        case "peel":
+            out = _copies_out(campaign, args.words[1:])
+            done = marks.peel(vault, number, out, _stays(campaign, out), operator=operator)
+            return (
+                f"{copies(len(done.copies))} taken out of campaign {number}. Similar copies that arrive later stay "
+                "out too."
+            )
+        case "name":
+            name = marks.name(vault, number, text, operator=operator).name
+            return f"Campaign {number} is named {safe(name)}." if name else f"Campaign {number} has no name."
+        case "own":
+            owner = marks.own(vault, number, text, operator=operator).owner
+            return f"Campaign {number} belongs to {safe(owner) or 'nobody'}."
+        case "note":
+            note = marks.note(vault, number, text, operator=operator).note
+            return f'Note on campaign {number}: "{safe(note)}".' if note else f"Campaign {number} has no note."
+        case _:
+            state = marks.set_state(vault, number, marks.State(text), operator=operator).state
+            return f"Campaign {number} is {state}."
 
 
 def _ask_of_colleagues(campaigns: Sequence[Campaign], operator: str, *, yes: bool) -> None:

@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from store.helpers.clock import now_ms
+from store.helpers.clock import DAY_MS, now_ms
 from store.terms.errors import StoreUnavailable
 from tui.commands.asking import confirm_count
 from tui.commands.interrupt import Interrupt
@@ -93,8 +93,6 @@ def run(args: argparse.Namespace) -> int:
 def _question(what: str, days: int) -> str:
     if not days:
         return f"This permanently deletes {what}."
-
-    from store.space.bin import DAY_MS
 
     return f"This deletes {what}; `mailhold bin restore --last` restores them until {day(now_ms() + days * DAY_MS)}."
 

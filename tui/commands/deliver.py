@@ -10,6 +10,7 @@ from store.database.modes import Use
 from store.helpers.runs import ranges
 from store.mail.addresses import check_address
 from store.terms.errors import UsageError
+from store.terms.progress import Cancelled
 from tui.commands.asking import confirm_count
 from tui.commands.interrupt import Interrupt
 from tui.commands.opened import opened
@@ -22,7 +23,7 @@ from tui.terminal.safe import safe
 from tui.terminal.words import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from store.delivery.queue import ReleaseResult
     from store.vault.vault import Vault
@@ -152,7 +153,7 @@ def run(args: argparse.Namespace) -> int:
     return 1 if failures else 0
 
 
-def _spared(vault: Vault, ids: Sequence[int], cancelled: Callable[[], bool] = lambda: False) -> dict[int, str]:
+def _spared(vault: Vault, ids: Sequence[int], cancelled: Cancelled = lambda: False) -> dict[int, str]:
     """Return the copies with a look-alike sender, by id, with the reason.
 
     Prints how many copies were not compared with their thread.

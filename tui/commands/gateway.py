@@ -231,7 +231,8 @@ def _check(path: Path) -> int:
             settings = live.policy.settings
             if settings is not None and not settings.relay:
                 print(
-                    "settings: no relay is set, so released copies are not delivered and the administrator gets no mail"
+                    "▲ settings: no relay is set, so released copies are not delivered and the administrator gets no "
+                    "mail. Set one with `mailhold settings set relay=URL`."
                 )
     except MailholdError as error:
         problems += _say_wrong("store", str(error))

@@ -17,7 +17,7 @@ from tui.terminal.safe import safe
 from tui.terminal.words import copies, counted
 
 if TYPE_CHECKING:
-    from store.gateway.standing import Trouble
+    from store.gateway.troubles import Trouble
     from store.space.limits import Usage
     from store.vault.vault import Vault
 
@@ -29,7 +29,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="print {messages, used_bytes, max_bytes, free_bytes, oldest, binned, binned_bytes, derived_bytes, "
         "known_bytes, queue, put_off, "
-        "failed, unknown, odd_times, wrong_clocks, troubles}",
+        "failed, unknown, odd_times, wrong_clocks, troubles, unkept}",
     )
 
 
@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
             for each in gateways(vault, on_error=lambda _: None)
             if not each.revoked and running(vault, each.id, each.alive_at) is Running.UNKNOWN
         ]
-        troubles, known = _troubles(vault), known_bytes(vault)
+        troubles, known, unkept = _troubles(vault), known_bytes(vault), vault.witness.unkept
     attention = releases.attention
     if args.json:
         print_json(
@@ -71,6 +71,7 @@ def run(args: argparse.Namespace) -> int:
                 "odd_times": odd,
                 "wrong_clocks": clocks,
                 "troubles": [{**each._asdict(), "at": iso(each.at)} for each in troubles or ()],
+                "unkept": unkept,
             }
         )
     else:
@@ -95,6 +96,11 @@ def run(args: argparse.Namespace) -> int:
         for name in clocks:
             print(f"gateway {safe(name)}: {Running.UNKNOWN}")
         _print_troubles(troubles)
+        if unkept:
+            print(
+                f"what was seen of this store cannot be remembered here ({safe(unkept)}): if an older state of it is "
+                "put back, this user is not warned"
+            )
     return 1 if say_failed([("settings", f"{problem.problem} {problem}")] if problem else []) else 0
 
 
@@ -106,7 +112,7 @@ def _bin_words(full: Usage) -> str:
 
 def _troubles(vault: Vault) -> list[Trouble] | None:
     """Read the problems that gateways reported; None if they cannot be read."""
-    from store.gateway.standing import troubles
+    from store.gateway.troubles import troubles
 
     try:
         return troubles(vault)

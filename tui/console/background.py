@@ -83,8 +83,9 @@ class _Group:
 
 
 class Background:
-    """All groups. `hand(function, argument)` calls a function on the event loop, from
-    any thread and without blocking.
+    """All groups.
+
+    `hand(function, argument)` calls a function on the event loop, from any thread and without blocking.
     """
 
     def __init__(self, hand: Hand) -> None:

@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from store.judging.looking_up import known_by_address
+from store.judging.known_by_address import known_by_address
 from store.mail.outcome import Delivered
 from store.terms.sender import addresses
 from tui.console.text.campaign_detail import CampaignFacts, letters_of

@@ -10,7 +10,7 @@ from store.campaigns.flags import alike_of
 from store.campaigns.indexing import read_traits
 from store.campaigns.standing import Campaign, Standing
 from store.catalogue.summaries import senders, summaries, summary
-from store.judging.looking_up import known_by_address
+from store.judging.known_by_address import known_by_address
 from store.terms.errors import TamperedError, UnlockError
 from tui.console.text.campaign_rows import CampaignRow, DividerRow, ListRow, SenderRow, in_order
 from tui.terminal.words import copies, counted

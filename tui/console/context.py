@@ -92,8 +92,11 @@ class Shell(Protocol):
     def typed(self) -> int:
         """Number of keys that had an effect."""
 
-    def drop_typing(self) -> None:
-        """Ignore keys until there is a pause: a window opened while the user was typing."""
+    def drop_typing_since(self, typed: int) -> None:
+        """Ignore keys until there is a pause if any had an effect since the count was `typed`.
+
+        Call it before opening a window that was asked for then: keys typed since are not meant for it.
+        """
 
     def ask(self, dialog: ModalScreen[A], answered: Callable[[A | None], None]) -> None:
         """Open a window; `answered` is called with its answer."""

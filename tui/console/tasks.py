@@ -13,10 +13,9 @@ from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 from store.terms.errors import MailholdError
+from store.terms.progress import Cancelled, Progress
 
 T = TypeVar("T")
-Progress = Callable[[int, int], None]
-Cancelled = Callable[[], bool]
 Work = Callable[[Progress, Cancelled], T]
 
 

@@ -109,8 +109,9 @@ class OpenParser(XTermParser):
 
 
 def parse_with(parser: type[XTermParser]) -> None:
-    """Make the terminal driver use the class `parser`. The driver takes no parser, but
-    looks its class up by this name.
+    """Make the terminal driver use the class `parser`.
+
+    The driver takes no parser, but looks its class up by this name.
     """
     linux_driver.XTermParser = parser  # type: ignore[misc]  # puts ours in the place of a class
 

@@ -24,18 +24,18 @@ from store.campaigns.finding import find
 from store.helpers.clock import now_ms
 from store.opening.opening import create_store
 from store.space.changing_settings import change_settings
+from store.terms.progress import Progress
 from store.terms.records import CopyRecord
 from store.terms.sizes import MIB
 from store.terms.verdicts import Status
 from store.vault.vault import Vault
-from tui.demo.compose import compose
 from tui.demo.knowing import count_known, with_knowledge
 from tui.demo.policy import write_policy
 from tui.demo.receiver import FULL, GONE, HOST, Receiver
 from tui.demo.rhythm import DAY, HOUR
+from tui.demo.sample_mail import compose
 from tui.demo.wave import wave
 
-Progress = Callable[[int, int], None]
 Composed = tuple[bytes, CopyRecord, int]
 
 OPERATOR = "r.feldman"

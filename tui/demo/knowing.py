@@ -8,12 +8,13 @@ from random import Random
 
 import msgspec
 
+from store.helpers.clock import DAY_MS
 from store.sealing.counting import DOMAIN, RECIPIENT, SENDER
 from store.terms.findings import Authentication, Finding, KnownSender
 from store.terms.records import CopyRecord
 from store.terms.sender import addresses, organisation
 from store.terms.verdicts import Engine
-from store.vault.known import DAY_MS, Key, Known
+from store.vault.known import Key, Known
 from store.vault.vault import Vault
 from tui.demo.envelopes import HOST
 from tui.demo.people import people

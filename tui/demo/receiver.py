@@ -34,8 +34,9 @@ class _Server(SMTP):
 
 
 class Receiver:
-    """Accepts mail for all addresses but `FULL` and `GONE`. Creates `maildir`, whose
-    folders only its owner can read.
+    """Accepts mail for all addresses but `FULL` and `GONE`.
+
+    Creates `maildir`, whose folders only its owner can read.
     """
 
     def __init__(self, maildir: Path) -> None:

@@ -26,8 +26,9 @@ class Scenario(Table, frozen=True):
 
 
 class Scenarios(Table, frozen=True):
-    """All reasons. `words` are a scanner's words per kind of file, for scanners that do
-    not say the same of every kind.
+    """All reasons.
+
+    `words` are a scanner's words per kind of file, for scanners that do not say the same of every kind.
     """
 
     scenario: tuple[Scenario, ...]

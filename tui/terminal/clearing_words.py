@@ -30,8 +30,9 @@ class Line(NamedTuple):
 
 
 def check_lines(checked: Checked, zone: tzinfo, operator: str = "") -> Iterator[Line]:
-    """Yield the window's lines, safe to show. `operator` is the asking operator, whose
-    own campaigns are not mentioned.
+    """Yield the window's lines, safe to show.
+
+    `operator` is the asking operator, whose own campaigns are not mentioned.
     """
     total = checked.total
     yield from _both(

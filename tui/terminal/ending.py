@@ -23,8 +23,9 @@ LIMIT = 75.0
 
 
 def leave_by_force(number: int) -> None:
-    """Start a timer that ends the process after `LIMIT` seconds. That is safe: the store
-    is consistent at every moment.
+    """Start a timer that ends the process after `LIMIT` seconds.
+
+    That is safe: the store is consistent at every moment.
     """
     timer = threading.Timer(LIMIT, os._exit, [128 + number])
     timer.daemon = True
@@ -49,8 +50,9 @@ def ends_cleanly() -> Iterator[None]:
 
 
 def leave_lost_terminal() -> bool:
-    """Replace a lost terminal by /dev/null, so that writing a last sentence does not
-    fail. Returns True if it was lost.
+    """Replace a lost terminal by /dev/null, so that writing a last sentence does not fail.
+
+    Returns True if it was lost.
     """
     watched = select.poll()
     for stream in (0, 1, 2):

@@ -29,8 +29,9 @@ EMPTY: Line = ()
 
 
 def wrap(text: str, width: int) -> list[str]:
-    """Cut safe `text` (one line) into pieces of at most `width` cells, at blanks if
-    possible. [""] for an empty text.
+    """Cut safe `text` (one line) into pieces of at most `width` cells, at blanks if possible.
+
+    [""] for an empty text.
     """
     width = max(1, width)
     if text.isascii():

@@ -15,8 +15,9 @@ __all__ = ["CellTable", "count_by", "table_of"]
 
 
 def table_of(unicode_version: str) -> CellTable:
-    """Return Rich's table of character widths for a Unicode version; "auto" is the
-    terminal's. Rich has no public way.
+    """Return Rich's table of character widths for a Unicode version; "auto" is the terminal's.
+
+    Rich has no public way.
     """
     return load(unicode_version)
 

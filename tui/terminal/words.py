@@ -21,6 +21,11 @@ def copies(number: int) -> str:
     return counted(number, "copy", "copies")
 
 
+def message_copies(number: int) -> str:
+    """Write a number of copies for a question: ``1 message copy``, ``1,204 message copies``."""
+    return counted(number, "message copy", "message copies")
+
+
 def no_traits(number: int) -> str:
     """Say how many copies an answer leaves out because their links and files are not indexed yet."""
     who, they = ("1 copy is", "it was") if number == 1 else (f"{number:,} copies are", "they were")

@@ -52,8 +52,9 @@ class Connection(asyncio.Protocol):
                     await self._writable
 
     async def answer(self, reader: Reader[T]) -> T:
-        """Wait for the answer that `reader` finds. Raises EOFError if the connection ends before, OSError, or what
-        `reader` raises.
+        """Wait for the answer that `reader` finds.
+
+        Raises EOFError if the connection ends before, OSError, or what `reader` raises.
         """
         self._reader = reader
         self._answer = asyncio.get_running_loop().create_future()

@@ -81,10 +81,10 @@ def words(text: str) -> str:
 
 
 async def still_condemned(scanners: Iterable[Scanner], incoming: Incoming, raw: bytes, engine: Engine) -> str:
-    """Scan `raw`, a message whose attachments were removed, again. Return why `engine` still condemns it; "" if it is
-    clean.
+    """Scan `raw`, a message whose attachments were removed, again.
 
-    Removing attachments does not help if the finding was in the text. Never raises.
+    Return why `engine` still condemns it; "" if it is clean. Removing attachments does not help if the finding was in
+    the text. Never raises.
     """
     left = replace(incoming, raw=raw)
     for name, result in (await scan_all([s for s in scanners if engine in s.engines], left)).items():

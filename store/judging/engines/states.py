@@ -44,7 +44,7 @@ class ScannerFailure(Exception):
 class State:
     """State and counts of a scanner. `why` and `since` (Unix ms) are set while it is down.
 
-    `scanned` and `not_scanned` count messages; `seconds` is the total time of all scans.
+    `scanned` and `not_scanned` count messages.
     """
 
     up: bool = True
@@ -52,7 +52,6 @@ class State:
     since: int = 0
     scanned: int = 0
     not_scanned: int = 0
-    seconds: float = 0.0
 
 
 class RemoteScanner(ABC):
@@ -89,7 +88,6 @@ class RemoteScanner(ABC):
 
     async def scan(self, incoming: Incoming) -> EngineResult:
         """Scan one message. Never raises; returns within twice the time limit plus two pings."""
-        started = time.monotonic()
         try:
             result = await self._scan(incoming)
         except Exception as error:
@@ -99,7 +97,6 @@ class RemoteScanner(ABC):
             result = self.not_scanned(
                 "the message is larger than the gateway accepts, so only its beginning was scanned"
             )
-        self.state.seconds += time.monotonic() - started
         if result.scanned:
             self.state.scanned += 1
         else:

@@ -172,11 +172,10 @@ def write_lists(vault: Vault, lists: AddressLists, operator: str = "") -> Addres
 def change_lists(
     vault: Vault, change: Callable[[AddressLists], AddressLists], operator: str = "", detail: str = ""
 ) -> AddressLists:
-    """Apply `change` to the lists in force, in one transaction, so that no concurrent change is lost. Return the new
-    lists.
+    """Apply `change` to the lists in force, in one transaction, so that no concurrent change is lost.
 
-    Raises RuleError if an entry is invalid, TamperedError if the present lists do not verify (they are then not
-    overwritten), and any error of `change`.
+    Return the new lists. Raises RuleError if an entry is invalid, TamperedError if the present lists do not verify
+    (they are then not overwritten), and any error of `change`.
     """
     with vault.write():
         present, version = _read(vault)

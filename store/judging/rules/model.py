@@ -58,8 +58,9 @@ DEFAULT_ACTIONS: dict[Engine, dict[Status, Action]] = {
 
 
 def actions_for(engine: Engine, status: Status) -> tuple[Action, ...]:
-    """List the actions that a rule may take, the mildest first. Only statuses that an attachment can cause allow
-    deleting attachments.
+    """List the actions that a rule may take, the mildest first.
+
+    Only statuses that an attachment can cause allow deleting attachments.
     """
     kept = {action for line in KEPT if line.engine is engine and status in line.statuses for action in line.actions}
     return tuple(action for action in Action if action in kept | {Action.SKIP, Action.REJECT})

@@ -93,10 +93,9 @@ def write_rules(vault: Vault, rules: Sequence[Rule], operator: str = "") -> tupl
 def change_rules(
     vault: Vault, change: Callable[[tuple[Rule, ...]], Sequence[Rule]], operator: str = ""
 ) -> tuple[Rule, ...]:
-    """Apply `change` to the rules in force, in one transaction, so that no concurrent change is lost. Return the new
-    rules.
+    """Apply `change` to the rules in force, in one transaction, so that no concurrent change is lost.
 
-    Raises the errors of `write_rules`, and any error of `change`.
+    Return the new rules. Raises the errors of `write_rules`, and any error of `change`.
     """
     with vault.write():
         present, version = _read(vault)

@@ -9,13 +9,13 @@ import pytest
 
 from store.authority import keeper
 from store.authority.audit import record_event
-from store.authority.heads import read_head
 from store.authority.settings import Settings, write_settings
 from store.check import check
 from store.delivery.queue import release
 from store.terms.errors import StoreOlder
 from store.terms.records import CopyRecord
 from store.vault.vault import Vault
+from tests.store.authority.newest_head import read_head
 
 Sql = Callable[..., Any]
 

@@ -10,12 +10,13 @@ import pytest
 
 from store.authority import keeper
 from store.authority.audit import record_event
-from store.authority.heads import Head, Vector, configuration_digest, head_rows, present, read_head, verified_head
+from store.authority.heads import Head, Vector, configuration_digest, head_rows, present, verified_head
 from store.check import check
 from store.enrolment.enrolment import enroll, open_with_credentials
 from store.enrolment.revocation import revoke
 from store.terms.records import CopyRecord
 from store.vault.vault import Vault
+from tests.store.authority.newest_head import read_head
 
 
 def test_an_operator_signs_in_each_transaction(any_vault: Vault) -> None:

@@ -16,7 +16,6 @@ import pytest
 
 from store.authority import keeper
 from store.authority.audit import record_event
-from store.authority.heads import read_head
 from store.authority.keeper import HeadKeeper
 from store.authority.memory import Memory
 from store.authority.settings import Settings, read_settings, write_settings
@@ -34,6 +33,7 @@ from store.terms.errors import StoreOlder, StoreUnavailable
 from store.terms.records import CopyRecord
 from store.vault.vault import Vault
 from tests.conftest import PASSPHRASE
+from tests.store.authority.newest_head import read_head
 
 UNLOCK = Unlock.passphrase(PASSPHRASE)
 

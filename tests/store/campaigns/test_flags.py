@@ -13,11 +13,11 @@ from store.authority.settings import read_settings, write_settings
 from store.campaigns import flags as module
 from store.campaigns.flags import Flagger, alike_of, flags_of, is_known
 from store.campaigns.material import Flags
-from store.helpers.clock import now_ms
+from store.helpers.clock import DAY_MS, now_ms
 from store.sealing.counting import DOMAIN, RECIPIENT, SENDER
 from store.terms.findings import Authentication, KnownSender
 from store.terms.records import CopyRecord
-from store.vault.known import DAY_MS, Known
+from store.vault.known import Known
 from store.vault.vault import Vault
 
 PASS, FAIL = Authentication("dmarc", "pass", "riosol.example"), Authentication("dmarc", "fail", "riosol.example")

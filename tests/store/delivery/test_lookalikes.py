@@ -10,12 +10,12 @@ from store.delivery.choosing import Choice
 from store.delivery.lookalikes import LOOKALIKE, Found, Lookalike, Why, base_subject, lookalikes
 from store.delivery.preflight import look
 from store.delivery.queue import delivery_of, release
-from store.helpers.clock import now_ms
+from store.helpers.clock import DAY_MS, now_ms
 from store.message.message import summarise
 from store.sealing.counting import DOMAIN
 from store.space.changing_settings import change_settings
 from store.terms.findings import Authentication, KnownSender
-from store.vault.known import DAY_MS, Known
+from store.vault.known import Known
 from store.vault.vault import Vault
 
 

@@ -18,8 +18,8 @@ from store.database.connection import run
 from store.delivery.administrator import watch
 from store.enrolment.enrolment import enroll, open_with_credentials
 from store.enrolment.revocation import revoke
-from store.helpers.clock import now_ms
-from store.space.bin import DAY_MS, expire
+from store.helpers.clock import DAY_MS, now_ms
+from store.space.bin import expire
 from store.space.changing_settings import change_settings
 from store.space.limits import usage
 from store.terms.errors import UnlockError

@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from store.mail.addresses import domain_key
-from store.mail.lookalikes import Lookalikes, similar, skeleton, variants
+from store.mail.lookalikes import Lookalikes, similar, variants
 
 _LABEL = st.text("abcdeilmnorsuvw150-", min_size=1, max_size=12)
 _NEAR = st.tuples(_LABEL, st.sampled_from(["com", "example", "co.uk", "com.example"])).map(".".join)
@@ -81,9 +81,9 @@ def test_the_real_one_is_among_the_variants(one: str, other: str) -> None:
 
 
 def test_what_a_reader_takes_it_for() -> None:
-    assert skeleton("Rioso1.Example") == skeleton("riosol.example") == "rlosol.example"
-    assert skeleton("p\u0430yp\u0430l.com") == skeleton("xn--pypl-53dc.com") == "paypal.com"
-    assert skeleton("") == skeleton(".") == ""
+    assert similar("Rioso1.Example", "riosol.example")
+    assert similar("p\u0430yp\u0430l.com", "paypal.com") and similar("xn--pypl-53dc.com", "paypal.com")
+    assert not similar("", ".")
 
 
 def test_a_known_one_looks_like_none() -> None:
@@ -102,7 +102,7 @@ def test_many_domains_and_two_say_the_same(one: str, other: str) -> None:
     found = Lookalikes([other]).of(one)
     assert bool(found) == similar(one, other) == similar(other, one)
     if found:
-        assert skeleton(one) != "" and similar(one, found)
+        assert similar(one, found)
 
 
 @given(_NEAR, st.data())
@@ -121,7 +121,6 @@ def test_nothing_raises_and_all_of_it_is_bounded(one: str, other: str) -> None:
     assert similar(one, other) in (True, False)
     assert not similar(one, one)
     assert isinstance(Lookalikes([one, other]).of(one), str)
-    assert len(skeleton(one)) <= 4000
     made = variants(one)
     assert len(made) <= 3000 and len(set(made)) == len(made)
     assert all(len(each) <= 1000 for each in made)

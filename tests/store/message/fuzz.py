@@ -1,4 +1,4 @@
-"""Mutate the corpus for a given time: ``python -m tests.store.message.fuzz SECONDS [SEED]``.
+"""Mutate real messages for a given time: ``python -m tests.store.message.fuzz SECONDS [SEED]``.
 
 Messages that raise or take over a second are written to ``.fuzz/``, to be reduced and kept in ``tests/data/messages``.
 """
@@ -16,13 +16,15 @@ from tests.conftest import CORPUS
 from tests.store.message.mutations import mutated, read_whole
 
 _ROOM = Path(".fuzz")
+#: Messages that a run begins with: the corpus, for those who have it, and those kept from earlier runs.
+_BEGIN = (CORPUS, Path(__file__).resolve().parents[2] / "data" / "messages")
 _SLOW = 1.0
 
 
 def main(seconds: float, seed: int) -> int:
     """Fuzz for this many seconds; return the number of messages found."""
     random = Random(seed)
-    raws = [path.read_bytes() for path in sorted(CORPUS.rglob("*.eml"))]
+    raws = [path.read_bytes() for folder in _BEGIN for path in sorted(folder.rglob("*.eml"))]
     until = time.monotonic() + seconds
     found: set[str] = set()
     runs = 0

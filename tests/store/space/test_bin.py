@@ -11,8 +11,8 @@ from store.authority.deleting import bring_back, delete_copies
 from store.authority.settings import Settings
 from store.check import check
 from store.database.connection import run
-from store.helpers.clock import now_ms
-from store.space.bin import DAY_MS, expire, promise, promise_for, promises
+from store.helpers.clock import DAY_MS, now_ms
+from store.space.bin import expire, promise, promise_for, promises
 from store.space.changing_settings import change_settings
 from store.space.limits import usage
 from store.space.rotation import rotate, would_remove

@@ -20,8 +20,8 @@ from store.delivery.worker_thread import start_worker_thread
 from store.mail.outcome import Outcome, State
 from store.space.changing_settings import change_settings
 from store.space.limits import Usage
-from store.space.mail import compose
 from store.space.notice import LEASE_MS, Due, Told, claim
+from store.space.notice_mail import compose
 from store.terms.errors import MailholdError, RelayError
 from store.terms.records import CopyRecord
 from store.vault.vault import Vault

@@ -19,13 +19,14 @@ from store.authority.deleting import delete_copies
 from store.authority.settings import NAME, Settings
 from store.check import check
 from store.database.connection import DiskFull
+from store.helpers.clock import DAY_MS
 from store.opening.opening import create_store
 from store.space import limits
 from store.space import rotation as retention
 from store.space.bin import first_of
 from store.space.changing_settings import change_settings
 from store.space.limits import usage
-from store.space.rotation import DAY_MS, Removal, forecast, give_back, rotate, would_remove
+from store.space.rotation import Removal, forecast, give_back, rotate, would_remove
 from store.terms.errors import CopyMissing, StoreUnavailable, TamperedError
 from store.terms.records import CopyRecord
 from store.vault import deleting
@@ -554,7 +555,7 @@ def test_copies_are_put_whatever_became_of_the_settings(any_vault: Vault, open_a
     damage_settings(any_vault)
     fresh = open_again()
     with pytest.raises(TamperedError):
-        limits.maximum(fresh)
+        limits.bounds(fresh)
     ids += [put(fresh), *fill(fresh, 2)]
     assert fresh.ids() == ids and fresh.raw(ids[3])
     assert limits.maximum_or_last(fresh) is None

@@ -27,10 +27,10 @@ from store.database.clock import decides_ms
 from store.delivery import leases, outbox, queue
 from store.delivery.outbox import send_now
 from store.enrolment.enrolment import enroll
-from store.helpers.clock import now_ms
+from store.helpers.clock import DAY_MS, now_ms
 from store.mail.outcome import Outcome, State
 from store.opening.opening import create_store
-from store.space.bin import DAY_MS, expire
+from store.space.bin import expire
 from store.space.changing_settings import change_settings
 from store.space.limits import usage
 from store.terms.errors import DeliveryError

@@ -13,7 +13,7 @@ import pytest
 
 from store.authority.audit import events
 from store.authority.configuration import check_configuration, reset
-from store.authority.heads import configuration_digest, read_head
+from store.authority.heads import configuration_digest
 from store.authority.settings import Settings, read_settings
 from store.check import check
 from store.database.connection import run
@@ -32,6 +32,7 @@ from store.terms.errors import GatewayRevoked, StoreFormat, StoreUnavailable, Ta
 from store.upgrading.upgrading import UPGRADED, GatewaysRun, format_of, upgrade
 from store.vault.vault import Vault
 from tests.conftest import BACKENDS
+from tests.store.authority.newest_head import read_head
 from tests.store.mail.smtp_server import ScriptedServer
 from tests.store.upgrading.format_1 import CONTENT, PASSPHRASE, in_postgresql, in_sqlite, rows_of, secret
 

@@ -19,9 +19,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from store.authority.deleting import bring_back, delete_copies, empty_bin
 from store.authority.settings import Settings
 from store.check import check
-from store.helpers.clock import now_ms
+from store.helpers.clock import DAY_MS, now_ms
 from store.opening.opening import Unlock, create_store, open_store
-from store.space.bin import DAY_MS, expire
+from store.space.bin import expire
 from store.space.changing_settings import change_settings
 from store.space.limits import usage
 from store.terms.errors import CopyMissing

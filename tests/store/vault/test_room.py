@@ -394,11 +394,11 @@ def test_work_is_tried_again_while_there_is_more_room_for_it(vault: Vault, monke
             raise DiskFull("full")
         return "done"
 
-    assert vault.room.in_it(work) == "done"
+    assert vault.room.with_space(work) == "done"
     fails = 1
     with pytest.raises(DiskFull):
-        vault.room.in_it(work)
+        vault.room.with_space(work)
     makes = iter([True])
     fails = 1
     with pytest.raises(DiskFull), vault.write():
-        vault.room.in_it(work)
+        vault.room.with_space(work)

@@ -43,7 +43,8 @@ def test_enrol_and_check(store: str, key: Path, tmp_path: Path, capsys: pytest.C
         f'[store]\nlocation = "{store}"\ncredentials = "{credentials}"\n[milter]\nlisten = ["unix:{tmp_path}/m"]\n'
     )
     assert main(["gateway", "--config", str(config), "--check-config"]) == 0
-    assert "opened as gateway mx1" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "opened as gateway mx1" in said and "\n▲ settings: no relay is set" in said
     config.write_text(config.read_text() + '[engines.clamd]\naddress = "127.0.0.1:1"\n')
     assert main(["gateway", "--config", str(config), "--check-config"]) == 1
     assert "✗ clamd answers: " in capsys.readouterr().out

@@ -13,14 +13,14 @@ from store.authority.audit import events
 from store.authority.settings import Settings
 from store.files.known_mail import KNOWN, import_known
 from store.files.mailbox import import_paths
-from store.helpers.clock import now_ms
+from store.helpers.clock import DAY_MS, now_ms
 from store.opening.opening import Unlock, open_store
 from store.sealing.counting import DOMAIN, RECIPIENT, SENDER
 from store.space.changing_settings import change_settings
 from store.terms.errors import UsageError
 from store.terms.findings import Authentication, Finding, KnownSender
 from store.terms.records import CopyRecord
-from store.vault.known import DAY_MS, Key, Known
+from store.vault.known import Key, Known
 from store.vault.vault import Vault
 from tui.commands.cli import main
 

@@ -336,6 +336,23 @@ def test_a_library_that_does_not_load_is_named_by_its_own_words(
     )
 
 
+def test_status_says_why_nothing_seen_of_the_store_is_remembered(
+    shell: Shell, capfd: pytest.CaptureFixture[str], state_home: Path
+) -> None:
+    assert main(["status"]) == 0
+    assert "cannot be remembered" not in capfd.readouterr().out
+    shutil.rmtree(state_home)
+    state_home.write_text("in the way")
+    try:
+        assert main(["status"]) == 0
+        said = capfd.readouterr().out
+        assert "cannot be remembered here (" in said and "Not a directory" in said
+        assert main(["status", "--json"]) == 0
+        assert "Not a directory" in json.loads(capfd.readouterr().out)["unkept"]
+    finally:
+        state_home.unlink()
+
+
 def test_status_says_what_gateways_said_is_wrong(
     shell: Shell, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -80,10 +80,11 @@ class Found(NamedTuple):
 
 
 class Step(NamedTuple):
-    """Bytes sent at once, and the wait after them (s)."""
+    """Bytes sent at once, and the wait after them (s), which begins once `until` was shown."""
 
     sent: bytes
     gap: float
+    until: bytes = b""
 
 
 class Console:
@@ -95,6 +96,7 @@ class Console:
         self._starts = 0
         self.pid = 0
         self.shown = b""
+        self._count = 0
         self.start()
 
     def start(self) -> None:
@@ -141,6 +143,7 @@ class Console:
             if not part:
                 return
             self.shown = (self.shown + part)[-(1 << 16) :]
+            self._count += len(part)
 
     @property
     def alive(self) -> bool:
@@ -155,10 +158,15 @@ class Console:
         for step in steps:
             if not self.alive:
                 return
+            before = self._count
             try:
                 os.write(self._fd, step.sent)
             except OSError:
                 return
+            end = time.monotonic() + 60
+            while step.until and step.until not in self.shown[max(0, len(self.shown) - self._count + before) :]:
+                assert time.monotonic() < end, f"{step.until!r} was not shown: {self.shown[-2000:]!r}"
+                time.sleep(0.02)
             time.sleep(step.gap)
 
     def wait_seen(self, windows: int) -> None:

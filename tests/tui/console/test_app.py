@@ -24,7 +24,7 @@ from store.terms.sender import address_first
 from store.vault.vault import Vault
 from tests.tui.console.driven import TZ, lines, poll, settle, the_list
 from tests.tui.console.fakes import NOW, sample
-from tui.console.acts import looking as looking_at
+from tui.console.acts import chosen_facts
 from tui.console.app import MailholdApp
 from tui.console.dialogs.delete import DeleteDialog
 from tui.console.dialogs.deliver import DeliverDialog
@@ -311,16 +311,16 @@ async def test_a_window_that_comes_in_the_midst_of_typing_is_not_answered_by_it(
     fill(vault, 12)
     looking, gate = threading.Event(), threading.Event()
 
-    look_bin = looking_at.look_bin
+    add_bin = chosen_facts.add_bin
 
     def slow(*what: Any) -> None:
         looking.set()
         gate.wait(10)
-        look_bin(*what)
+        add_bin(*what)
 
     monkeypatch.setattr("tui.console.keys.type_ahead._QUIET", 60)
-    monkeypatch.setattr("tui.console.acts.looking._MANY", 0)
-    monkeypatch.setattr("tui.console.acts.looking.look_bin", slow)
+    monkeypatch.setattr("tui.console.acts.chosen_facts._MANY", 0)
+    monkeypatch.setattr("tui.console.acts.chosen_facts.add_bin", slow)
     app = console()
     async with app.run_test(size=(120, 30)) as pilot:
         await loaded(pilot, 12)

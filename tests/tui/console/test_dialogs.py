@@ -13,7 +13,6 @@ from tests.tui.console.view_harness import NOTHING, DialogApp, FakeRecipient, sc
 from tui.console.dialogs.confirm import ConfirmDialog
 from tui.console.dialogs.delete import DeleteDialog
 from tui.console.dialogs.deliver import DeliverChoice, DeliverDialog
-from tui.console.dialogs.passphrase import PassphraseDialog
 from tui.console.dialogs.save import FolderSuggester, SaveDialog
 from tui.console.widgets.controls import CheckBox, PushButton
 from tui.console.widgets.recipient_list import RecipientList
@@ -370,26 +369,3 @@ async def test_a_folder_is_completed(tmp_path: Path):
     assert await suggester.get_suggestion(f"{tmp_path}/qu") == f"{tmp_path}/quarantine"
     assert await suggester.get_suggestion(f"{tmp_path}/zz") is None
     assert await suggester.get_suggestion("/no/such/folder/x") is None
-
-
-async def test_the_passphrase_is_answered_and_never_drawn():
-    app = DialogApp(PassphraseDialog("/var/lib/backup.db"))
-    async with app.run_test(size=(80, 24)) as pilot:
-        await pilot.press(*"cu secret", "enter")
-        assert app.answer == "cu secret"
-    app = DialogApp(PassphraseDialog("/var/lib/backup.db", error="That passphrase does not open it."))
-    async with app.run_test(size=(80, 24)) as pilot:
-        await pilot.press(*"secret")
-        await pilot.pause()
-        assert "secret" not in app.export_screenshot()
-        assert "That passphrase does not open it." in text_of(app, "#dialog-error")
-        await pilot.press("escape")
-        assert app.answer is None
-
-
-async def test_an_empty_passphrase_is_asked_again():
-    app = DialogApp(PassphraseDialog("/var/lib/backup.db"))
-    async with app.run_test(size=(80, 24)) as pilot:
-        await pilot.press("enter")
-        assert app.answer is NOTHING
-        assert text_of(app, "#dialog-error") == "Enter the passphrase."

@@ -16,7 +16,7 @@ from store.vault.vault import Vault
 from tests.tui.console.driven import lines, make_console, settle, the_list
 from tests.tui.console.fakes import FakeCatalogue
 from tests.tui.console.view_harness import until_shown
-from tui.console.acts import actions, looking
+from tui.console.acts import actions, chosen_facts
 from tui.console.dialogs.help import HelpDialog, help_columns, side_by_side
 from tui.console.keys.keymap import KEYS, Keymap, Scope
 from tui.console.palette import ActionProvider
@@ -139,7 +139,7 @@ async def test_an_empty_backup_has_nothing_to_do(vault: Vault) -> None:
     app = make_console(vault, FakeCatalogue())
     async with app.run_test(size=(120, 30)) as pilot:
         await settle(pilot)
-        assert app.cannot("view") == app.cannot("delete") == looking.NOTHING
+        assert app.cannot("view") == app.cannot("delete") == chosen_facts.NOTHING
         await pilot.press("d")
         await settle(pilot)
         assert app.screen is app.main

@@ -23,6 +23,8 @@ SEED = int(os.environ.get("MAILHOLD_SEED", "8"))
 #: Consoles driven at the same time.
 CONSOLES = 8
 _PASTE = b"\x1b[200~%s\x1b[201~"
+#: To the campaigns, until the details of the first one are there.
+_CAMPAIGNS = Step(b"8", 0.6, b"Seed")
 
 
 def typed(text: bytes, gap: float = 0.08) -> list[Step]:
@@ -71,10 +73,10 @@ ACCIDENTS = {
     "Enter right behind the window's key": [Step(b"d", 0.05), Step(b"\r", 0.6)],
     "letters in the window in which Enter is enough": [Step(b"d", 0.6), *typed(b"deyo1", 0.05), Step(b"\x1b", 0.4)],
     "the bin's letters": [Step(b"9", 0.6), *typed(b"uEd1", 0.3), Step(b"\x1b", 0.4)],
-    "a campaign's letters": [Step(b"8", 4.0), *typed(b"doxenm", 0.2), Step(b"\x1b", 0.4), *typed(b"oxem", 0.1)],
-    "Enter typed ahead in the campaigns": [Step(b"8", 4.0), Step(b"*d\r", 0.6)],
-    "Enter typed ahead in a campaign": [Step(b"8", 4.0), Step(b"\r", 0.6), Step(b"p\r", 0.6), Step(b"\x1b", 0.4)],
-    "a name typed ahead": [Step(b"8", 4.0), Step(b"eInvoices\r", 0.6)],
+    "a campaign's letters": [_CAMPAIGNS, *typed(b"doxenm", 0.2), Step(b"\x1b", 0.4), *typed(b"oxem", 0.1)],
+    "Enter typed ahead in the campaigns": [_CAMPAIGNS, Step(b"*d\r", 0.6)],
+    "Enter typed ahead in a campaign": [_CAMPAIGNS, Step(b"\r", 0.6), Step(b"p\r", 0.6), Step(b"\x1b", 0.4)],
+    "a name typed ahead": [_CAMPAIGNS, Step(b"eInvoices\r", 0.6)],
     "Enter typed ahead in the bin": [Step(b"9", 0.6), Step(b"u\r", 0.6)],
     "Enter typed ahead in an act's copies": [Step(b"9", 0.6), Step(b"\r", 0.6), Step(b"*u\r", 0.6)],
     "a paste with an Esc and an Enter in it": [Step(b"d", 0.6), Step(_PASTE % b"1\x1be\r", 0.5)],
@@ -98,10 +100,10 @@ DONE = {
     ),
     "save": (typed(b"s"), [Step(b"\r", 0)], "work"),
     "a rule disabled": ([Step(b"4", 0.6), *typed(b"e")], [Step(b"\x1b[D", 0.1), Step(b" ", 0)], "config"),
-    "a campaign taken": ([Step(b"8", 4.0), *typed(b"o")], [Step(b"\r", 0)], "config"),
-    "a campaign named": ([Step(b"8", 4.0), *typed(b"e")], [Step(b"Invoices\r", 0)], "config"),
-    "a campaign deleted": ([Step(b"8", 4.0), *typed(b"d")], [Step(b"\r", 0)], "bin_act"),
-    "a copy peeled off": ([Step(b"8", 4.0), Step(b"\r", 0.8), *typed(b"p")], [Step(b"\r", 0)], "config"),
+    "a campaign taken": ([_CAMPAIGNS, *typed(b"o")], [Step(b"\r", 0)], "config"),
+    "a campaign named": ([_CAMPAIGNS, *typed(b"e")], [Step(b"Invoices\r", 0)], "config"),
+    "a campaign deleted": ([_CAMPAIGNS, *typed(b"d")], [Step(b"\r", 0)], "bin_act"),
+    "a copy peeled off": ([_CAMPAIGNS, Step(b"\r", 0.8), *typed(b"p")], [Step(b"\r", 0)], "config"),
     "sent again": ([Step(b"3", 0.6), *typed(b"r")], [Step(b"\x1b[D", 0.1), Step(b"\r", 0)], "deliver"),
 }  # fmt: skip
 

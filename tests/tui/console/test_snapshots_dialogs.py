@@ -18,7 +18,6 @@ from tui.console.dialogs.confirm import ConfirmDialog
 from tui.console.dialogs.delete import DeleteDialog
 from tui.console.dialogs.delete_campaigns import DeleteCampaignsDialog
 from tui.console.dialogs.deliver import DeliverDialog
-from tui.console.dialogs.passphrase import PassphraseDialog
 from tui.console.dialogs.save import SaveDialog
 from tui.console.theme import SIXTEEN
 from tui.terminal.preflight_words import Said
@@ -149,11 +148,6 @@ DIALOGS = {
     "deliver_lookalike": (lambda: DeliverDialog(RECIPIENTS, copies=37, check=ALIKE), ["space"]),
     "save_infected": (lambda: SaveDialog(37, folder=Path("/usr"), dangerous=2), []),
     "save_no_folder": (lambda: SaveDialog(1, folder=Path("/no/such/folder")), ["enter"]),
-    "passphrase": (lambda: PassphraseDialog("/var/lib/mailhold/backup.db"), [*"secret"]),
-    "passphrase_again": (
-        lambda: PassphraseDialog("/var/lib/mailhold/backup.db", error="No key slot opens with that passphrase."),
-        [],
-    ),
     "settings": (lambda: BackupSettingsDialog(Settings()), []),
     "settings_warnings": (
         lambda: BackupSettingsDialog(

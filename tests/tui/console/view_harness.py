@@ -151,8 +151,7 @@ class ViewApp(ThemedApp):
 
     typed = 0
 
-    def drop_typing(self) -> None:
-        self.asked.append(("drop typing",))
+    def drop_typing_since(self, typed: int) -> None: ...
 
     def cannot(self, action: str) -> str | None:
         return None

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 
 from store.authority.deleting import delete_copies
 from store.terms import notices
+from store.terms.progress import Cancelled, Progress
 from tui.console import trace
-from tui.console.acts import looking
-from tui.console.acts.looking import Looked
+from tui.console.acts import chosen_facts
+from tui.console.acts.chosen_facts import ChosenFacts
 from tui.console.marks import Chosen
-from tui.console.tasks import Cancelled, Progress, Task, explain
+from tui.console.tasks import Task, explain
 from tui.terminal.bin_words import day, promise_words
 from tui.terminal.words import copies as copies_words
 
@@ -76,39 +77,39 @@ def deliver(context: ConsoleContext, chosen: Chosen | Sequence[int]) -> None:
     """Ask for the recipients, then place the copies in the delivery queue."""
     if _refused(context, "deliver"):
         return
-    looking.look(
-        context, chosen, "Reading recipients", looking.look_recipients, lambda looked: _ask_deliver(context, looked)
+    chosen_facts.gather(
+        context, chosen, "Reading recipients", chosen_facts.add_recipients, lambda facts: _ask_deliver(context, facts)
     )
 
 
-def _ask_deliver(context: ConsoleContext, looked: Looked) -> None:
+def _ask_deliver(context: ConsoleContext, facts: ChosenFacts) -> None:
     from tui.console.acts.checking import Checking
     from tui.console.dialogs.deliver import DeliverDialog
 
-    check = Checking(context, looked.ids)
+    check = Checking(context, facts.ids)
 
     def answered(choice: DeliverChoice | None) -> None:
         if choice is not None:
-            _do_deliver(context, looked.ids, choice, check)
+            _do_deliver(context, facts.ids, choice, check)
 
-    addressed = looked.addressed
+    addressed = facts.addressed
     assert addressed is not None
     dialog = DeliverDialog(
         addressed.recipients,
-        copies=len(looked.ids),
+        copies=len(facts.ids),
         address_count=addressed.count,
         unticked=addressed.unticked,
         outsiders=addressed.outsiders,
         held=addressed.held,
         left_out=addressed.left_out,
         local_domains=bool(context.settings.local_domains),
-        dangerous=looked.dangerous,
+        dangerous=facts.dangerous,
         infected_allowed=context.settings.allow_infected,
-        released=looked.released,
-        outside=looked.outside,
-        fitting=looked.fitting,
-        odd=looked.odd,
-        summary=looked.summary,
+        released=facts.released,
+        outside=facts.outside,
+        fitting=facts.fitting,
+        odd=facts.odd,
+        summary=facts.summary,
         check=check,
     )
     context.shell.ask(dialog, answered)
@@ -188,26 +189,28 @@ def delete(context: ConsoleContext, chosen: Chosen | Sequence[int], *, then: Cal
     """Ask, then delete the copies. `then` runs if any copy was deleted."""
     if _refused(context, "delete"):
         return
-    looking.look(context, chosen, "Reading", looking.look_bin, lambda looked: _ask_delete(context, looked, then))
+    chosen_facts.gather(
+        context, chosen, "Reading", chosen_facts.add_bin, lambda facts: _ask_delete(context, facts, then)
+    )
 
 
-def _ask_delete(context: ConsoleContext, looked: Looked, then: Callable[[], None] | None) -> None:
+def _ask_delete(context: ConsoleContext, facts: ChosenFacts, then: Callable[[], None] | None) -> None:
     from tui.console.dialogs.delete import DeleteDialog
 
     def answered(yes: bool | None) -> None:
         if yes:
-            _do_delete(context, looked.ids, then, looked.bin_days)
+            _do_delete(context, facts.ids, then, facts.bin_days)
 
-    kept = "" if looked.promise is None else promise_words(looked.promise, context.tz, context.clock())
+    kept = "" if facts.promise is None else promise_words(facts.promise, context.tz, context.clock())
     dialog = DeleteDialog(
-        len(looked.ids),
-        outside=looked.outside,
-        live=looked.live,
-        odd=looked.odd,
-        known=looked.known,
-        summary=looked.summary,
+        len(facts.ids),
+        outside=facts.outside,
+        live=facts.live,
+        odd=facts.odd,
+        known=facts.known,
+        summary=facts.summary,
         kept=kept,
-        no_room=looked.no_room,
+        no_room=facts.no_room,
     )
     context.shell.ask(dialog, answered)
 
@@ -291,23 +294,23 @@ def save(context: ConsoleContext, chosen: Chosen | Sequence[int]) -> None:
     """Ask for a folder, then save each copy to a file of its own in it."""
     if _refused(context, "save"):
         return
-    looking.look(context, chosen, "Reading", looking.look_dangerous, lambda looked: _ask_save(context, looked))
+    chosen_facts.gather(context, chosen, "Reading", chosen_facts.add_dangerous, lambda facts: _ask_save(context, facts))
 
 
-def _ask_save(context: ConsoleContext, looked: Looked) -> None:
+def _ask_save(context: ConsoleContext, facts: ChosenFacts) -> None:
     from tui.console.dialogs.save import SaveDialog
 
     def answered(folder: Path | None) -> None:
         if folder is not None:
             context.save_folder = folder
-            _do_save(context, looked.ids, folder)
+            _do_save(context, facts.ids, folder)
 
     dialog = SaveDialog(
-        len(looked.ids),
+        len(facts.ids),
         folder=context.save_folder,
-        dangerous=looked.dangerous,
-        outside=looked.outside,
-        summary=looked.summary,
+        dangerous=facts.dangerous,
+        outside=facts.outside,
+        summary=facts.summary,
     )
     context.shell.ask(dialog, answered)
 

@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from store.authority.deleting import bring_back as bring_back_copies
 from store.authority.deleting import empty_bin
+from store.terms.progress import Cancelled, Progress
 from tui.console import trace
 from tui.console.acts import actions
-from tui.console.acts.looking import NOTHING, summary_of
+from tui.console.acts.chosen_facts import NOTHING, summary_of
 from tui.console.dialogs.confirm import ConfirmDialog
 from tui.console.marks import Chosen
-from tui.console.tasks import Cancelled, Progress, Task, explain
+from tui.console.tasks import Task, explain
 from tui.terminal.words import copies as copies_words
-from tui.terminal.words import counted
+from tui.terminal.words import counted, message_copies
 
 if TYPE_CHECKING:
     from store.vault.bin import RestoreResult
@@ -67,7 +68,7 @@ def bring_back_first(
         one = len(ids) == 1
         dialog = ConfirmDialog(
             TITLE,
-            f"{'This message copy is' if one else f'These {_number(ids)} are'} in the bin. "
+            f"{'This message copy is' if one else f'These {message_copies(len(ids))} are'} in the bin. "
             f"Bring {'it' if one else 'them'} back, to {verb} {'it' if one else 'them'}?",
             "Bring back",
             summary=summary,
@@ -105,12 +106,8 @@ def delete_for_good(
     _look(context, chosen, ask)
 
 
-def _number(ids: Sequence[int]) -> str:
-    return copies_words(len(ids)).replace("cop", "message cop")
-
-
 def _these(ids: Sequence[int]) -> str:
-    return "this message copy" if len(ids) == 1 else _number(ids)
+    return "this message copy" if len(ids) == 1 else message_copies(len(ids))
 
 
 def _look(context: ConsoleContext, chosen: Chosen, ask: Callable[[list[int], Summary, str], None]) -> None:
@@ -130,8 +127,7 @@ def _look(context: ConsoleContext, chosen: Chosen, ask: Callable[[list[int], Sum
         if not found[0]:
             context.shell.notice(NOT_THERE, severity="warning")
             return
-        if context.shell.typed != typed:
-            context.shell.drop_typing()  # The user typed on meanwhile: those keys are not meant for the window.
+        context.shell.drop_typing_since(typed)
         gone = chosen.gone + chosen.count - len(found[0])
         warning = counted(gone, "chosen copy is", "chosen copies are")
         ask(*found, f"{warning} no longer in the bin." if gone > 0 else "")

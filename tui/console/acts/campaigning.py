@@ -64,8 +64,7 @@ def peel_off(context: ConsoleContext, campaign: Campaign, ids: Sequence[int], *,
         if stays is None:
             context.shell.notice("One copy must stay in the campaign: peel off fewer.", severity="warning")
             return
-        if context.shell.typed != typed:
-            context.shell.drop_typing()  # The user typed on meanwhile: those keys are not meant for the window.
+        context.shell.drop_typing_since(typed)
         _ask_to_peel(context, campaign, ids, stays, odd=odd)
 
     context.shell.background(lambda: typical_copy(campaign, set(ids)), found, group="look")

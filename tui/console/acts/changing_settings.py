@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from store.terms.progress import Cancelled, Progress
 from store.terms.sizes import format_size
 from tui.console import trace
-from tui.console.tasks import Cancelled, Progress, Task
+from tui.console.tasks import Task
 from tui.terminal.times import minute_time
 from tui.terminal.words import removal_words
 

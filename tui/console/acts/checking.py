@@ -31,6 +31,7 @@ from store.delivery.preflight import (
 )
 from store.mail.client import local_host_name
 from store.sealing.keys import LOCAL_ID
+from store.terms.progress import Cancelled
 from tui.console.tasks import explain
 from tui.terminal.preflight_words import Said, relay_sentences, sentences
 from tui.terminal.words import counted
@@ -87,7 +88,7 @@ class Checking:
         background = self._context.shell.background
         background(lambda: find(closed), self._compared, on_error=self._failed, group="preflight senders")
 
-    def _find(self, cancelled: Callable[[], bool]) -> Found:
+    def _find(self, cancelled: Cancelled) -> Found:
         same = same_subject(self._context.catalogue)
         return lookalikes(self._context.vault, self._ids, same_subject=same, cancelled=cancelled)
 
@@ -113,7 +114,6 @@ class Checking:
 
     def look(self, choice: Choice | None) -> None:
         """Find out what a choice would do. None: no recipients are chosen yet."""
-
         self._choice = choice
         spared = self._alike.reasons if self._alike is not None else {}
 
@@ -138,16 +138,16 @@ class Checking:
             self._take(said)
             found = self._found
             if not self._asked and found is not None and found.gateway_id == LOCAL_ID and self._is_old(found):
-                self._ask(found, lambda vault: greet(vault, self._context.clock()))
+                self._ask(lambda vault: greet(vault, self._context.clock()))
 
         self._context.shell.background(work, looked, on_error=self._failed, group="preflight")
 
     def ask(self) -> None:
         """Ask the relay again."""
         if (found := self._found) is not None:
-            self._ask(found, lambda vault: ask_anew(vault, found.gateway_id, ASK_WAIT, self._closed.is_set))
+            self._ask(lambda vault: ask_anew(vault, found.gateway_id, ASK_WAIT, self._closed.is_set))
 
-    def _ask(self, found: Preflight, ask: Callable[[Vault], Heard | None]) -> None:
+    def _ask(self, ask: Callable[[Vault], Heard | None]) -> None:
         if self._asking or self._closed.is_set():
             return
         self._asked = self._asking = True

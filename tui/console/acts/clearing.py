@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING
 
 from store.clearing.checked import Checked, Loosest, checked
 from store.space.bin import Promise, promise_for
+from store.terms.progress import Cancelled, Progress
 from tui.console import trace
 from tui.console.acts import actions
-from tui.console.acts.looking import bin_now
+from tui.console.acts.chosen_facts import bin_now
 from tui.console.dialogs.delete_campaigns import DeleteCampaignsDialog
-from tui.console.tasks import Cancelled, Progress, Task
+from tui.console.tasks import Task
 from tui.terminal.bin_words import promise_words
 from tui.terminal.clearing_words import gone_words, stay_words
 from tui.terminal.words import copies as copies_words
+from tui.terminal.words import message_copies
 
 if TYPE_CHECKING:
     from store.campaigns.standing import Standing
@@ -31,8 +33,8 @@ NOTHING = "No campaign is selected."
 
 
 @dataclass
-class _Looked:
-    """The results of the checks. `promise`, `no_room`: as in `looking.Looked`."""
+class _Checks:
+    """The results of the checks. `promise`, `no_room`: as in `chosen_facts.ChosenFacts`."""
 
     checked: Checked
     bin_days: int
@@ -63,22 +65,21 @@ def clear(
         context.shell.notice(NOTHING, severity="warning")
         return
 
-    def work(progress: Progress, cancelled: Cancelled) -> _Looked:
+    def work(progress: Progress, cancelled: Cancelled) -> _Checks:
         vault, now = context.vault, context.clock()
         found = checked(vault, standing, chosen, now=now, scope=scope, progress=progress, cancelled=cancelled)
         days, no_room = bin_now(context)
         promise = promise_for(vault, found.ids, days, now=now) if days and found.ids else None
-        return _Looked(found, days, no_room, promise, cancelled())
+        return _Checks(found, days, no_room, promise, cancelled())
 
-    def done(looked: _Looked) -> None:
-        if looked.cancelled:
+    def done(checks: _Checks) -> None:
+        if checks.cancelled:
             context.shell.notice("Cancelled: nothing was done.")
-        elif not looked.checked.total:
-            context.shell.notice(_nothing(looked.checked), severity="warning")
+        elif not checks.checked.total:
+            context.shell.notice(_nothing(checks.checked), severity="warning")
         else:
-            if context.shell.typed != typed:
-                context.shell.drop_typing()  # The user typed on meanwhile: those keys are not meant for the window.
-            _ask(context, looked, show, then)
+            context.shell.drop_typing_since(typed)
+            _ask(context, checks, show, then)
 
     if size > _MANY:
         context.shell.run_task(Task(f"Checking {copies_words(size)}", work, done, changes=False))
@@ -98,28 +99,28 @@ def _nothing(found: Checked) -> str:
 
 def _ask(
     context: ConsoleContext,
-    looked: _Looked,
+    checks: _Checks,
     show: Callable[[int], None] | None,
     then: Callable[[], None] | None,
 ) -> None:
-    kept = "" if looked.promise is None else promise_words(looked.promise, context.tz, context.clock())
+    kept = "" if checks.promise is None else promise_words(checks.promise, context.tz, context.clock())
 
     def answered(answer: bool | Loosest | None) -> None:
         if isinstance(answer, Loosest):
             if show is not None:
                 show(answer.copy)
         elif answer:
-            _do(context, looked, then)
+            _do(context, checks, then)
 
     dialog = DeleteCampaignsDialog(
-        looked.checked, context.tz, kept=kept, no_room=looked.no_room, operator=context.operator
+        checks.checked, context.tz, kept=kept, no_room=checks.no_room, operator=context.operator
     )
     context.shell.ask(dialog, answered)
 
 
-def _do(context: ConsoleContext, looked: _Looked, then: Callable[[], None] | None) -> None:
+def _do(context: ConsoleContext, checks: _Checks, then: Callable[[], None] | None) -> None:
     """Delete as the window announced, except copies that were peeled off or became odd meanwhile."""
-    ids = looked.checked.ids
+    ids = checks.checked.ids
     trace.note("act", name="clear", copies=len(ids))
 
     def delete(ids: Sequence[int], days: int, progress: Progress, cancelled: Cancelled) -> DeleteResult:
@@ -127,7 +128,7 @@ def _do(context: ConsoleContext, looked: _Looked, then: Callable[[], None] | Non
 
         return clear_campaigns(
             context.vault,
-            looked.checked,
+            checks.checked,
             operator=context.operator,
             standing=lambda: context.catalogue.standing,
             days=days,
@@ -136,8 +137,8 @@ def _do(context: ConsoleContext, looked: _Looked, then: Callable[[], None] | Non
             cancelled=cancelled,
         )
 
-    actions.run_deletion(context, ids, looked.bin_days, delete, then, _deleted)
+    actions.run_deletion(context, ids, checks.bin_days, delete, then, _deleted)
 
 
 def _deleted(count: int) -> str:
-    return f"{copies_words(count).replace('cop', 'message cop')} {'has' if count == 1 else 'have'} been deleted"
+    return f"{message_copies(count)} {'has' if count == 1 else 'have'} been deleted"

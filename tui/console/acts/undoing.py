@@ -10,9 +10,10 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from store.terms.errors import MailholdError
+from store.terms.progress import Cancelled, Progress
 from tui.console import trace
 from tui.console.acts.actions import reason_against
-from tui.console.tasks import Cancelled, Progress, Task, explain
+from tui.console.tasks import Task, explain
 from tui.terminal.safe import safe
 
 if TYPE_CHECKING:

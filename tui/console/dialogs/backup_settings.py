@@ -115,8 +115,9 @@ class BackupSettingsDialog(Dialog["Settings"]):
         return parsed, " ".join(warnings)
 
     def _beside(self, name: str) -> Settings:
-        """Return the settings to check a field against. If the two sizes conflict, only
-        the threshold shows the error.
+        """Return the settings to check a field against.
+
+        If the two sizes conflict, only the threshold shows the error.
         """
         if name == "max_size":
             return msgspec.structs.replace(self.settings, notify_below=0)

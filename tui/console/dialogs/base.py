@@ -117,8 +117,9 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
         return ()
 
     def buttons(self) -> Iterable[PushButton]:
-        """Yield the buttons, left to right. The one with id ``cancel`` works like Esc,
-        the one with id ``ok`` accepts.
+        """Yield the buttons, left to right.
+
+        The one with id ``cancel`` works like Esc, the one with id ``ok`` accepts.
         """
         yield PushButton("OK", id="ok")
         yield PushButton("Cancel", id="cancel")

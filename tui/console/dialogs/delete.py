@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tui.console.dialogs.chosen import Summary
 from tui.console.dialogs.confirm import ConfirmDialog
-from tui.terminal.words import copies, counted
+from tui.terminal.words import copies, counted, message_copies
 
 
 class DeleteDialog(ConfirmDialog):
@@ -28,7 +28,7 @@ class DeleteDialog(ConfirmDialog):
         kept: str = "",
         no_room: bool = False,
     ) -> None:
-        what = "this message copy" if count == 1 else copies(count).replace("copies", "message copies")
+        what = "this message copy" if count == 1 else message_copies(count)
         hints = []
         if outside:
             hints.append(f"{counted(outside, 'marked copy is', 'marked copies are')} outside the filter shown.")

@@ -17,7 +17,7 @@ from tui.console.dialogs.delete import fate
 from tui.console.widgets.controls import PushButton
 from tui.console.widgets.typed_count import TypedCount
 from tui.terminal.clearing_words import AGAINST, Line, check_lines, gone_words, stay_words
-from tui.terminal.words import copies, counted
+from tui.terminal.words import counted, message_copies
 
 if TYPE_CHECKING:
     from store.clearing.checked import Checked
@@ -86,7 +86,7 @@ class DeleteCampaignsDialog(Dialog[bool | Loosest]):
 
     def body(self) -> Iterable[Widget]:
         checked = self.checked
-        what = copies(checked.total).replace("cop", "message cop")
+        what = message_copies(checked.total)
         where = counted(checked.campaigns, "campaign", "campaigns")
         yield Static(f"Delete {what} in {where} from Backup?", markup=False, id="question")
         stays = " ".join(filter(None, (stay_words(checked.stay), gone_words(checked.gone))))

@@ -123,8 +123,9 @@ class RuleDialog(Dialog[Rule]):
         return self.query_one(f"#{name}", Field).value.strip()
 
     def _entries(self, name: str) -> tuple[str, ...]:
-        """Return a field's entries. If its text is unchanged, return them as they
-        were: an entry may contain a comma.
+        """Return a field's entries.
+
+        If its text is unchanged, return them as they were: an entry may contain a comma.
         """
         holder = self.rule.content if name in _CONTENT else self.rule
         before: tuple[str, ...] = getattr(holder, name) or ()

@@ -33,8 +33,9 @@ class FolderSuggester(Suggester):
 
 
 def _folders(folder: str, part: str) -> list[str]:
-    """List the folders in `folder` whose names begin with `part`, sorted. Hidden ones
-    only if `part` begins with a dot.
+    """List the folders in `folder` whose names begin with `part`, sorted.
+
+    Hidden ones only if `part` begins with a dot.
     """
     try:
         with os.scandir(Path(folder).expanduser()) as entries:

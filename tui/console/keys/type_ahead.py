@@ -65,10 +65,11 @@ class TypeAheadApp(OpenApp):
         """Return True until the window or view that a key asked for is there; later keys wait for it."""
         return False
 
-    def drop_typing(self) -> None:
-        """Ignore keys until there is a pause: a window opened while the user was typing."""
-        self._deaf_since = time.monotonic()
-        self._waiting.clear()
+    def drop_typing_since(self, typed: int) -> None:
+        """Ignore keys until there is a pause if any had an effect since the count was `typed`."""
+        if self.typed != typed:
+            self._deaf_since = time.monotonic()
+            self._waiting.clear()
 
     async def on_event(self, event: events.Event) -> None:
         if isinstance(event, events.Key) and event.is_forwarded:

@@ -18,7 +18,7 @@ from store.filters.line import MessageFilter, print_filter
 from store.terms.errors import FilterError
 from store.terms.verdicts import Engine
 from tui.console.acts import actions, saving_filters
-from tui.console.acts.looking import open_campaign_of, rules_to_choose
+from tui.console.acts.chosen_facts import open_campaign_of, rules_to_choose
 from tui.console.context import ConsoleContext
 from tui.console.follow import Facts
 from tui.console.keys.keymap import Scope, bindings
@@ -47,8 +47,9 @@ _WITH_RESULT = 0.02
 
 
 class BackupView(Page):
-    """The message list with its filter. The filter line decides which copies are listed
-    and which tree line is current.
+    """The message list with its filter.
+
+    The filter line decides which copies are listed and which tree line is current.
     """
 
     DEFAULT_CSS = """

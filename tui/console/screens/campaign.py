@@ -24,6 +24,7 @@ from tui.console.text.campaign_rows import CampaignRow, elders
 from tui.console.widgets.copy_list import CopyList
 from tui.console.widgets.key_footer import KeysChanged
 from tui.console.widgets.line_view import LineView
+from tui.console.widgets.marking_list import MarkingList
 from tui.console.widgets.pages import Pages
 from tui.console.widgets.pick_list import PickList
 
@@ -216,7 +217,7 @@ class CampaignView(Page):
         event.stop()
         self.action_view()
 
-    def on_copy_list_marked(self, event: CopyList.Marked) -> None:
+    def on_marking_list_marked(self, event: MarkingList.Marked) -> None:
         event.stop()
         copy = self._read.order.copy_at(event.index) if self._read else None
         if copy is not None:

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import ClassVar
 
-from textual import events
 from textual.binding import BindingType
-from textual.message import Message
 from textual.timer import Timer
 
 from store.campaigns.marks import State
@@ -25,6 +23,7 @@ from tui.console.text.campaign_detail import CampaignFacts
 from tui.console.text.campaign_rows import CampaignRow, DividerRow, ListRow, SenderRow
 from tui.console.widgets.key_footer import KeysChanged
 from tui.console.widgets.line_view import Builder
+from tui.console.widgets.marking_list import MarkingList
 from tui.console.widgets.pick_list import PickList
 
 #: Campaigns whose facts are cached; seconds between refreshes of rates and times; seconds on a
@@ -36,27 +35,10 @@ NO_CAMPAIGN = "No campaign is selected."
 BY_SENDER = "Campaigns cannot be released as a whole. Open one with Enter, and release copies there."
 
 
-class CampaignList(PickList):
-    """The lines of the page. Space, or a click on its first two cells, marks a campaign."""
+class CampaignList(MarkingList):
+    """The lines of the page."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings(Scope.CAMPAIGNS, only={"mark"})
-    turns = True
-
-    class Marked(Message):
-        """Toggle the mark of a line."""
-
-        def __init__(self, index: int) -> None:
-            super().__init__()
-            self.index = index
-
-    def action_mark(self) -> None:
-        self.post_message(self.Marked(self.cursor))
-        self.action_scroll_down()
-
-    def on_click(self, event: events.Click) -> None:
-        # Textual also calls the handler of `PickList`.
-        if event.x <= 1 and event.y + round(self.scroll_y) < len(self.lines):
-            self.post_message(self.Marked(event.y + round(self.scroll_y)))
 
 
 class CampaignsView(ListPage[ListRow]):
@@ -167,7 +149,7 @@ class CampaignsView(ListPage[ListRow]):
             self._draw_detail()
             self.detail.to_top()
 
-    def on_campaign_list_marked(self, event: CampaignList.Marked) -> None:
+    def on_marking_list_marked(self, event: MarkingList.Marked) -> None:
         event.stop()
         row = self.items[event.index] if event.index < len(self.items) else None
         if isinstance(row, CampaignRow):

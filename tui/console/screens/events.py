@@ -129,8 +129,10 @@ def read_older(vault: Vault, known: Sequence[Event], *, most: int) -> _Older:
 
 
 class EventsView(Page):
-    """The audit trail. Older events are read until the screen is full and each act in it is complete, and then when the
-    end of the list comes into view.
+    """The audit trail.
+
+    Older events are read until the screen is full and each act in it is complete, and then when the end of the list
+    comes into view.
     """
 
     DEFAULT_CSS = """

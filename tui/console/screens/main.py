@@ -15,7 +15,7 @@ from textual.widget import Widget
 from store.filters.named import key_of, written
 from tui.console.acts import actions, saving_filters
 from tui.console.acts.changing_settings import backup_settings
-from tui.console.acts.looking import NOTHING
+from tui.console.acts.chosen_facts import NOTHING
 from tui.console.acts.undoing import undo
 from tui.console.compositor import SparingCompositor
 from tui.console.context import ConsoleContext

@@ -15,7 +15,7 @@ from store.delivery.history import last_release, recipient_outcomes
 from store.terms.errors import CopyBinned, CopyMissing
 from tui.console.acts import actions
 from tui.console.acts.binning import bring_back, bring_back_first, delete_for_good
-from tui.console.acts.looking import open_campaign_of
+from tui.console.acts.chosen_facts import open_campaign_of
 from tui.console.context import ConsoleContext, Neighbour
 from tui.console.keys.keymap import Scope, bindings
 from tui.console.marks import Chosen

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import tzinfo
 from typing import TYPE_CHECKING, NamedTuple
 
+from store.helpers.clock import DAY_MS
 from store.mail.outcome import NOTHING_TO_DO, Attention
 from store.terms.sizes import format_size
 from store.terms.verdicts import Engine
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from store.space.limits import LastKnown, Usage
     from store.space.rotation import Forecast
 
-_DAY = 86_400_000
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 _RISING = " ▁▂▃▄▅▆▇█"
 _LABEL = 14
@@ -67,10 +67,9 @@ def bar(value: float, width: int) -> str:
 
 
 def chart(values: Sequence[int], height: int, cells: int = 1, *, scale: int = 0) -> list[str]:
-    """Draw vertical bars, `height` rows high (top row first) and `cells` cells wide. The full height is `scale` (0: the
-    greatest value).
+    """Draw vertical bars, `height` rows high (top row first) and `cells` cells wide.
 
-    Any value above 0 is visible; 0 is a dot on the base line.
+    The full height is `scale` (0: the greatest value). Any value above 0 is visible; 0 is a dot on the base line.
     """
     most = scale or max(values, default=0) or 1
     rows: list[str] = []
@@ -194,7 +193,7 @@ def _rotation(facts: Facts, rate: str, width: int) -> tuple[Span, ...]:
     when = local(at, facts.zone)
     ahead = age(facts.now, at)
     day = f"{when.day} {MONTHS[when.month - 1]} {when.year}"
-    kind = "risk" if at - facts.now < 2 * _DAY else "text"
+    kind = "risk" if at - facts.now < 2 * DAY_MS else "text"
     text = f"removes it in about {ahead}, on {day}"
     return (Span(text, kind), Span(f"  at {rate}" if len(text) + len(rate) + 5 <= width else "", "muted"))
 

@@ -38,8 +38,9 @@ class FilterInput(Input, inherit_css=False):
         """The user has finished typing."""
 
     def __init__(self, edited: Callable[[str], None], *, placeholder: str = "", id: str | None = None) -> None:
-        """Set up the field. `edited` is called at once with an edited text: the query
-        runs while the letter is painted.
+        """Set up the field.
+
+        `edited` is called at once with an edited text: the query runs while the letter is painted.
         """
         super().__init__(placeholder=placeholder, id=id, select_on_focus=False)
         self.cursor_blink = False

@@ -49,8 +49,9 @@ class Result(Protocol):
 
 
 class Pages:
-    """The rows of an immutable result. `arrived` is called in the fetching thread when a
-    missing page has been fetched.
+    """The rows of an immutable result.
+
+    `arrived` is called in the fetching thread when a missing page has been fetched.
     """
 
     def __init__(self, result: Result, pool: ThreadPoolExecutor, arrived: Callable[[Pages], None]) -> None:

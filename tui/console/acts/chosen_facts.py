@@ -15,9 +15,10 @@ from store.authority.settings import settings_or_former
 from store.filters.asked import is_known
 from store.space.bin import Promise, promise_for
 from store.terms.errors import StoreFormat, TamperedError
+from store.terms.progress import Cancelled, Progress
 from store.terms.sender import address_first, sender_differs
 from tui.console.marks import Chosen
-from tui.console.tasks import Cancelled, Progress, Task
+from tui.console.tasks import Task
 from tui.console.text.campaign_rows import campaign_of
 from tui.terminal.words import copies as copies_words
 
@@ -39,12 +40,12 @@ NOTHING = "No message copy is selected."
 
 
 @dataclass
-class Looked:
+class ChosenFacts:
     """Facts about the chosen copies, gathered before a window asks.
 
     `promise`: how long the bin keeps them, given `bin_days` days; None without a bin, and if it has `no_room` (then
-    `bin_days` is 0), because the disk is full. `odd` copies are odd in their
-    campaign, `fitting` ones fit theirs, `known` ones have a known sender (0 if counting would take too long).
+    `bin_days` is 0), because the disk is full. `odd` copies are odd in their campaign, `fitting` ones fit theirs,
+    `known` ones have a known sender (0 if counting would take too long).
     """
 
     ids: list[int]
@@ -63,14 +64,14 @@ class Looked:
     summary: Summary | None = None
 
 
-def look(
+def gather(
     context: ConsoleContext,
     chosen: Chosen | Sequence[int],
     title: str,
-    look: Callable[[ConsoleContext, Looked, Progress, Cancelled], None],
-    ask: Callable[[Looked], None],
+    add: Callable[[ConsoleContext, ChosenFacts, Progress, Cancelled], None],
+    ask: Callable[[ChosenFacts], None],
 ) -> None:
-    """Find the ids and the facts for the window in a thread; then call `ask`."""
+    """Find the ids and the facts for the window in a thread; `add` adds those of this window. Then call `ask`."""
     if not isinstance(chosen, Chosen):
         chosen = Chosen.of(chosen)
     if not chosen.count:
@@ -79,23 +80,22 @@ def look(
 
     typed = context.shell.typed
 
-    def work(progress: Progress, cancelled: Cancelled) -> Looked:
-        looked = Looked(chosen.ids())
-        looked.outside = chosen.outside(looked.ids)
-        looked.summary = summary_of(context, looked.ids, chosen.gone)
-        look(context, looked, progress, cancelled)
-        looked.cancelled = cancelled()
-        return looked
+    def work(progress: Progress, cancelled: Cancelled) -> ChosenFacts:
+        facts = ChosenFacts(chosen.ids())
+        facts.outside = chosen.outside(facts.ids)
+        facts.summary = summary_of(context, facts.ids, chosen.gone)
+        add(context, facts, progress, cancelled)
+        facts.cancelled = cancelled()
+        return facts
 
-    def done(looked: Looked) -> None:
-        if looked.cancelled:
+    def done(facts: ChosenFacts) -> None:
+        if facts.cancelled:
             context.shell.notice("Cancelled: nothing was done.")
-        elif not looked.ids:
+        elif not facts.ids:
             context.shell.notice(NOTHING, severity="warning")
         else:
-            if context.shell.typed != typed:
-                context.shell.drop_typing()  # The user typed on meanwhile: those keys are not meant for the window.
-            ask(looked)
+            context.shell.drop_typing_since(typed)
+            ask(facts)
 
     if chosen.count > _MANY:
         context.shell.run_task(Task(f"{title} of {copies_words(chosen.count)}", work, done, changes=False))
@@ -104,8 +104,9 @@ def look(
 
 
 def summary_of(context: ConsoleContext, ids: Sequence[int], gone: int, *, binned: bool = False) -> Summary:
-    """Describe copies of Backup (or of the bin) for the window that asks. `gone` of the
-    chosen copies no longer exist.
+    """Describe copies of Backup (or of the bin) for the window that asks.
+
+    `gone` of the chosen copies no longer exist.
     """
     from tui.console.dialogs.chosen import Summary
 
@@ -136,28 +137,30 @@ def _pages(
         progress(min(start + _PAGE, len(ids)), len(ids))
 
 
-def look_recipients(context: ConsoleContext, looked: Looked, progress: Progress, cancelled: Cancelled) -> None:
+def add_recipients(context: ConsoleContext, facts: ChosenFacts, progress: Progress, cancelled: Cancelled) -> None:
+    """Add what the Deliver window needs."""
     from store.delivery.held import held_of
     from store.mail.local_domains import LocalDomains
     from tui.console.acts.addressing import Gathering
 
     gathering = Gathering(LocalDomains(context.settings.local_domains), context.tz)
-    for page in _pages(context, looked.ids, progress, cancelled):
-        looked.dangerous += sum(copy.record.dangerous for copy in page)
-        looked.released.update(context.outcomes[copy.id] for copy in page if copy.id in context.outcomes)
+    for page in _pages(context, facts.ids, progress, cancelled):
+        facts.dangerous += sum(copy.record.dangerous for copy in page)
+        facts.released.update(context.outcomes[copy.id] for copy in page if copy.id in context.outcomes)
         gathering.add(page, held_of(context.vault, [copy.id for copy in page]))
-    looked.addressed = gathering.addressed()
-    looked.fitting, looked.odd = context.catalogue.standing.counts(looked.ids)
+    facts.addressed = gathering.addressed()
+    facts.fitting, facts.odd = context.catalogue.standing.counts(facts.ids)
 
 
-def look_bin(context: ConsoleContext, looked: Looked, progress: Progress, cancelled: Cancelled) -> None:
-    ids = set(looked.ids)
-    looked.live = len(context.live & ids)
-    looked.odd = len(context.catalogue.standing.odd & ids)
-    looked.known = _known_senders(context, looked.ids)
-    looked.bin_days, looked.no_room = bin_now(context)
-    if looked.bin_days:
-        looked.promise = promise_for(context.vault, looked.ids, looked.bin_days, now=context.clock())
+def add_bin(context: ConsoleContext, facts: ChosenFacts, progress: Progress, cancelled: Cancelled) -> None:
+    """Add what the Delete window needs."""
+    ids = set(facts.ids)
+    facts.live = len(context.live & ids)
+    facts.odd = len(context.catalogue.standing.odd & ids)
+    facts.known = _known_senders(context, facts.ids)
+    facts.bin_days, facts.no_room = bin_now(context)
+    if facts.bin_days:
+        facts.promise = promise_for(context.vault, facts.ids, facts.bin_days, now=context.clock())
 
 
 def bin_now(context: ConsoleContext) -> tuple[int, bool]:
@@ -175,9 +178,10 @@ def _known_senders(context: ConsoleContext, ids: Sequence[int]) -> int:
     return sum(is_known(copy.record) for copy in copies)
 
 
-def look_dangerous(context: ConsoleContext, looked: Looked, progress: Progress, cancelled: Cancelled) -> None:
-    for page in _pages(context, looked.ids, progress, cancelled):
-        looked.dangerous += sum(copy.record.dangerous for copy in page)
+def add_dangerous(context: ConsoleContext, facts: ChosenFacts, progress: Progress, cancelled: Cancelled) -> None:
+    """Add what the Save window needs."""
+    for page in _pages(context, facts.ids, progress, cancelled):
+        facts.dangerous += sum(copy.record.dangerous for copy in page)
 
 
 def rules_to_choose(context: ConsoleContext) -> list[tuple[int, str]]:

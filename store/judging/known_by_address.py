@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from store.helpers.clock import DAY_MS
 from store.judging.known_senders import asked_for, known_sender
 from store.judging.senders import Sender, recipient_of
 from store.terms.errors import TamperedError, UnlockError
 from store.terms.findings import KnownSender
-from store.vault.known import DAY_MS, Known
+from store.vault.known import Known
 from store.vault.reader import Reader
 
 #: Addresses looked up in one transaction.

@@ -18,9 +18,9 @@ from store.terms.records import CopyRecord
 from store.terms.verdicts import Engine, Status, is_kept
 from tui.demo import files
 from tui.demo.attachments import MAKERS, attachments
-from tui.demo.compose import compose
 from tui.demo.languages import languages
 from tui.demo.mime import encoded_words, mailbox
+from tui.demo.sample_mail import compose
 from tui.demo.scenarios import scenarios
 
 NOW = 1_795_508_000_000

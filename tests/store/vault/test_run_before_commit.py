@@ -42,7 +42,7 @@ def test_it_is_done_by_one_other_thread_and_its_copies_are_stored(any_vault: Vau
     told = Told(90)
     raws = [b"%d" % number * 40 for number in range(90)]
     for raw in raws:
-        any_vault.hand_over(partial(hand_in, any_vault, raw, record, told))
+        any_vault.run_before_commit(partial(hand_in, any_vault, raw, record, told))
     assert [any_vault.raw(copy_id) for copy_id in told.wait()] == raws
     assert len(told.threads) == 1 and threading.get_ident() not in told.threads
     assert check(any_vault).broken == []
@@ -57,9 +57,9 @@ def test_what_is_handed_over_together_shares_a_commit(vault: Vault, record: Copy
 
     written = vault._writer._commit
     vault._writer._commit = lambda group, *rest: commits.append(len(group)) or written(group, *rest)  # type: ignore
-    vault.hand_over(wait)
+    vault.run_before_commit(wait)
     for number in range(10):
-        vault.hand_over(partial(hand_in, vault, b"%d" % number, record, told))
+        vault.run_before_commit(partial(hand_in, vault, b"%d" % number, record, told))
         vault.hand_in(b"in %d" % number, record, told)
     go_on.set()
     assert len(told.wait()) == 21 and commits == [21]
@@ -67,9 +67,9 @@ def test_what_is_handed_over_together_shares_a_commit(vault: Vault, record: Copy
 
 def test_work_without_a_copy_needs_no_commit(vault: Vault, record: CopyRecord) -> None:
     done, told = threading.Event(), Told(1)
-    vault.hand_over(done.set)
+    vault.run_before_commit(done.set)
     assert done.wait(60) and vault.ids() == []
-    vault.hand_over(partial(hand_in, vault, b"x", record, told))
+    vault.run_before_commit(partial(hand_in, vault, b"x", record, told))
     assert told.wait() == vault.ids()
 
 
@@ -83,12 +83,12 @@ def test_a_system_without_a_thread_left_stops_nothing_for_good(
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", fail)
         with pytest.raises(RuntimeError):
-            vault.hand_over(partial(hand_in, vault, b"never", record, told))
+            vault.run_before_commit(partial(hand_in, vault, b"never", record, told))
         with pytest.raises(RuntimeError):
             vault.hand_in(b"never", record, told)
         with pytest.raises(RuntimeError):
             vault.put(b"never", record)
-    vault.hand_over(partial(hand_in, vault, b"first", record, told))
+    vault.run_before_commit(partial(hand_in, vault, b"first", record, told))
     vault.hand_in(b"second", record, told)
     assert {vault.raw(copy_id) for copy_id in told.wait()} == {b"first", b"second"} and len(vault.ids()) == 2
 
@@ -98,7 +98,7 @@ def test_what_was_handed_over_when_the_vault_is_closed_is_stored(
 ) -> None:
     told = Told(60)
     for number in range(60):
-        vault.hand_over(partial(hand_in, vault, b"%d" % number, record, told))
+        vault.run_before_commit(partial(hand_in, vault, b"%d" % number, record, told))
     vault.close()
     assert len(told.ids) == 60 and open_again().ids() == sorted(told.ids)
 
@@ -110,9 +110,9 @@ def test_what_raises_stops_nobody_else(vault: Vault, record: CopyRecord, monkeyp
         raise ZeroDivisionError
 
     monkeypatch.setattr(threading, "excepthook", lambda given: reported.append(given.exc_type))
-    vault.hand_over(fail)
+    vault.run_before_commit(fail)
     vault.hand_in(b"one", record, fail)
     hand_in(vault, b"two", record, told)
-    vault.hand_over(partial(hand_in, vault, b"three", record, told))
+    vault.run_before_commit(partial(hand_in, vault, b"three", record, told))
     assert [vault.raw(copy_id) for copy_id in told.wait()] == [b"two", b"three"]
     assert reported == [ZeroDivisionError, ZeroDivisionError]

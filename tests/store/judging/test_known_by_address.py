@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from store.judging import looking_up
-from store.judging.looking_up import known_by_address
+from store.helpers.clock import DAY_MS
+from store.judging import known_by_address as module
+from store.judging.known_by_address import known_by_address
 from store.sealing.counting import DOMAIN, RECIPIENT, SENDER
-from store.vault.known import DAY_MS, Known
+from store.vault.known import Known
 from store.vault.vault import Vault
 
 DAY = 20_000
@@ -15,7 +16,7 @@ DAY = 20_000
 
 @pytest.mark.parametrize("part", [1, 200])
 def test_each_address_has_what_was_counted_for_it(any_vault: Vault, monkeypatch: pytest.MonkeyPatch, part: int) -> None:
-    monkeypatch.setattr(looking_up, "_PART", part)
+    monkeypatch.setattr(module, "_PART", part)
     known = Known(any_vault)
     known.add(
         {

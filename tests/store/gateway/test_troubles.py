@@ -10,7 +10,7 @@ import pytest
 from store.authority.audit import events, record_event
 from store.enrolment.enrolment import enroll, open_with_credentials
 from store.gateway.event_writer import MOST_WAITING, EventWriter
-from store.gateway.standing import troubles
+from store.gateway.troubles import troubles
 from store.vault.vault import Vault
 
 
