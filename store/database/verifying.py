@@ -11,7 +11,6 @@ import re
 import threading
 import time
 from functools import lru_cache
-from typing import Any
 
 from store.database import postgresql_tables
 from store.database.connection import StoreDatabase, run, shown_location, translated
@@ -106,16 +105,14 @@ class Watch:
         Raises StoreUnavailable.
         """
         connection, now = self._db.connection(), time.monotonic()
-        answer = self._ask()
-        if getattr(self._known, "of", None) == (id(connection), answer) and now < self._known.until:
+        if isinstance(self._db, SqliteDatabase):
+            answer = connection.execute("PRAGMA schema_version").fetchone()[0]
+        else:
+            answer = postgresql_tables.ours(self._db, self.tables)
+        known = getattr(self._known, "of", None)
+        if known is not None and known[:2] == (id(connection), answer) and now < known[2]:
             return
         why = self.look()
         if why is not None:
             raise why.refusal()
-        self._known.of, self._known.until = (id(connection), answer), now + AGAIN
-
-    def _ask(self) -> Any:
-        """Return the answer of the cheap query: SQLite's schema version, or `postgresql_tables.ours` on PostgreSQL."""
-        if isinstance(self._db, SqliteDatabase):
-            return run(self._db, "PRAGMA schema_version").fetchone()[0]
-        return postgresql_tables.ours(self._db, self.tables)
+        self._known.of = (id(connection), answer, now + AGAIN)

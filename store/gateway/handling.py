@@ -90,7 +90,7 @@ class Intake:
     async def filter(self, incoming: Incoming) -> Outcome:
         """Judge a message in transit and act on it. Raises only on defects."""
         began = time.perf_counter()
-        policy, own = self.live.policy, await self._read(own_fields, incoming)
+        policy, own = self.live.policy, await self._read(_own_fields, incoming)
         if own.too_many:
             self.metrics.count("messages", "rejected")
             say("message", queue_id=incoming.queue_id, outcome="rejected", why=TOO_MANY_FIELDS.text)
@@ -227,11 +227,11 @@ class Intake:
     def _asked(self, rule: Rule) -> list[Scanner]:
         return [each for each in self.scanners if rule.scanners is None or each.name in rule.scanners]
 
-    async def _read(self, read: Callable[[bytes], T], incoming: Incoming) -> T:
-        """Apply `read` to the message's bytes, in a thread if they are large."""
+    async def _read(self, read: Callable[[Incoming], T], incoming: Incoming) -> T:
+        """Apply `read` to the message, in a thread if it is large."""
         if len(incoming.raw) <= LARGE:
-            return read(incoming.raw)
-        found: T = await self._aside(partial(read, incoming.raw))
+            return read(incoming)
+        found: T = await self._aside(partial(read, incoming))
         return found
 
     def _aside(self, work: Callable[[], object]) -> asyncio.Future[Any]:
@@ -359,9 +359,13 @@ def _verdict_field(decision: Decision) -> tuple[tuple[str, str], ...]:
     return ((VERDICT_FIELD, "; ".join(found)),) if found else ()
 
 
-def _from_headers(raw: bytes) -> EngineResult:
+def _own_fields(incoming: Incoming) -> Fields:
+    return own_fields(incoming.raw, incoming.header)
+
+
+def _from_headers(incoming: Incoming) -> EngineResult:
     """Read a trusted scanner's header fields as an engine's result."""
-    return result_of(verdicts_from_headers(raw))
+    return result_of(verdicts_from_headers(incoming.raw))
 
 
 def _quarantined(incoming: Incoming) -> tuple[CopyRecord, dict[str, EngineResult]]:
@@ -371,7 +375,12 @@ def _quarantined(incoming: Incoming) -> tuple[CopyRecord, dict[str, EngineResult
     """
     incoming, found = scanner_verdicts(incoming)
     said = {HEADERS: result_of(found)}
-    record = summarise(incoming.raw, envelope_sender=incoming.sender, envelope_recipients=tuple(incoming.recipients))
+    record = summarise(
+        incoming.raw,
+        envelope_sender=incoming.sender,
+        envelope_recipients=tuple(incoming.recipients),
+        header=incoming.header,
+    )
     record = msgspec.structs.replace(
         record,
         mta_message_id=incoming.queue_id,

@@ -122,11 +122,14 @@ class Knowing:
         with self._lock:
             remembered = self._stored
             stored = [remembered[key] for key in wanted if key in remembered]
+            # The lists change under the lock only, so their numbers are copied here.
             added = [
-                [each for each in (self._waiting.get(key), self._writing.get(key)) if each is not None]
-                for key in wanted
+                (place, *counter)
+                for counters in (self._waiting, self._writing)
+                if counters
+                for place, key in enumerate(wanted)
+                if (counter := counters.get(key)) is not None
             ]
-            more = [(sum(each[0] for each in both), sum(each[1] for each in both)) for both in added]
         if len(stored) < len(wanted):
             known = self._known()
             if known is None:
@@ -136,10 +139,10 @@ class Knowing:
                 # A write replaces `_stored`; then this result may be outdated, and goes into the old dict.
                 if len(remembered) < MOST_REMEMBERED:
                     remembered.update(zip(wanted, stored, strict=True))
-        return [
-            Count(count.day, count.authenticated + authenticated, count.other + other)
-            for count, (authenticated, other) in zip(stored, more, strict=True)
-        ]
+        for place, authenticated, other in added:
+            count = stored[place]
+            stored[place] = Count(count.day, count.authenticated + authenticated, count.other + other)
+        return stored
 
     def _known(self) -> Known | None:
         vault = self._vault()

@@ -25,17 +25,27 @@ import msgspec
 from store.terms.errors import MailholdError
 
 NAME = "mailhold"
-_log = logging.getLogger(f"{NAME}.gateway")
+_root, _log = logging.getLogger(), logging.getLogger(f"{NAME}.gateway")
 
 
 def say(event: str, *, level: int = logging.INFO, error: BaseException | None = None, **fields: Any) -> None:
     """Log one event. Fields that are None or "" are left out."""
     if _log.isEnabledFor(level):
+        if event == _FREQUENT and level < logging.WARNING and error is None and _said_shortly(level, fields):
+            return
         info = (type(error), error, error.__traceback__) if error is not None else None
         # Not `_log.log`, which would look for the caller's file and line.
         record = logging.LogRecord(_log.name, level, "", 0, event, None, info)
         record.__dict__["fields"] = fields
         _log.handle(record)
+
+
+def _said_shortly(level: int, fields: dict[str, Any]) -> bool:
+    """Log a frequent event without a record of `logging`, if nothing but the gateway's handler would see that."""
+    handlers, loop = _root.handlers, _loop()
+    if loop is None or len(handlers) != 1 or not isinstance(handlers[0], _Handler):
+        return False
+    return handlers[0].add(level, fields, loop)
 
 
 class Lines(logging.Formatter):
@@ -48,17 +58,19 @@ class Lines(logging.Formatter):
         self._second, self._text = -1, ""
 
     def format(self, record: logging.LogRecord) -> str:
-        entry: dict[str, Any] = {
-            "time": self._time(record.created),
-            "level": record.levelname.lower(),
-            # Other libraries' texts may quote a message.
-            "event": record.getMessage() if record.name.split(".")[0] == NAME else f"{record.name} reported something",
-        }
-        for name, value in getattr(record, "fields", {}).items():
+        # Other libraries' texts may quote a message.
+        event = record.getMessage() if record.name.split(".")[0] == NAME else f"{record.name} reported something"
+        fields = getattr(record, "fields", {})
+        if record.exc_info and record.exc_info[1] is not None:
+            fields = {**fields, **_of_error(record.exc_info[1])}
+        return self.line(record.created, record.levelname, event, fields)
+
+    def line(self, created: float, level: str, event: str, fields: dict[str, Any]) -> str:
+        """Format an event of a time (Unix seconds) and a level as one line."""
+        entry: dict[str, Any] = {"time": self._time(created), "level": level.lower(), "event": event}
+        for name, value in fields.items():
             if value is not None and value != "":
                 entry[name] = value
-        if record.exc_info and record.exc_info[1] is not None:
-            entry |= _of_error(record.exc_info[1])
         if self._json:
             return _encoded(entry)
         return " ".join(f"{name}={_word(value)}" for name, value in entry.items())
@@ -75,10 +87,14 @@ _FREQUENT = "message"
 
 
 class _Handler(logging.StreamHandler[TextIO]):
-    """The gateway's handler. Its lock, which `logging` takes around `emit` and `flush` here, guards the lines."""
+    """The gateway's handler. Its lock, which `logging` takes around `emit`, and `add` and `flush` take here, guards
+    the lines.
+    """
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, form: Lines) -> None:
         super().__init__(stream)
+        self.setFormatter(form)
+        self._form = form
         self._lines: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -86,20 +102,35 @@ class _Handler(logging.StreamHandler[TextIO]):
         try:
             line = self.format(record) + self.terminator
             if record.msg == _FREQUENT and record.levelno < logging.WARNING and (loop := _loop()) is not None:
-                if not self._lines:
-                    loop.call_soon(self._end_round, record)
-                self._lines.append(line)
+                self._wait(line, loop)
                 return
             self._lines.append(line)
             self.flush()
         except Exception:
             self.handleError(record)
 
-    def _end_round(self, record: logging.LogRecord) -> None:
+    def add(self, level: int, fields: dict[str, Any], loop: asyncio.AbstractEventLoop) -> bool:
+        """Have the line of a frequent event written at the end of the loop's round; return whether it could be made."""
+        self.acquire()
+        try:
+            line = self._form.line(time.time(), logging.getLevelName(level), _FREQUENT, fields)
+            self._wait(line + self.terminator, loop)
+        except Exception:
+            return False  # `emit` tries again, and reports the error.
+        finally:
+            self.release()
+        return True
+
+    def _wait(self, line: str, loop: asyncio.AbstractEventLoop) -> None:
+        if not self._lines:
+            loop.call_soon(self._end_round)
+        self._lines.append(line)
+
+    def _end_round(self) -> None:
         try:
             self.flush()
         except Exception:
-            self.handleError(record)
+            self.handleError(logging.LogRecord(_log.name, logging.INFO, "", 0, _FREQUENT, None, None))
 
     def flush(self) -> None:
         """Write the lines that wait. `logging` calls it too when the process ends."""
@@ -123,17 +154,14 @@ def _loop() -> asyncio.AbstractEventLoop | None:
 
 def start(form: Literal["json", "text"], level: str, stream: TextIO | None = None) -> None:
     """Send the log to `stream` (default: standard error), at `level` and above. Call again to change either."""
-    handler = _Handler(stream or sys.stderr)
-    handler.setFormatter(Lines(form))
-    root = logging.getLogger()
-    for old in list(root.handlers):
+    for old in list(_root.handlers):
         if isinstance(old, _Handler):
             with suppress(OSError, ValueError):  # Such as a full disk, or a closed stream.
                 old.flush()
-            root.removeHandler(old)
-    root.addHandler(handler)
+            _root.removeHandler(old)
+    _root.addHandler(_Handler(stream or sys.stderr, Lines(form)))
     logging.getLogger(NAME).setLevel(level.upper())
-    root.setLevel(logging.WARNING)
+    _root.setLevel(logging.WARNING)
 
 
 def _of_error(error: BaseException) -> dict[str, str]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from store.delivery.marker import FIELD, WHAT, Marked, digest_of, find_marker, spellings, tag_of
 from store.delivery.release_rows import Release, announce, rows_for, take
 from store.helpers.clock import now_ms
-from store.mail.header_fields import header_of
+from store.mail.header_fields import Header, header_of
 from store.mail.incoming import Incoming
 from store.terms.errors import TamperedError
 
@@ -40,11 +40,14 @@ class Fields(NamedTuple):
     too_many: bool = False
 
 
-def own_fields(raw: bytes) -> Fields:
-    """Find Mailhold's own header fields. They are all deleted from the message: only Mailhold may write them."""
+def own_fields(raw: bytes, header: Header | None = None) -> Fields:
+    """Find Mailhold's own header fields. They are all deleted from the message: only Mailhold may write them.
+
+    `header` is the message's, if the caller has it.
+    """
     delete: list[tuple[str, int]] = []
     seen: dict[bytes, int] = {}
-    header = header_of(raw)
+    header = header_of(raw) if header is None else header
     for found in _OWN.finditer(header.text, header.start, header.end):
         if len(delete) == MOST_OWN:
             return Fields(tuple(delete), too_many=True)

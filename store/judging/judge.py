@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
 
 import msgspec
 
@@ -20,7 +19,6 @@ from store.judging.rules.address_lists import AddressLists, ListMatch, match, ne
 from store.judging.rules.model import IfDown, Rule
 from store.judging.scanner_words import GRAVITY
 from store.mail.addresses import addresses_in_header
-from store.mail.header_fields import header_of
 from store.mail.incoming import Incoming
 from store.message.headers import decode_addresses, scan_block, unfolded
 from store.message.message import summarise
@@ -47,8 +45,7 @@ _FORCE = {
 _WHOLE = _FORCE[Action.DELETE_MESSAGE]
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True):
     """What the gateway shall do with a message. Text is NOT safe for a terminal.
 
     `verdicts` are those of all engines, for Scan Results. `reason` is the verdict that decided (None if nothing was
@@ -74,7 +71,7 @@ class Decision:
     def with_whole_message_deleted(self, why: str = NO_ATTACHMENTS) -> Decision:
         """Change the decision to deleting the whole message, with a copy kept: removing attachments does not help."""
         reason = self.reason and _explained(self.reason, why)
-        return replace(
+        return msgspec.structs.replace(
             self,
             reason=reason,
             action=Action.DELETE_MESSAGE,
@@ -86,7 +83,7 @@ class Decision:
 
 def look_up(lists: AddressLists, incoming: Incoming) -> ListMatch:
     """Look a message up in the lists. Never raises."""
-    return match(lists, incoming.sender, incoming.recipients, _from(incoming.raw) if needs_from(lists) else ())
+    return match(lists, incoming.sender, incoming.recipients, _from(incoming) if needs_from(lists) else ())
 
 
 def decided_before(
@@ -142,7 +139,7 @@ def judge(
     decision = _decide(plain, rule, [verdict for verdict in found if verdict.status in _RANK], content)
     waiting = [f"{e.label}: {why}" for e, why in down.items() if rule.down_for(e) is IfDown.TEMPORARY_FAIL]
     if waiting and _FORCE[decision.action] < _WHOLE:
-        return replace(decision, keep=False, temporary_fail="; ".join(waiting))
+        return msgspec.structs.replace(decision, keep=False, temporary_fail="; ".join(waiting))
     if decision.action is Action.DELETE_ATTACHMENT and (
         incoming.truncated or (decision.attachments is None and not attachments_of(incoming.raw)[0])
     ):
@@ -154,7 +151,12 @@ def record_of(
     incoming: Incoming, rule: Rule, decision: Decision, results: Mapping[str, EngineResult], source: str = "gateway"
 ) -> CopyRecord:
     """Build the record of this message's copy. Never raises."""
-    record = summarise(incoming.raw, envelope_sender=incoming.sender, envelope_recipients=tuple(incoming.recipients))
+    record = summarise(
+        incoming.raw,
+        envelope_sender=incoming.sender,
+        envelope_recipients=tuple(incoming.recipients),
+        header=incoming.header,
+    )
     return msgspec.structs.replace(
         record,
         mta_message_id=incoming.queue_id,
@@ -180,18 +182,17 @@ def record_of(
 def _decide(plain: Decision, rule: Rule, condemning: list[Verdict], content: ContentResult) -> Decision:
     if not condemning:
         return plain
-    actions = {verdict: rule.action_for(verdict.engine, verdict.status) for verdict in condemning}
-    reason = min(actions, key=lambda verdict: (-_FORCE[actions[verdict]], _RANK[verdict.status]))
-    action = actions[reason]
+    actions = [(verdict, rule.action_for(verdict.engine, verdict.status)) for verdict in condemning]
+    reason, action = min(actions, key=lambda each: (-_FORCE[each[1]], _RANK[each[0].status]))
     keep = is_kept(reason.engine, reason.status, action)
     if _FORCE[action] != _FORCE[Action.DELETE_ATTACHMENT]:
-        return replace(plain, reason=reason, action=action, keep=keep)
-    taking = [verdict for verdict, each in actions.items() if _FORCE[each] == _FORCE[action]]
+        return msgspec.structs.replace(plain, reason=reason, action=action, keep=keep)
+    taking = [verdict for verdict, each in actions if _FORCE[each] == _FORCE[action]]
     only_content = all(verdict.engine is Engine.CONTENT for verdict in taking)
     note = plain.note
     if action is Action.DISINFECT:
         reason, note = _explained(reason, NOT_DISINFECTED), _joined(note, NOT_DISINFECTED)
-    return replace(
+    return msgspec.structs.replace(
         plain,
         reason=reason,
         action=Action.DELETE_ATTACHMENT,
@@ -272,13 +273,13 @@ def _down(results: Mapping[str, EngineResult]) -> dict[Engine, str]:
     return down
 
 
-def _from(raw: bytes) -> list[str]:
+def _from(incoming: Incoming) -> list[str]:
     """List the addresses in From, decoded as a mail program would show them."""
-    header = header_of(raw)
+    header = incoming.header
     if header.end - header.start <= _SMALL_HEADER:
         values = [unfolded(each[1]) for each in _FROM.finditer(header.text, header.start, header.end)]
     else:  # One that may be so large that not all of it is read.
-        values = scan_block(header.text, 0, len(raw), wanted=frozenset((b"from",))).all(b"from")
+        values = scan_block(header.text, 0, len(incoming.raw), wanted=frozenset((b"from",)), header=header).all(b"from")
     fields = [decode_addresses(value) for value in values[:_FROM_LIMIT]]
     return addresses_in_header(", ".join(fields))[:_FROM_LIMIT]
 

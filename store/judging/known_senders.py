@@ -31,7 +31,7 @@ def told_of(incoming: Incoming, results: Mapping[str, EngineResult], local: Loca
 
     `server` is as in `authentication_of`.
     """
-    sender = sender_of(incoming.raw, incoming.sender)
+    sender = sender_of(incoming.raw, incoming.sender, incoming.header)
     found = authentication_of(incoming, results, sender.domain, server)
     # A login authenticates senders of local domains only.
     ours = bool(incoming.auth_user) and (not local.some or sender.address in local)

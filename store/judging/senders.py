@@ -6,7 +6,7 @@ import re
 from typing import NamedTuple
 
 from store.mail.addresses import address_problem, mailbox
-from store.mail.header_fields import header_of
+from store.mail.header_fields import Header, header_of
 from store.message.headers import decode_addresses
 from store.terms.sender import addresses
 
@@ -17,6 +17,7 @@ _FIELDS = re.compile(
 )
 _FOLD = re.compile(rb"\r?\n[ \t]+")
 _PLAIN = re.compile(r"(?:[^<>\"(),;@=]*|\"[^\"\\<>]*\")<([A-Za-z0-9._+=&'/-]{1,64}@[A-Za-z0-9.-]{1,190})>")
+_BARE = re.compile(r"[A-Za-z0-9._+=&'/-]{1,64}@[A-Za-z0-9.-]{1,190}")
 _BULK = frozenset((b"bulk", b"junk", b"list"))
 
 
@@ -28,9 +29,13 @@ class Sender(NamedTuple):
     automatic: bool = False
 
 
-def sender_of(raw: bytes, envelope_sender: str = "") -> Sender:
-    """Return the sender of a message: the first address in From, else the envelope sender. Never raises."""
-    header = header_of(raw[:_HEADER])
+def sender_of(raw: bytes, envelope_sender: str = "", header: Header | None = None) -> Sender:
+    """Return the sender of a message: the first address in From, else the envelope sender. Never raises.
+
+    `header` is the message's, if the caller has it.
+    """
+    if header is None or header.end > _HEADER:
+        header = header_of(raw[:_HEADER])
     from_, automatic = b"", False
     for field in _FIELDS.finditer(header.text, header.start, header.end):
         if field[1]:
@@ -50,9 +55,11 @@ def recipient_of(address: str) -> str:
 def _address(value: bytes) -> str:
     """Return the first address in a field; "" if there is none."""
     if len(value) <= _FROM and b"=?" not in value and value.isascii():
-        plain = _PLAIN.fullmatch(_FOLD.sub(b" ", value).decode("ascii").strip())
-        if plain:
+        text = _FOLD.sub(b" ", value).decode("ascii").strip()
+        if plain := _PLAIN.fullmatch(text):
             return plain[1]
+        if _BARE.fullmatch(text) and not address_problem(text):
+            return text
     text = decode_addresses(_FOLD.sub(b" ", value[:_FROM]).strip())
     return next((each for each in addresses(text) if not address_problem(each)), "")
 

@@ -115,8 +115,9 @@ def parse_addresses(text: str) -> list[str]:
 def addresses_in_header(text: str) -> list[str]:
     """Return the valid addresses in a decoded To, Cc or Bcc field. Skips everything else. Never raises."""
     one = _EASY_FIELD.fullmatch(text) if len(text) < MAX_HEADER else None
-    if one and len(one[1]) <= MAX_ADDRESS and _EASY.fullmatch(one[1]):
-        return [one[1]]
+    easy = one[1] if one else text
+    if len(easy) <= MAX_ADDRESS and _EASY.fullmatch(easy):
+        return [easy]
     found: list[str] = []
     for piece in _split(text[:MAX_HEADER]):
         inner = _angle(piece)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
+from store.mail.header_fields import Header, header_of
 from store.terms.dsn import Dsn
 
 
@@ -31,6 +32,15 @@ class Incoming:
     dsn: Dsn | None = None
     #: Called once; True if the client has a final answer and will not send the message again.
     settle: Callable[[bool], None] | None = field(default=None, compare=False, repr=False)
+
+    _header: Header | None = field(default=None, init=False, compare=False, repr=False)
+
+    @property
+    def header(self) -> Header:
+        """The header of `raw`, found once."""
+        if self._header is None:
+            self._header = header_of(self.raw)
+        return self._header
 
     def settled(self, *, answered: bool) -> None:
         """Record whether the client has a final answer and will not send the message again."""

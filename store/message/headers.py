@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from store.mail.header_fields import header_of
+from store.mail.header_fields import Header, header_of
 from store.message.charset import decode, guess
 from store.message.transfer import decode_base64, decode_quoted_printable
 
@@ -56,12 +56,21 @@ class Block(NamedTuple):
         return [value for field, value in self.fields if field == name]
 
 
-def scan_block(raw: bytes, start: int, end: int, *, wanted: frozenset[bytes] | None = None, top: bool = True) -> Block:
+def scan_block(
+    raw: bytes,
+    start: int,
+    end: int,
+    *,
+    wanted: frozenset[bytes] | None = None,
+    top: bool = True,
+    header: Header | None = None,
+) -> Block:
     """Scan the header at ``raw[start:end]``, whose lines end in LF; with `wanted`, keep only fields of these names.
 
     At the `top` of a message an mbox `From ` line is skipped first. Continuation lines are joined with one space.
+    `header` is what `header_of` returns for these arguments, if the caller has it.
     """
-    header = header_of(raw, start, end, mbox=top)
+    header = header_of(raw, start, end, mbox=top) if header is None else header
     fields: list[tuple[bytes, bytes]] = []
     cut = header.end - header.start > BLOCK_LIMIT
     many = raw.count(b"\n", header.start, header.end) > LINE_LIMIT

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from store.mail.header_fields import with_line_feeds
+from store.mail.header_fields import Header, with_line_feeds
 from store.message.dates import parse_date, received_date
 from store.message.filetype import attachment_type
 from store.message.headers import decode_addresses, decode_field, scan_block
@@ -35,26 +35,37 @@ _WANTED = frozenset(
         b"content-disposition", b"content-transfer-encoding",
     )
 )  # fmt: skip
+_ADDRESSES = frozenset((b"from", b"to", b"cc", b"bcc"))
 
 
-def summarise(raw: bytes, *, envelope_sender: str | None = None, envelope_recipients: Sequence[str] = ()) -> CopyRecord:
+def summarise(
+    raw: bytes,
+    *,
+    envelope_sender: str | None = None,
+    envelope_recipients: Sequence[str] = (),
+    header: Header | None = None,
+) -> CopyRecord:
     """Make a message's record from headers and structure, without verdicts and rule. Never raises.
 
     Sizes of attachments are of the decoded bytes; `received_at` is the time of the topmost `Received` field (Unix ms).
+    `header` is the message's, if the caller has it.
     """
     raw = with_line_feeds(raw)
-    block = scan_block(raw, 0, len(raw), wanted=_WANTED)
+    block = scan_block(raw, 0, len(raw), wanted=_WANTED, header=header)
     root = scan_structure(raw, block, len(raw), Budget())
     first: dict[bytes, bytes] = {}
+    every: dict[bytes, list[bytes]] = {}
     for name, value in block.fields:
         first.setdefault(name, value)
+        if name in _ADDRESSES:
+            every.setdefault(name, []).append(value)
     received = first.get(b"received")
     hint = root.charset
     return CopyRecord(
-        from_=_addresses(block.all(b"from"), FROM_LIMIT, hint),
-        to=_addresses(block.all(b"to"), ADDRESSES_LIMIT, hint),
-        cc=_addresses(block.all(b"cc"), ADDRESSES_LIMIT, hint),
-        bcc=_addresses(block.all(b"bcc"), ADDRESSES_LIMIT, hint),
+        from_=_addresses(every.get(b"from"), FROM_LIMIT, hint),
+        to=_addresses(every.get(b"to"), ADDRESSES_LIMIT, hint),
+        cc=_addresses(every.get(b"cc"), ADDRESSES_LIMIT, hint),
+        bcc=_addresses(every.get(b"bcc"), ADDRESSES_LIMIT, hint),
         subject=decode_field(first.get(b"subject", b""), SUBJECT_LIMIT, hint),
         message_id=decode_field(first.get(b"message-id", b""), ID_LIMIT),
         envelope_sender=envelope_sender,
@@ -78,7 +89,9 @@ def parse_in_child(raw: bytes, *, timeout: float = 5.0) -> ParsedMessage:
     return parse(raw, timeout=timeout)
 
 
-def _addresses(values: list[bytes], limit: int, hint: str) -> str:
+def _addresses(values: list[bytes] | None, limit: int, hint: str) -> str:
+    if not values:
+        return ""
     if len(values) == 1:
         return decode_addresses(values[0], limit, hint)
     return decode_addresses(b", ".join(value for value in values if value), limit, hint)

@@ -76,6 +76,8 @@ class Part:
     @property
     def charset(self) -> str:
         """The charset of this part, or of the first part in it that names one."""
+        if not self.children:
+            return self.parameters.get("charset")
         return next((named for part in self.walk() if (named := part.parameters.get("charset"))), "")
 
     def walk(self) -> Iterator[Part]:

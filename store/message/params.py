@@ -33,7 +33,10 @@ class Parameters(NamedTuple):
 
     def get(self, name: str) -> str:
         """Return the first parameter of this name; "" if there is none."""
-        return next((value for key, value in self.items if key == name), "")
+        for key, value in self.items:
+            if key == name:
+                return value
+        return ""
 
     def names(self, name: str) -> list[str]:
         """Return each different value of this parameter, in order."""

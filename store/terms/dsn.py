@@ -61,6 +61,10 @@ class Asked(NamedTuple):
     orcpt: str = ""
 
 
+#: Nearly every command asks for nothing.
+NOTHING_ASKED = Asked()
+
+
 def dsn_of(ret: str, envid: str, recipients: Iterable[RecipientDsn]) -> Dsn | None:
     """Collect the request for a message; None if there was none."""
     said = tuple(each for each in recipients if each.notify or each.orcpt)
@@ -98,9 +102,11 @@ def asked_of(parameters: Iterable[bytes]) -> Asked:
     """Parse the NAME=VALUE parameters that an MTA accepted; invalid ones are skipped."""
     found: dict[str, str] = {}
     for each in parameters:
+        if not each:
+            continue
         name, _, value = each.partition(b"=")
         try:
             found.update(read_parameter(name.upper(), value))
         except BadDsn:
             continue
-    return Asked(**found)
+    return Asked(**found) if found else NOTHING_ASKED

@@ -25,7 +25,7 @@ READ_AHEAD = 256 << 10
 #: Memory per recipient besides the address, in bytes; and the memory that a message's recipients may use in any case.
 RECIPIENT_BYTES, LEAST_ENVELOPE = 64, 1 << 20
 #: The macros that are used, and max characters of a macro's value.
-MACROS, MACRO_LIMIT = frozenset(("i", "client_addr", "client_name", "auth_authen")), 1000
+MACROS, MACRO_LIMIT = {name.encode(): name for name in ("i", "client_addr", "client_name", "auth_authen")}, 1000
 TOO_MANY = Refuse(554, "5.5.3", "Too many recipients")
 ACTIONS = Actions.ADD_HEADERS | Actions.CHANGE_BODY | Actions.CHANGE_HEADERS | Actions.CHOOSE_MACROS
 #: Those macros, for the stages at which they are known; the queue ID may be known only at the end. Without a choice,
@@ -258,12 +258,12 @@ class Session(asyncio.Protocol):
         if data[1:] == self._told and data[:1] not in _OF_CONNECTION:
             return
         self._begun = True
-        command, macros = wire.read_macros(data)
-        of_connection = command in _OF_CONNECTION
+        of_connection = data[:1] in _OF_CONNECTION
         into = self._connection_macros if of_connection else self._macros
         if not of_connection:
             self._told = data[1:]
-        into.update({name: macros[name][:MACRO_LIMIT] for name in MACROS & macros.keys()})
+        for name, value in wire.read_macros(data, MACROS).items():
+            into[name] = value[:MACRO_LIMIT]
 
     def _fits(self, data: bytes) -> bool:
         """Count a part of the message. Once it is too large, no part fits any more, so that what is kept is its

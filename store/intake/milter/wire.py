@@ -29,7 +29,8 @@ LARGEST_PACKET = 16 << 20
 #: Max length of any other command (an address, the client's name, a list of macros), in bytes.
 LARGEST_COMMAND = 64 << 10
 
-_WITH_CONTENT = (HEADER, BODY, END_OF_MESSAGE)
+#: Max length of the commands that carry content.
+_LARGEST = dict.fromkeys((HEADER, BODY, END_OF_MESSAGE), LARGEST_PACKET)
 _LENGTH = struct.Struct(">I")
 #: A packet's length and command.
 _HEAD = struct.Struct(">Ic")
@@ -119,7 +120,7 @@ class Packets:
         end = content = start + _HEAD.size
         while content <= size:
             length, command = _HEAD.unpack_from(data, start)
-            if not 1 <= length <= (LARGEST_PACKET if command in _WITH_CONTENT else LARGEST_COMMAND):
+            if not 1 <= length <= LARGEST_COMMAND and not 1 <= length <= _LARGEST.get(command, 0):
                 raise WireError(f"A milter packet of {length} bytes was announced; this is not a milter client.")
             end = content - 1 + length
             if end > size:
@@ -166,11 +167,15 @@ def negotiate(offer: Negotiation, actions: Actions, protocol: Protocol, macros: 
     return packet(NEGOTIATE, b"".join((_NEGOTIATION.pack(*wanted), *lists)))
 
 
-def read_macros(data: bytes) -> tuple[bytes, dict[str, str]]:
-    """Parse a macro packet: its command, and values by name without braces."""
-    words = [word.decode("utf-8", "surrogateescape") for word in strings(data[1:])]
-    names = (name.removeprefix("{").removesuffix("}") for name in words[::2])
-    return data[:1], dict(zip(names, words[1::2], strict=False))
+def read_macros(data: bytes, wanted: Mapping[bytes, str]) -> dict[str, str]:
+    """Parse a macro packet: the values of the `wanted` macros (by name without braces), by the texts of `wanted`."""
+    words = strings(data[1:])
+    found = {}
+    for name, value in zip(words[::2], words[1::2], strict=False):
+        known = wanted.get(name.removeprefix(b"{").removesuffix(b"}"))
+        if known is not None:
+            found[known] = value.decode("utf-8", "surrogateescape")
+    return found
 
 
 def reply(code: int, enhanced: str, text: str) -> bytes:

@@ -17,7 +17,6 @@ lists, the part from + to the @ is ignored (`ann+news@example.com` uses the list
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -84,8 +83,7 @@ class AddressLists(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         )
 
 
-@dataclass(frozen=True, slots=True)
-class ListMatch:
+class ListMatch(msgspec.Struct, frozen=True):
     """The lists' decision on a message. `blacklisted_by` and `whitelisted_by` are the users who have the sender listed.
 
     `entry` names the owner and the entry that made the message black or white.

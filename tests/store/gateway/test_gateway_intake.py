@@ -27,6 +27,7 @@ from store.judging.engines.engine import EngineResult
 from store.judging.rules.address_lists import AddressLists
 from store.judging.rules.model import IfDown
 from store.judging.rules.rules import DEFAULT_RULE, Rule
+from store.mail.header_fields import Header
 from store.mail.incoming import Accept, Discard, Incoming, Outcome, Refuse
 from store.terms.errors import StoreUnavailable
 from store.terms.verdicts import Action, Engine, Status, Verdict
@@ -149,9 +150,9 @@ async def test_very_many_fields_of_ours_are_refused_before_anything_is_asked(lab
 async def test_large_messages_are_read_beside_the_event_loop(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     threads: list[threading.Thread] = []
 
-    def noting(raw: bytes) -> Fields:
+    def noting(raw: bytes, header: Header | None = None) -> Fields:
         threads.append(threading.current_thread())
-        return own_fields(raw)
+        return own_fields(raw, header)
 
     monkeypatch.setattr(handling, "own_fields", noting)
     await lab.filter()

@@ -37,11 +37,13 @@ class Writes(io.StringIO):
         return len(text)
 
 
-@pytest.fixture
-def writes() -> Iterator[Writes]:
+@pytest.fixture(params=["alone", "beside another handler"])
+def writes(request: pytest.FixtureRequest) -> Iterator[Writes]:
+    """Start the log, as in a gateway or beside a handler that wants the records, too."""
     stream = Writes()
     root, level = logging.getLogger(), logging.getLogger().level
     handlers = list(root.handlers)
+    root.handlers[:] = [] if request.param == "alone" else [logging.NullHandler()]
     gateway_log.start("json", "info", stream)
     yield stream
     root.handlers[:] = handlers
@@ -114,6 +116,25 @@ async def test_a_stream_that_fails_stops_nothing(writes: Writes, monkeypatch: py
     say("kept")
     await asyncio.sleep(0)
     assert writes.events == [["kept"]]
+
+
+async def test_lines_are_the_same_with_and_without_a_record() -> None:
+    fields: dict[str, object] = {"of": "Ärger\udcff", "copy": 5, "ms": 0.1, "why": "", "rule": None}
+    root, level = logging.getLogger(), logging.getLogger().level
+    handlers, lines = list(root.handlers), []
+    for others in ([], [logging.NullHandler()]):
+        root.handlers[:] = others
+        stream = io.StringIO()
+        gateway_log.start("json", "info", stream)
+        say_any("message", **fields)
+        say_any("message", level=logging.DEBUG, of="too little")
+        await asyncio.sleep(0)
+        lines.append([json.loads(line) | {"time": ""} for line in stream.getvalue().splitlines()])
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    logging.getLogger(gateway_log.NAME).setLevel(logging.NOTSET)
+    said = {"time": "", "level": "info", "event": "message", "of": "Ärger\udcff", "copy": 5, "ms": 0.1}
+    assert lines == [[said], [said]]
 
 
 @pytest.mark.parametrize("form", ["json", "text"])

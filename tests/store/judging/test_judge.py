@@ -358,8 +358,8 @@ def test_from_is_read_from_a_small_header_as_from_a_large_one(lines: list[tuple[
     raw = b"".join(map(b"".join, lines)) + (b"\n\nFrom: in@the.body\n" if body else b"")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(judge_module, "_SMALL_HEADER", -1)
-        expected = judge_module._from(raw)
-    assert judge_module._from(raw) == expected
+        expected = judge_module._from(message(raw))
+    assert judge_module._from(message(raw)) == expected
 
 
 def test_every_real_message_has_the_same_from_either_way(corpus_files: list[Path]) -> None:
@@ -367,8 +367,8 @@ def test_every_real_message_has_the_same_from_either_way(corpus_files: list[Path
         raw = path.read_bytes()
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(judge_module, "_SMALL_HEADER", -1)
-            expected = judge_module._from(raw)
-        assert judge_module._from(raw) == expected
+            expected = judge_module._from(message(raw))
+        assert judge_module._from(message(raw)) == expected
 
 
 def test_every_real_message_is_judged(corpus_files: list[Path]) -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from store.judging import senders
 from store.judging.authentication import authentication_of, read_results
 from store.judging.engines.engine import EngineResult
 from store.judging.known_senders import added_by, asked_for, known_sender, told_of
 from store.judging.senders import Sender, sender_of
+from store.mail.header_fields import header_of
 from store.mail.incoming import Incoming
 from store.mail.local_domains import LocalDomains
 from store.sealing.counting import DOMAIN, RECIPIENT, SENDER, Count
@@ -166,3 +169,20 @@ def test_the_heaviest_symbols_are_kept() -> None:
     found = heaviest([(f"S{number}", number / 3) for number in range(100)] + [("NEGATIVE", -99.123), ("NAMED", None)])
     assert found[0] == ("NEGATIVE", -99.12) and found[1] == ("S99", 33.0)
     assert len(found) == 32
+
+
+@given(
+    st.from_regex(r"[ \t]?[A-Za-z0-9._+=&'/-]{1,66}@[A-Za-z0-9.-]{1,20}(\r?\n [a-z@]{1,3})?[ ,;<>]?", fullmatch=True)
+)
+def test_a_bare_address_is_read_alike_by_the_short_way(value: str) -> None:
+    raw = message(f"From:{value}")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(senders, "_BARE", re.compile("(?!)"))
+        expected = sender_of(raw)
+    assert sender_of(raw) == expected
+
+
+@given(st.lists(st.sampled_from(["From: a@b.example", "x", " y", "Precedence: bulk", "A: " + "a" * 40_000])))
+def test_a_header_that_the_caller_has_gives_the_same_sender(lines: list[str]) -> None:
+    raw = "\r\n".join(lines).encode()
+    assert sender_of(raw, "e@f.example", header_of(raw)) == sender_of(raw, "e@f.example")

@@ -13,10 +13,11 @@ from store.delivery.trace import is_trace, released_message
 from store.intake.released import own_fields
 from store.judging.attachments import attachments_of
 from store.judging.scanner_headers import HeaderVerdicts, verdicts_from_headers
+from store.judging.senders import sender_of
 from store.mail.changes import changed
 from store.mail.header_fields import header_of, past_folds
 from store.mail.incoming import Accept
-from store.message.message import parse_message
+from store.message.message import parse_message, summarise
 from store.message.parser import parse_headers
 from tests.store.message.hostile import messages
 
@@ -118,6 +119,10 @@ def all_agree(raw: bytes) -> None:
     block = attachments_of(raw).block
     assert (block.start, block.end, block.body) == (header.start, header.end, header.body)
     assert len(own_fields(raw).delete) == sum(name.startswith(b"x-mailhold-") for name in named)
+    # What is told the header finds the same in it.
+    assert own_fields(raw, header) == own_fields(raw)
+    assert summarise(raw, header=header) == summarise(raw)
+    assert sender_of(raw, "a@b.example", header) == sender_of(raw, "a@b.example")
     # Released: trace fields removed, and the body that was shown.
     released = released_message(raw, b"X-Added: 1\r\n")
     again = header_of(released)
