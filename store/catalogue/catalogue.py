@@ -48,6 +48,8 @@ _QUIET_ASKING, _PATIENCE_SECONDS = 1.0, 10.0
 _JOIN_SECONDS = 2.0
 _REST_SECONDS = 0.5
 _TIGHTEN_CHANGES = 100_000
+#: While copies are loaded, duplicate texts are removed at this many copies, and each time there are 1.2 times as many.
+_THIN_FROM, _THIN_AGAIN = 200_000, 1.2
 
 
 def _now() -> int:
@@ -82,6 +84,7 @@ class Catalogue:
         self.standing = Standing()
         self._columns = Columns(vault, lambda: self._follower.state if self._follower else None)
         self._pending = 0
+        self._thin_above: float = _THIN_FROM
         self._problem: Exception | None = None
         self._asked_at = 0.0
 
@@ -220,11 +223,15 @@ class Catalogue:
     def _add(self, follower: Follower, waiting: list[Loaded[Frame]]) -> None:
         if waiting:
             from store.catalogue.sections import merged
+            from store.catalogue.tightening import thin
 
             frames, damaged = [loaded.frame for loaded in waiting], [loaded.damaged for loaded in waiting]
             waiting.clear()
             follower.add_loaded(merged(frames), chain.from_iterable(damaged))
             give_back_memory()
+            if len(follower.state.frame) > self._thin_above:
+                thin(follower)
+                self._thin_above = len(follower.state.frame) * _THIN_AGAIN
         self._pending = 0
 
     def select(self, flt: MessageFilter, sort: Sort = NEWEST) -> Selection:
@@ -345,6 +352,7 @@ class Catalogue:
     def _maintain(self) -> None:
         """Prepare sort orders, compact memory and save the snapshot, until `close`."""
         from store.catalogue.query import prepare
+        from store.catalogue.tightening import tighten
 
         follower = self._follower
         assert follower is not None
@@ -355,7 +363,8 @@ class Catalogue:
             self._wake.clear()
             changes = follower.arrivals + follower.deletions
             if tight is None or changes - tight > _TIGHTEN_CHANGES:
-                self._tighten(follower)
+                for _ in tighten(follower, self._stopping):
+                    self._swapped = True
                 tight = changes
             prepare(follower.state.frame)
             give_back_memory()
@@ -371,16 +380,6 @@ class Catalogue:
             if self._stopping.is_set():
                 break
         return not self._stopping.is_set()
-
-    def _tighten(self, follower: Follower) -> None:
-        from store.catalogue.sections import loose, tightened
-
-        for name in follower.state.frame.texts:
-            frame = follower.state.frame
-            if not self._stopping.is_set() and loose(frame, name):
-                follower.swap(frame, tightened(frame, name))
-                # Whoever holds a result of the former frame keeps its texts in memory, until it asks again.
-                self._swapped = True
 
     def close(self) -> None:
         """Stop the background thread and the child processes, and save the snapshot if enough changed.

@@ -39,8 +39,11 @@ OnError = Callable[[int, TamperedError], None]
 #: Copies in the first frame (small, to show soon) and in later ones. Larger frames cost child memory; smaller ones
 #: duplicate strings.
 FIRST_IDS = 5_000
-FRAME_IDS = 30_000
+FRAME_IDS = 15_000
 _CHILDREN = 2
+#: Results that wait to be taken; the children wait when there are more.
+_WAITING = 3
+_LOOK_SECONDS = 0.2
 #: Database cache of a reading process (KB). Small: each page is read once.
 _CACHE_KB = 1000
 
@@ -124,6 +127,8 @@ class Children(Generic[T]):
         count = min(_CHILDREN, os.cpu_count() or 1, len(spans))
         self._spans = spans
         self._answers: queue.SimpleQueue[Loaded[T] | int] = queue.SimpleQueue()
+        self._room = threading.Semaphore(_WAITING)
+        self._stopped = threading.Event()
         self._processes: list[subprocess.Popen[bytes]] = []
         try:
             for number in range(count):
@@ -145,6 +150,7 @@ class Children(Generic[T]):
                 if isinstance(answer, int):
                     running.discard(answer)
                 else:
+                    self._room.release()
                     early[answer.span] = answer
             if span in early:
                 yield early.pop(span)
@@ -160,16 +166,21 @@ class Children(Generic[T]):
                 while (message := _receive(pipe)) is not None:
                     header = msgpack_decoder(_Header).decode(message)
                     frame = read(header.layout, _sections(pipe))
-                    self._answers.put(Loaded(header.span, frame, header.damaged))
+                    loaded = Loaded(header.span, frame, header.damaged)
+                    while not self._room.acquire(timeout=_LOOK_SECONDS) and not self._stopped.is_set():
+                        pass
+                    self._answers.put(loaded)
+                    del frame, loaded
         except (OSError, ValueError, LoaderError, msgspec.MsgspecError):
             pass  # This process reads the missing spans again.
         finally:
-            self._answers.put(number)
             process.kill()
             process.wait()
+            self._answers.put(number)
 
     def stop(self) -> None:
         """Kill the children at once. They only read, so nothing is lost."""
+        self._stopped.set()
         for process in self._processes:
             process.kill()
             process.wait()

@@ -1,6 +1,6 @@
 """One query answered from the catalogue's snapshot, for a command that asks once and ends.
 
-Only the text columns that the query needs are read; they are most of a snapshot. The list lines come from the database.
+Only the columns that the query needs are read, texts only as they are searched. The list lines come from the database.
 Polars is imported on the first call.
 """
 
@@ -23,14 +23,24 @@ if TYPE_CHECKING:
 
 #: With more new copies than this since the snapshot, loading the whole catalogue in child processes is faster.
 _MOST_NEW = 3_000
-_SORT_TEXTS = {SortKey.FROM: "from", SortKey.TO: "to", SortKey.SUBJECT: "subject"}
+_SORTED_BY = {
+    SortKey.ENGINE: "verdict",
+    SortKey.FROM: "from",
+    SortKey.TO: "to",
+    SortKey.SUBJECT: "subject",
+    SortKey.SIZE: "size",
+    SortKey.RULE: "rule_id",
+}
 
 
 def needed(flt: MessageFilter, sort: Sort) -> frozenset[str]:
-    """Return the text columns that a query reads."""
-    names = {_SORT_TEXTS[sort.key]} if sort.key in _SORT_TEXTS else set()
+    """Return the columns that a query reads, besides ids and times."""
+    names = {_SORTED_BY[sort.key]} if sort.key in _SORTED_BY else set()
     for part in flt.parts():
         for columns, terms in (
+            (("size",), (part.size_min, part.size_max) != (None, None)),
+            (("rule_id",), part.rule_ids or part.not_rule_ids),
+            (("verdict",), part.engines or part.not_engines or part.status or part.not_status),
             (("from",), part.from_),
             (("to",), part.to),
             (("subject",), part.subject),
@@ -50,14 +60,16 @@ def select_once(vault: Vault, flt: MessageFilter, sort: Sort, limit: int) -> tup
     path = snapshot_path(vault)
     if flt.asks_delivered() or flt.asks() or path is None or not _exists(path):
         return None
-    from store.catalogue.follow import Follower
-    from store.catalogue.query import mask_of
     from store.catalogue.snapshot import SnapshotError, open_snapshot
 
     try:
-        opened = open_snapshot(vault, path, texts=needed(flt, sort))
+        opened = open_snapshot(vault, path, columns=needed(flt, sort))
         if opened is None:
             return None
+        # Imported here: by then Polars is loaded, while parts of the snapshot were unsealed.
+        from store.catalogue.follow import Follower
+        from store.catalogue.query import mask_of
+
         follower = Follower(vault)
         after, until = follower.resume(*opened)
     except SnapshotError:

@@ -5,28 +5,28 @@ Imports Polars: only the modules that the catalogue loads in the background may 
 
 from __future__ import annotations
 
-import io
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain, islice
-from typing import Literal
 
 import polars as pl
 
+from store.catalogue.arrow import Compression, of_ipc, to_ipc
 from store.catalogue.frame import IDENTIFIERS, SCHEMA, TEXTS, Frame, dictionary, identifiers, senders
 from store.catalogue.identifiers import Identifiers, Piece
+from store.catalogue.ranking import sorted_places
 from store.catalogue.senders import Senders
-from store.catalogue.text import Dictionary, Texts, sorted_places
+from store.catalogue.text import Dictionary, Texts
 from store.terms.verdicts import Engine, Status
-
-Compression = Literal["uncompressed", "zstd"]
 
 #: The columns and the meaning of the verdict codes. A snapshot made with other ones cannot be used.
 MEANING = ["5", *SCHEMA, *(engine.value for engine in Engine), *(status.value for status in Status)]
 _RULES = {"id": pl.Int64, "name": pl.String}
-#: Begins the names of the sections of rows (`store.catalogue.snapshot` knows it too).
-_ROWS = "rows "
+#: Begin the names of sections (`store.catalogue.snapshot` knows them too): of rows, and of texts as they are shown,
+#: where these differ from their searched forms, which the section before has.
+_ROWS, _SHOWN = "rows ", "shown "
+_ASCENDING = ("id", "stored_at")
 _SECTION = 100_000
 _LOOSE = 50_000
 _FEW_SECTIONS = 12
@@ -35,8 +35,12 @@ _NONE = pl.Series([], dtype=pl.Boolean)
 
 def layout_of(frame: Frame) -> list[str]:
     """Return the names of the sections, in order."""
-    counts = {name: _count(words) for name, words in frame.texts.items()}
-    return [*_row_parts(frame), "rules", *(name for name, count in counts.items() for _ in range(count))]
+    return [*_row_parts(frame), "rules", *chain.from_iterable(_names(name, frame.texts[name]) for name in frame.texts)]
+
+
+def _names(name: str, words: Texts) -> list[str]:
+    """Return the names of the sections of a text column."""
+    return ([name, f"{_SHOWN}{name}"] if isinstance(words, Dictionary) else [name]) * _count(words)
 
 
 def _count(words: Texts) -> int:
@@ -60,40 +64,42 @@ def sections(frame: Frame, compression: Compression, *, compact: bool) -> Iterat
             used[name], codes = _renumbered(words, rows.get_column(name))
             rows = rows.with_columns(codes.alias(name))
     for columns in _row_parts(frame).values():
-        yield _to_ipc(rows.select(columns), compression)
+        yield to_ipc(_small(rows.select(columns)), compression)
     rules = set(rows.get_column("rule_id").unique()) if compact else set(frame.rule_names)
     names = {rule: name for rule, name in frame.rule_names.items() if rule in rules}
-    yield _to_ipc(pl.DataFrame({"id": list(names), "name": list(names.values())}, schema=_RULES), compression)
+    yield to_ipc(pl.DataFrame({"id": list(names), "name": list(names.values())}, schema=_RULES), compression)
     for name, words in frame.texts.items():
         if isinstance(words, Identifiers):
             yield from (piece.packed() for piece in words.picked(used[name]).pieces)
             continue
         if isinstance(words, Senders):
-            yield from (_to_ipc(part, compression) for part in words.sections(used[name], _SECTION))
+            yield from (to_ipc(part, compression) for part in words.sections(used[name], _SECTION))
             continue
         assert isinstance(words, Dictionary)
         for start in range(0, len(words), _SECTION):
-            yield _words_to_ipc(words, used[name].slice(start, _SECTION), compression)
+            searched, shown = words.columns(used[name].slice(start, _SECTION))
+            yield to_ipc(searched, compression)
+            yield to_ipc(shown.to_frame(), compression)
 
 
 def frame_of(layout: Sequence[str], parts: Iterable[bytes], *, left_out: Collection[str] = ()) -> Frame:
     """Rebuild a frame from `layout_of` and `sections`. Raises ValueError if they do not fit together.
 
-    The `parts` lack the text columns `left_out`: those stay empty, and their codes must not be used.
+    Layout and parts may lack the columns `left_out`, and the texts as they are shown: neither must be used then.
     """
     texts = {name: _no_words(name) for name in TEXTS}
     frames: dict[str, pl.DataFrame] = {}
     columns: dict[str, pl.Series] = {}
     try:
-        for name, read in _read(zip(layout, parts, strict=True)):
+        for name, read in _read(_grouped(zip(layout, parts, strict=True))):
             if isinstance(read, Texts):
                 texts[name] = texts[name].extend(read)
             elif name.startswith(_ROWS):
-                columns.update((column.name, column) for column in read)
+                columns.update((column.name, _whole(column)) for column in read)
             else:
                 frames[name] = read
         count = len(columns["id"])
-        columns.update((name, pl.repeat(0, count, dtype=pl.UInt32, eager=True)) for name in {*left_out} - {*columns})
+        columns.update((name, _nothing(name, count)) for name in left_out if name not in columns)
         rules, rows = frames["rules"], pl.DataFrame([columns[name].alias(name) for name in SCHEMA])
         fits = all((rows.get_column(name) < len(words)).all() for name, words in texts.items() if name not in left_out)
         fits = fits and all(words.fits for words in texts.values() if isinstance(words, Senders))
@@ -104,17 +110,48 @@ def frame_of(layout: Sequence[str], parts: Iterable[bytes], *, left_out: Collect
     return Frame(rows.rechunk(), texts, dict(rules.iter_rows()))
 
 
-def _read(named: Iterable[tuple[str, bytes]]) -> Iterator[tuple[str, Texts | pl.DataFrame]]:
+def _small(rows: pl.DataFrame) -> pl.DataFrame:
+    """Write ids and times as differences, and numbers in as few bytes as they need: fresh memory is slow to fill."""
+    ascending = [pl.col(name).diff().fill_null(pl.col(name)) for name in _ASCENDING if name in rows.columns]
+    numbers = rows.with_columns(ascending)
+    return pl.DataFrame([column.shrink_dtype() if column.dtype == pl.Int64 else column for column in numbers])
+
+
+def _whole(column: pl.Series) -> pl.Series:
+    """Undo `_small`."""
+    column = column.cast(SCHEMA[column.name])
+    return column.cum_sum() if column.name in _ASCENDING else column
+
+
+def _nothing(name: str, count: int) -> pl.Series:
+    return pl.repeat(False, count, dtype=pl.Boolean, eager=True).cast(SCHEMA[name])
+
+
+def _grouped(named: Iterable[tuple[str, bytes]]) -> Iterator[tuple[str, list[bytes]]]:
+    """Put the texts of a section as they are shown to their searched forms."""
+    last: tuple[str, list[bytes]] | None = None
+    for name, part in named:
+        if last is not None and name == f"{_SHOWN}{last[0]}":
+            last[1].append(part)
+            continue
+        if last is not None:
+            yield last
+        last = name, [part]
+    if last is not None:
+        yield last
+
+
+def _read(named: Iterable[tuple[str, list[bytes]]]) -> Iterator[tuple[str, Texts | pl.DataFrame]]:
     """Decode sections; while one is used, threads decode the next ones."""
     source = iter(named)
     first = list(islice(source, _FEW_SECTIONS))
     if len(first) < _FEW_SECTIONS:
-        yield from ((name, _decoded(name, part)) for name, part in first)
+        yield from ((name, _decoded(name, parts)) for name, parts in first)
         return
     with ThreadPoolExecutor(2, "sections") as pool:
         ahead: deque[tuple[str, Future[Texts | pl.DataFrame]]] = deque()
-        for name, part in chain(first, source):
-            ahead.append((name, pool.submit(_decoded, name, part)))
+        for name, parts in chain(first, source):
+            ahead.append((name, pool.submit(_decoded, name, parts)))
             if len(ahead) > 3:
                 name, future = ahead.popleft()
                 yield name, future.result()
@@ -122,13 +159,13 @@ def _read(named: Iterable[tuple[str, bytes]]) -> Iterator[tuple[str, Texts | pl.
             yield name, future.result()
 
 
-def _decoded(name: str, part: bytes) -> Texts | pl.DataFrame:
+def _decoded(name: str, parts: list[bytes]) -> Texts | pl.DataFrame:
     if name in IDENTIFIERS:
-        return Identifiers([Piece.of_packed(part)])
-    read = pl.read_ipc(io.BytesIO(part))
+        return Identifiers([Piece.of_packed(part) for part in parts])
+    read, *shown = (of_ipc(part) for part in parts)
     if name == "from":
         return Senders.of_section(read)
-    return Dictionary.of(read.get_column("text"), read.get_column("folded")) if name in TEXTS else read
+    return Dictionary.of_columns(read, shown[0].get_column("shown") if shown else None) if name in TEXTS else read
 
 
 def _no_words(name: str) -> Texts:
@@ -156,24 +193,24 @@ def tight(frame: Frame) -> Frame:
     return frame
 
 
-def loose(frame: Frame, name: str) -> bool:
-    """Return whether `tightened` would free much: many texts of the column are unused or duplicates."""
+def loose(frame: Frame, name: str, by: float = 1.3) -> bool:
+    """Return whether `tightened` would free much: the column has `by` times the texts that are used, duplicates too."""
     words, codes = frame.texts[name], frame.rows.get_column(name)
     if isinstance(words, Identifiers) and len(words) >= _LOOSE and words.scattered:
         return True
     if isinstance(words, Senders):
-        return _loose(words, codes) or any(map(_loose, words.parts, words.codes))
-    return _loose(words, codes)
+        return _loose(words, codes, by) or any(_loose(part, code, by) for part, code in words.columns())
+    return _loose(words, codes, by)
 
 
-def _loose(words: Texts, codes: pl.Series) -> bool:
+def _loose(words: Texts, codes: pl.Series, by: float) -> bool:
     entries = len(words)
     if entries < _LOOSE:
         return False
     used = codes.n_unique()
     if isinstance(words, Dictionary):
         used = min(used, words.texts.to_frame().select(pl.first().approx_n_unique()).item())
-    return entries > 1.3 * used
+    return entries > by * used
 
 
 def tightened(frame: Frame, name: str) -> Frame:
@@ -213,11 +250,7 @@ def _words_used(words: Dictionary, codes: pl.Series) -> tuple[Dictionary, pl.Ser
     first = pl.concat([_first_of_equals(words, used, start) for start in range(0, len(used), _SECTION)] or [_NONE])
     places = pl.repeat(0, len(used), dtype=pl.UInt32, eager=True).scatter(order, first.cast(pl.UInt32).cum_sum() - 1)
     used, codes = used.filter(first), places.gather(codes)
-    fresh = dictionary((), ())
-    for start in range(0, len(used), _SECTION):
-        read = pl.read_ipc(io.BytesIO(_words_to_ipc(words, used.slice(start, _SECTION), "uncompressed")))
-        fresh = fresh.extend(Dictionary.of(read.get_column("text"), read.get_column("folded")))
-    return fresh, codes
+    return words.picked(used), codes
 
 
 def _first_of_equals(words: Dictionary, used: pl.Series, start: int) -> pl.Series:
@@ -239,15 +272,3 @@ def _renumbered(words: Texts, codes: pl.Series) -> tuple[pl.Series, pl.Series]:
         return used, codes
     each = pl.arange(len(used), dtype=pl.UInt32, eager=True)
     return used, pl.repeat(0, len(words), dtype=pl.UInt32, eager=True).scatter(used, each).gather(codes)
-
-
-def _words_to_ipc(words: Dictionary, codes: pl.Series, compression: Compression) -> bytes:
-    texts, folded = words.parts(codes)
-    return _to_ipc(pl.DataFrame({"text": texts, "folded": folded}), compression)
-
-
-def _to_ipc(frame: pl.DataFrame, compression: Compression) -> bytes:
-    buffer = io.BytesIO()
-    # The oldest layout writes only the used texts; the view layout writes whole buffers, including deleted texts.
-    frame.rechunk().write_ipc(buffer, compression=compression, compat_level=pl.CompatLevel.oldest())
-    return buffer.getvalue()

@@ -2,8 +2,8 @@
 
 Layout: 8 bytes of magic, then parts, each with 8 bytes of length (big-endian) and the output of `Vault.seal`. The first
 part, sealed under the role ``snapshot``, is the header (msgpack): meaning of the codes, store id, marks, a random name.
-The others are zstd-compressed Arrow IPC sections of the frame. Each is sealed under a role made of the name and its
-number, so that parts of two snapshots cannot be mixed.
+The others are zstd-compressed sections of the frame (`store.catalogue.sections`). Each is sealed under a role made of
+the name and its number, so that parts of two snapshots cannot be mixed.
 
 A snapshot may be stale, or replaced by an older one, so it is used only after its `Marks` were reconciled with the
 store (`store.catalogue.follow`). It holds only copies of the frame that it was made of.
@@ -36,10 +36,12 @@ _MAGIC = b"MHSNAP1\n"
 _ROLE = "snapshot"
 _MAX_PART = 1 << 32
 _ABANDONED_SECONDS = 600
-#: Begins the names of the sections of rows, which are named like the text whose codes they hold.
-_ROWS = "rows "
-#: Number of sections (about 2 MB each) that are read and unsealed ahead.
+#: Begin the names of sections: of rows, which are named like the column that they hold, and of texts as they are shown.
+_ROWS, _SHOWN = "rows ", "shown "
+#: Number of sections (about 1 MB each) that are read and unsealed ahead.
 _AHEAD = 12
+#: Sections that every query needs: of ids and times, of small stores (which have one for all rows), of rules' names.
+_ALWAYS = ("id", "stored_at", "", "rules")
 
 
 class Marks(NamedTuple):
@@ -92,11 +94,11 @@ def save(vault: Vault, path: Path, frame: Frame, marks: Marks) -> None:
             _write_part(file, vault.seal(_section_role(name, number), section))
 
 
-def open_snapshot(vault: Vault, path: Path, *, texts: Collection[str] | None = None) -> tuple[Frame, Marks] | None:
+def open_snapshot(vault: Vault, path: Path, *, columns: Collection[str] | None = None) -> tuple[Frame, Marks] | None:
     """Read the snapshot; None if there is none. Raises SnapshotError.
 
-    With `texts`, only these text columns are read. The others stay empty and their codes must not be used: such a frame
-    serves one query and must never be saved.
+    With `columns`, only these, the ids and the times are read, and texts only as they are searched. The others must not
+    be used: such a frame serves one query and must never be saved.
     """
     try:
         descriptor = open_plain(path, follow=False)
@@ -111,7 +113,7 @@ def open_snapshot(vault: Vault, path: Path, *, texts: Collection[str] | None = N
             if file.read(len(_MAGIC)) != _MAGIC:
                 raise SnapshotError("it is not a snapshot")
             header = msgpack_decoder(_Header).decode(vault.unseal(_ROLE, _read_part(file)))
-            left_out = frozenset() if texts is None else _left_out(header.layout, texts)
+            left_out = frozenset() if columns is None else _left_out(header.layout, columns)
             parts = _ahead(pool, _sections(vault, file, header, left_out))
             # Imported here: it runs while the pool's thread reads and unseals the first parts, and takes as long.
             from store.catalogue.sections import MEANING, frame_of
@@ -119,7 +121,8 @@ def open_snapshot(vault: Vault, path: Path, *, texts: Collection[str] | None = N
             if header.meaning != MEANING or header.store_id != vault.store_id:
                 raise SnapshotError("it was made by another release")
             layout = [name for name in header.layout if name not in left_out]
-            frame = frame_of(layout, parts, left_out=[name for name in left_out if not name.startswith(_ROWS)])
+            missing = {name.removeprefix(_ROWS) for name in left_out if not name.startswith(_SHOWN)}
+            frame = frame_of(layout, parts, left_out=missing)
             if file.read(1):
                 raise SnapshotError("there is more in it than there should be")
         except (TamperedError, msgspec.MsgspecError, ValueError, OSError) as error:
@@ -127,10 +130,10 @@ def open_snapshot(vault: Vault, path: Path, *, texts: Collection[str] | None = N
     return frame, header.marks
 
 
-def _left_out(layout: Collection[str], texts: Collection[str]) -> frozenset[str]:
-    """Return the names of the sections that serve only other text columns than these."""
-    others = {name for name in layout if not name.startswith(_ROWS) and name != "rules"} - {*texts}
-    return frozenset(name for name in layout if name.removeprefix(_ROWS) in others)
+def _left_out(layout: Collection[str], columns: Collection[str]) -> frozenset[str]:
+    """Return the names of the sections that a query of these columns does not need."""
+    kept = {*columns, *_ALWAYS}
+    return frozenset(name for name in layout if name.startswith(_SHOWN) or name.removeprefix(_ROWS) not in kept)
 
 
 def _ahead(pool: ThreadPoolExecutor, source: Iterator[bytes]) -> Iterator[bytes]:

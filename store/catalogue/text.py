@@ -15,7 +15,9 @@ from typing import NamedTuple, Self
 
 import polars as pl
 
+from store.catalogue.arrow import written_anew
 from store.catalogue.letters import Letters
+from store.catalogue.ranking import ranked
 from store.catalogue.slices import by_slices
 from store.filters.folding import NUL
 from store.terms.folding import mixes_in_a_word
@@ -34,6 +36,8 @@ _CHUNKS = 12
 _PART = 1 << 17
 #: Entries whose positions are numbered at once: the next ones reuse their memory, which is quicker than new memory.
 _PLACES = 1 << 17
+#: Entries copied at once: each is in memory three times meanwhile.
+_FEW_COPIED = 1 << 15
 
 
 class Lineage:
@@ -154,6 +158,10 @@ class _Odd(NamedTuple):
     codes: pl.Series
     texts: pl.Series
 
+    def before(self, code: int) -> int:
+        """Return how many of the entries have a lower code."""
+        return int(self.codes.search_sorted(code))
+
     def after(self, count: int, other: _Odd) -> _Odd:
         """Append the forms of a dictionary whose entries follow this one's `count` entries."""
         codes = pl.concat([self.codes, other.codes + count], rechunk=True)
@@ -207,7 +215,7 @@ class RankedTexts(Texts):
         lineage = self._lineage
         with lineage.ranking:
             if not self.ranked:
-                lineage.ranks, lineage.distinct = _rank(self._sort_keys(0))
+                lineage.ranks, lineage.distinct = ranked(self._sort_keys(0), _GAP)
             ranks, distinct = lineage.ranks, lineage.distinct
         assert ranks is not None and distinct is not None
         if len(ranks) >= len(self):
@@ -251,6 +259,38 @@ class Dictionary(RankedTexts, SlicedTexts):
         both = folded.gather(odd).str.split_exact(NUL, 1).struct
         search = folded.scatter(odd, both.field("field_0"))
         return cls(texts, search.zip_with(search.is_not_null(), texts), _Odd(odd, both.field("field_1")))
+
+    @classmethod
+    def of_columns(cls, searched: pl.DataFrame, shown: pl.Series | None) -> Self:
+        """Rebuild a dictionary from its `columns`. Without `shown` it cannot be `gather`ed."""
+        search, odd = searched.get_column("search"), None
+        if "latin" in searched.columns:
+            latin = searched.get_column("latin")
+            odd = _Odd(places(latin.is_not_null()), latin.drop_nulls())
+        if shown is None or shown.null_count() == len(shown):
+            return cls(search, search, odd)
+        return cls(shown.zip_with(shown.is_not_null(), search), search, odd)
+
+    def columns(self, codes: pl.Series) -> tuple[pl.DataFrame, pl.Series]:
+        """Return the arguments of `of_columns` for these codes: the searched forms, and the texts that differ."""
+        texts, search = self.texts.gather(codes), self.search.gather(codes)
+        searched, latin = pl.DataFrame({"search": search}), self._odd.of(codes)
+        if latin.null_count() < len(latin):
+            searched = searched.with_columns(latin=latin)
+        return searched, texts.zip_with(texts != search, _NOTHING).alias("shown")
+
+    def head(self, count: int) -> Self:
+        """Make a dictionary of the first entries, which shares their memory."""
+        search, found = self.search.head(count), _Odd(*(each[: self._odd.before(count)] for each in self._odd))
+        return type(self)(search if self.search is self.texts else self.texts.head(count), search, found)
+
+    def picked(self, codes: pl.Series) -> Self:
+        """Make a dictionary of the entries with these codes, in freshly allocated memory."""
+        found = self.of_columns(*self.columns(codes.head(0)))
+        for start in range(0, len(codes), _FEW_COPIED):
+            searched, shown = self.columns(codes.slice(start, _FEW_COPIED))
+            found = found.extend(self.of_columns(written_anew(searched), written_anew(shown.to_frame()).to_series()))
+        return found
 
     def extend(self, other: Self) -> Self:
         odd = self._odd.after(len(self), other._odd)
@@ -323,14 +363,6 @@ def _places(mask: pl.Series, start: int) -> pl.Series:
     return pl.arange(start, start + len(mask), dtype=pl.UInt32, eager=True).filter(mask)
 
 
-def sorted_places(texts: pl.Series) -> pl.Series:
-    """Return the positions (UInt32) in order of the texts, sorted in one thread.
-
-    That takes as long as with several, and no query waits behind it for Polars' threads.
-    """
-    return pl.DataFrame({"text": texts}).select(pl.arg_sort_by("text", multithreaded=False)).to_series()
-
-
 def joined(series: pl.Series, other: pl.Series) -> pl.Series:
     """Concatenate two series with little copying.
 
@@ -352,16 +384,6 @@ def contains_any(texts: pl.Series, needles: Sequence[str]) -> pl.Series:
     if not needles:
         return pl.repeat(False, len(texts), dtype=pl.Boolean, eager=True)
     return texts.str.contains("|".join(map(re.escape, needles)))
-
-
-def _rank(search: pl.Series) -> tuple[pl.Series, pl.Series]:
-    """Return the ranks (1, 2, 3, … times `_GAP`), and one position for each rank, in order of rank."""
-    order = sorted_places(search)
-    ordered = search.gather(order)
-    first = (ordered != ordered.shift(1)).fill_null(True)
-    dense = first.cum_sum().cast(pl.UInt64) * _GAP
-    ranks = pl.repeat(0, len(search), dtype=pl.UInt64, eager=True).scatter(order, dense)
-    return ranks, order.filter(first)
 
 
 def ranks_at(place: pl.Series, equal: pl.Series, tail: pl.Series) -> pl.Series:

@@ -5,7 +5,6 @@ Imports Polars: only the modules that the catalogue loads in the background may 
 
 from __future__ import annotations
 
-import io
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from functools import reduce
@@ -15,6 +14,7 @@ from typing import NamedTuple
 
 import polars as pl
 
+from store.catalogue.arrow import written_anew
 from store.catalogue.lookup import looked_up
 from store.catalogue.text import joined, places
 
@@ -105,7 +105,7 @@ class Values:
         kind = smallest_of(words.height)
         renumbered = pl.repeat(0, self.words.height, dtype=kind, eager=True).scatter(left, numbers.cast(kind))
         ends = counts.cum_sum().cast(pl.UInt32)
-        every = Values(_written_anew(words), [_Piece(renumbered.gather(sets), ends)], len(used))
+        every = Values(written_anew(words), [_Piece(renumbered.gather(sets), ends)], len(used))
         fresh, numbers = every._each_once()
         return fresh, pl.repeat(0, len(self), dtype=pl.UInt32, eager=True).scatter(used, numbers).gather(codes)
 
@@ -176,13 +176,6 @@ class Gathered:
         """Return everything added so far."""
         rows = [word if isinstance(word, tuple) else (word,) for word in self._words]
         return Values.of(pl.DataFrame(rows, schema=self._schema, orient="row"), self._sets)
-
-
-def _written_anew(words: pl.DataFrame) -> pl.DataFrame:
-    """Copy the words to fresh memory: gathered texts keep the buffers of all the texts they were taken from alive."""
-    buffer = io.BytesIO()
-    words.rechunk().write_ipc(buffer, compat_level=pl.CompatLevel.oldest())
-    return pl.read_ipc(io.BytesIO(buffer.getvalue()))
 
 
 def _among(members: pl.Series, words: pl.Series, codes: pl.Series) -> pl.Series:

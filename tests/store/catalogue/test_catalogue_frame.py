@@ -214,6 +214,14 @@ def test_however_a_frame_came_about_it_answers_the_same(
     assert select(frame, flt, sort).rows(0, 100) == [row_of(copy) for copy in expected(left, flt, sort)]
 
 
+@given(st.lists(st.integers(-(1 << 63), (1 << 63) - 1), min_size=1, max_size=9))
+def test_numbers_are_written_in_few_bytes_and_read_as_they_were(numbers: list[int]) -> None:
+    copies = [Copy(place, at, 0, CopyRecord()) for place, at in enumerate(numbers, 1)]
+    frame = Frame.of(copies)
+    again = frame_of(layout_of(frame), sections(frame, "zstd", compact=True))
+    assert again.rows.equals(frame.rows)
+
+
 def test_new_rows_are_added_without_copying_the_others_and_are_in_few_chunks() -> None:
     some = [Copy(number, NOW, 0, CopyRecord()) for number in range(1, 61)]
     frame, chunks = Frame.of(some[:20]), []

@@ -11,6 +11,7 @@ import pytest
 
 from store.catalogue import keeping
 from store.catalogue import once as catalogue_once
+from store.catalogue import sections as catalogue_sections
 from store.catalogue.catalogue import NEWEST, Catalogue, Sort, SortKey
 from store.catalogue.once import needed, select_once
 from store.filters.line import parse
@@ -30,6 +31,9 @@ QUERIES = [
         "scan:anti-virus",
         "size:>=1",
         "-pills",
+        "-rule:2",
+        "-scan:anti-virus",
+        "size:<=1 or (rule:0 -to:u1)",
     ],
     "from:a to:u subject:i id:x rule:1 size:<=9",
 ]
@@ -80,7 +84,10 @@ def asked(vault: Vault, query: str, sort: Sort, limit: int = 5) -> tuple[list[Ro
     return rows, count
 
 
-def test_the_answer_is_the_catalogue_s(vault: Vault) -> None:
+@pytest.mark.parametrize("section", [7, 100_000])
+def test_the_answer_is_the_catalogue_s(vault: Vault, section: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With more rows than a section has, each column is read by itself, and only if the question needs it."""
+    monkeypatch.setattr(catalogue_sections, "_SECTION", section)
     ids = put(vault, *range(30))
     saved(vault)
     put(vault, *range(30, 40))
@@ -91,9 +98,12 @@ def test_the_answer_is_the_catalogue_s(vault: Vault) -> None:
         assert select_once(vault, parse("-zzz"), sort, 50) == asked(vault, "-zzz", sort, 50), sort
 
 
-def test_only_the_texts_of_the_question_are_read() -> None:
+def test_only_the_columns_of_the_question_are_read() -> None:
     assert needed(parse("subject:a"), NEWEST) == {"subject"}
-    assert needed(parse("rule:3 size:>=2"), NEWEST) == frozenset()
+    assert needed(parse("rule:3 size:>=2"), NEWEST) == {"rule_id", "size"}
+    assert needed(parse("-rule:3 or size:<=2"), NEWEST) == {"rule_id", "size"}
+    assert needed(parse("-scan:anti-virus"), Sort(SortKey.SIZE, True)) == {"verdict", "size"}
+    assert needed(parse(""), Sort(SortKey.ENGINE, False)) == {"verdict"}
     assert needed(parse("pills"), NEWEST) == {"from", "to", "subject"}
     assert needed(parse("id:7"), Sort(SortKey.FROM, False)) == {"message_id", "mta_message_id", "from"}
 

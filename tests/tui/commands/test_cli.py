@@ -433,3 +433,19 @@ def test_help_lists_every_command(run: Run) -> None:
     for name in COMMANDS:
         assert f"    {name}" in out
         assert run(name, "--help").code == 0
+
+
+def test_list_ends_at_once_after_all_its_output(tmp_path: Path) -> None:
+    """Freeing the memory of a large list at the end would take a tenth of a second."""
+    code = (
+        "import atexit, sys; from tui.commands.cli import main; "
+        "atexit.register(print, 'torn down'); sys.argv[0:] = ['mailhold', *sys.argv[1:]]; "
+        "sys.exit(main(run=lambda argv: print(*argv, 'x' * 100_000) or 3))"
+    )
+    for word, ends in (("list", False), ("show", True)):
+        done = subprocess.run([sys.executable, "-c", code, word], capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (3, "")
+        assert done.stdout == f"{word} {'x' * 100_000}\n" + "torn down\n" * ends
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([sys.executable, "-c", code, "list"], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 1 and "No space left" in done.stderr
