@@ -22,7 +22,7 @@ _SECTION = 1 << 14
 #: A dictionary with fewer entries takes little memory, whatever is twice in it.
 _FEW = 50_000
 #: A column with this many times the texts that are used is rebuilt.
-_LOOSE = 1.1
+_LOOSE = 1.01
 #: Between two columns, so that the memory of the first is free: until the console asked again, and Polars gave it back.
 _GIVEN_BACK_SECONDS = 0.3
 
