@@ -32,7 +32,8 @@ _HELD = (
 )
 _REACHED = "SELECT DISTINCT delivery_id FROM delivery_recipient WHERE delivery_id = ANY(?) AND state IN (?, ?)"
 
-_PARTLY = "some recipients have it or may have it; the others do not get it"
+#: Why a cancelled delivery is in `CalledBack.late`: it was not cancelled for all.
+PARTLY = "some recipients have the message or may have it; the others do not get it"
 _ENDED = {
     State.SENT.value: "it was sent",
     State.FAILED.value: "it failed",
@@ -133,6 +134,13 @@ def call_back(
     return result
 
 
+def reached(vault: Vault, ids: list[int]) -> set[int]:
+    """Return the deliveries of which a recipient has the message, or may have it."""
+    with vault.reading():
+        rows = run(vault.db, _REACHED, ids, State.SENT.value, State.UNKNOWN.value).fetchall()
+    return {each for (each,) in rows}
+
+
 def _call_back(vault: Vault, ids: list[int], operator: str) -> CalledBack:
     late: dict[int, str] = {}
     table = vault.models.Delivery
@@ -154,8 +162,7 @@ def _call_back(vault: Vault, ids: list[int], operator: str) -> CalledBack:
                         late[each] = "it is being sent right now"
                 except (TamperedError, LeaseLost):
                     late[each] = "it is damaged or was tampered with: cancel it separately"
-        reached = run(vault.db, _REACHED, touched, State.SENT.value, State.UNKNOWN.value).fetchall()
-        late.update(dict.fromkeys((each for (each,) in reached), _PARTLY))
+        late.update(dict.fromkeys(reached(vault, touched), PARTLY))
         called = [each for each in touched if each not in late]
         if touched:
             copies = [rows[each].copy_id for each in touched]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from store.authority.audit import record_event
 from store.authority.settings import read_settings
 from store.delivery.listing import states_of
-from store.delivery.outbox import call_back
+from store.delivery.outbox import PARTLY, call_back, reached
 from store.delivery.placing import placed_ids
 from store.delivery.retrying import NO_RELAY, retry, retry_plan
 from store.helpers.runs import ranges
@@ -48,24 +48,26 @@ class Released:
     def plan(self, vault: Vault, act: PastAct, *, again: bool) -> Told:
         """Plan which deliveries would be cancelled, or queued again. Raises StoreUnavailable."""
         able, why = _able(vault, act, again=again)
-        return Told((_does(able, again),) if able else (), _does_not(why))
+        partly = [] if again else sorted(reached(vault, able))
+        return Told(_does(sorted(set(able).difference(partly)), again, partly), _does_not(why))
 
     def do(
         self, vault: Vault, act: PastAct, *, again: bool, operator: str, progress: Progress, cancelled: Cancelled
     ) -> Told:
         """Cancel deliveries, or send those cancelled again. Raises StoreUnavailable, UnlockError."""
         able, why = _able(vault, act, again=again)
+        partly: list[int] = []
         if again:
             done = _send_again(vault, able, why, operator, progress, cancelled)
         else:
             called = call_back(vault, able, operator, progress=progress, cancelled=cancelled)
             done = called.called
             for each, reason in called.late:
-                why[reason].append(each)
-        left = sorted(set(able).difference(done, *why.values()))
+                (partly if reason == PARTLY else why[reason]).append(each)
+        left = sorted(set(able).difference(done, partly, *why.values()))
         why[_CANCELLED] += left
-        told = Told((_does(done, again),) if done else (), _does_not(why))
-        if done and not left:
+        told = Told(_does(done, again, partly), _does_not(why))
+        if told.does and not left:
             record_event(
                 vault,
                 act.event.action,
@@ -138,10 +140,22 @@ def _sorted(vault: Vault, ids: Sequence[int], wanted: str) -> tuple[list[int], d
     return able, why
 
 
-def _does(ids: Sequence[int], again: bool) -> str:
-    if len(ids) == 1:
-        return f"delivery {ids[0]} {'is sent now' if again else 'is cancelled: nobody has it yet'}"
-    return f"{len(ids):,} deliveries {'are sent now' if again else 'are cancelled: nobody has them yet'}"
+def _does(ids: Sequence[int], again: bool, partly: Sequence[int] = ()) -> tuple[str, ...]:
+    """Say what happens to the deliveries `ids`, and to those that some recipients have (`partly`)."""
+    said = []
+    if ids:
+        said.append(f"{_are(ids)} sent now" if again else f"{_are(ids)} cancelled: nobody has {_them(ids)} yet")
+    if partly:
+        said.append(f"{_are(partly)} cancelled: {PARTLY}")
+    return tuple(said)
+
+
+def _are(ids: Sequence[int]) -> str:
+    return f"delivery {ids[0]} is" if len(ids) == 1 else f"{len(ids):,} deliveries are"
+
+
+def _them(ids: Sequence[int]) -> str:
+    return "it" if len(ids) == 1 else "them"
 
 
 def _does_not(why: Mapping[str, Iterable[int]]) -> tuple[str, ...]:

@@ -85,6 +85,31 @@ def test_who_has_it_keeps_it_and_that_is_said(any_vault: Vault) -> None:
     assert newest.undoes and newest.detail == f"undone: {told.does[0]}; {told.does_not[0]}"
 
 
+def test_of_those_that_one_recipient_has_it_does_not_say_that_nobody_has_them(any_vault: Vault) -> None:
+    use(any_vault, 1, hold=60, hold_many=60)
+    record = CopyRecord(envelope_recipients=("a@x.example", "b@x.example"))
+    copies = any_vault.put_many([(b"Subject: x\r\n\r\n", record, None)] * 3)
+    ids = release(any_vault, copies, original=True, operator=ME).queued
+    later = decides_ms(any_vault.db) + 61_000
+    with any_vault.write():
+        for each in leases.claim(any_vault, 1, "w", 2, later, 60_000):
+            first, second = each.live
+            outcomes = {first: Outcome(State.SENT, "250 ok"), second: Outcome(State.DEFERRED, "450 later")}
+            leases.settle(any_vault, each, outcomes, later)
+    plan = next_plan(any_vault, ME)
+    assert plan is not None
+    assert plan.told == Told(
+        (
+            f"delivery {ids[2]} is cancelled: nobody has it yet",
+            "2 deliveries are cancelled: some recipients have the message or may have it; the others do not get it",
+        ),
+        (),
+    )
+    assert carry_out(any_vault, plan, operator=ME) == plan.told
+    assert [each.live for each in (delivery_of(any_vault, one) for one in ids)] == [False] * 3
+    assert next_plan(any_vault, ME) is None
+
+
 def test_where_all_was_sent_nothing_is_named(any_vault: Vault) -> None:
     released(any_vault, 2)
     send(any_vault, 2)
