@@ -30,6 +30,7 @@ from tui.console.palette import ActionProvider
 from tui.console.screens.main import MainScreen
 from tui.console.tasks import Task, TaskRunner, explain, run_in_thread
 from tui.console.theme import dress
+from tui.terminal import job_control
 from tui.terminal.cells import local_zone, now_ms
 
 if TYPE_CHECKING:
@@ -304,6 +305,13 @@ class MailholdApp(EndsWithTerminal, TypeAheadApp):
 
     def action_lock(self) -> None:
         self.lock.now()
+
+    def action_suspend_process(self) -> None:
+        """Suspend the console, if a shell can continue it."""
+        if job_control.can_be_continued():
+            super().action_suspend_process()
+        else:
+            self.notice(job_control.NO_SHELL, severity="warning")
 
     async def action_quit(self) -> None:
         self.main.leave()

@@ -19,6 +19,7 @@ from textual.message import Message
 
 from tui.console.textual_private import LinuxDriver, OpenApp, output_of, set_output
 from tui.terminal.ending import SIGNALS, leave_by_force
+from tui.terminal.job_control import stop_starters
 
 
 class TerminalLost(Message):
@@ -61,6 +62,11 @@ class ConsoleDriver(LinuxDriver):
     def write(self, data: str) -> None:
         if not self._lost.is_set() and not self._output.gone:
             super().write(data)
+
+    def suspend_application_mode(self) -> None:
+        """Give the terminal back before the process is stopped, and stop with it what started it."""
+        super().suspend_application_mode()
+        stop_starters()
 
     def run_input_thread(self) -> None:
         ended, told = os.pipe()

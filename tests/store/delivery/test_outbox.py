@@ -272,7 +272,7 @@ def test_an_act_comes_back_as_far_as_it_is_still_here(any_vault: Vault) -> None:
     assert found.called == [put_off, untouched, waits] and told == [(7, 7)]
     assert found.late == [
         (sent, "it was sent"),
-        (partly, "some recipients have it or may have it; the others do not get it"),
+        (partly, "some recipients have the message or may have it; the others do not get it"),
         (busy, "it is being sent right now"),
         (99, "there is no such delivery"),
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import sys
 import time
@@ -70,12 +71,13 @@ def start(store: Path, tmp_path: Path) -> Iterator[Callable[..., Terminal]]:
     opened: list[Terminal] = []
     key = tmp_path / "key"
 
-    def begin(minute: float = 60.0, lock_after: int = 0) -> Terminal:
+    def begin(minute: float = 60.0, lock_after: int = 0, shell: bool = False) -> Terminal:
         if lock_after:
             vault = open_store(str(store), Unlock.key_file(key))
             change_settings(vault, Settings(lock_after=lock_after))
             vault.close()
         command = [sys.executable, "-c", RUN, str(minute), "--store", str(store), "--key-file", str(key)]
+        command = in_shell(command) if shell else command
         terminal = Terminal(store, key, columns=100, lines=30, command=command)
         opened.append(terminal)
         terminal.wait_until_loaded(COPIES + 1)
@@ -212,27 +214,36 @@ def state(pid: int) -> str:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
-def suspend_and_continue(terminal: Terminal, suspend: Callable[[], None]) -> bytes:
+def suspend_and_continue(terminal: Terminal, by_key: bool) -> bytes:
     """Suspend the console, as a shell's user does, and continue it; return all that it draws from then on."""
-    suspend()
-    terminal.wait_until(lambda: state(terminal.pid) == "T", "it is not suspended")
+    if by_key:
+        terminal.type(b"\x1a")
+        terminal.wait_for("it is suspended")
+    else:
+        os.kill(terminal.pid, signal.SIGTSTP)
+        terminal.wait_until(lambda: state(terminal.pid) == "T", "it is not suspended")
     before = len(terminal.raw)
-    os.kill(terminal.pid, signal.SIGCONT)
+    if by_key:
+        terminal.type(b"\r")
+    else:
+        os.kill(terminal.pid, signal.SIGCONT)
     terminal.read(1.0)
     return terminal.raw[before:]
 
 
-@pytest.mark.parametrize("how", ["key", "signal"])
+def in_shell(command: list[str]) -> list[str]:
+    """Run a command as a shell with job control does, and continue it after a line of input once it is suspended."""
+    return ["bash", "-mc", f"{shlex.join(command)}; echo it is suspended; read -r; fg >/dev/null"]
+
+
+@pytest.mark.parametrize("by_key", [True, False])
 @pytest.mark.parametrize("lock_after", [0, 15])
 def test_a_suspended_console_is_locked_when_it_is_continued(
-    start: Callable[..., Terminal], how: str, lock_after: int
+    start: Callable[..., Terminal], by_key: bool, lock_after: int
 ) -> None:
-    terminal = start(lock_after=lock_after)
+    terminal = start(lock_after=lock_after, shell=by_key)
     assert "Quarterly" in terminal.text()
-    by_key = how == "key"
-    drawn = suspend_and_continue(
-        terminal, lambda: terminal.type(b"\x1a") if by_key else os.kill(terminal.pid, signal.SIGTSTP)
-    )
+    drawn = suspend_and_continue(terminal, by_key)
     terminal.wait_for("Backup is locked")
     assert "Locked because it was suspended." in terminal.text() and "Quarterly" not in terminal.text()
     assert not by_key or b"Quarterly" not in drawn
@@ -241,17 +252,39 @@ def test_a_suspended_console_is_locked_when_it_is_continued(
     assert terminal.leave() == 0
 
 
-def test_a_console_that_cannot_lock_goes_on_when_it_is_continued(tmp_path: Path) -> None:
+@pytest.fixture
+def command(tmp_path: Path) -> list[str]:
+    """Return the command of a console that cannot lock."""
     vault, _ = create_store(str(tmp_path / "s.db"), key_file=tmp_path / "key")
     vault.put(b"Subject: x\r\n\r\nx\r\n", CopyRecord(from_="z@example.org", subject=SUBJECT), stored_at=NOW)
     vault.close()
-    command = [sys.executable, "-m", "tui", "--store", str(tmp_path / "s.db"), "--key-file", str(tmp_path / "key")]
-    terminal = Terminal(tmp_path, tmp_path, columns=100, lines=30, command=command)
+    return [sys.executable, "-m", "tui", "--store", str(tmp_path / "s.db"), "--key-file", str(tmp_path / "key")]
+
+
+@pytest.mark.parametrize("through", [[], ["sh", "-c", '"$@"; exit $?', "sh"]], ids=["alone", "in a job"])
+def test_a_console_that_cannot_lock_goes_on_when_it_is_continued(
+    command: list[str], through: list[str], tmp_path: Path
+) -> None:
+    """Also if another program of its job started it, as `make demo` does."""
+    terminal = Terminal(tmp_path, tmp_path, columns=100, lines=30, command=in_shell([*through, *command]))
     try:
         terminal.wait_for("Quarterly")
-        suspend_and_continue(terminal, lambda: terminal.type(b"\x1a"))
+        suspend_and_continue(terminal, by_key=True)
         terminal.wait_for("Quarterly")
         assert "cannot lock" not in terminal.text() and "before locking" not in terminal.text()
+        assert terminal.leave() == 0
+    finally:
+        terminal.close()
+
+
+@pytest.mark.parametrize("through", [[], ["sh", "-c", '"$@"; exit $?', "sh"]], ids=["alone", "in a shell's command"])
+def test_what_nothing_could_continue_is_not_suspended(command: list[str], through: list[str], tmp_path: Path) -> None:
+    """As after `ssh -t host mailhold`."""
+    terminal = Terminal(tmp_path, tmp_path, columns=100, lines=30, command=[*through, *command])
+    try:
+        terminal.wait_for("Quarterly")
+        terminal.type(b"\x1a")
+        terminal.wait_for("it is not suspended")
         assert terminal.leave() == 0
     finally:
         terminal.close()
