@@ -14,7 +14,7 @@ from tui.commands.caller import as_text, login_name
 from tui.commands.ids import parse_ids
 from tui.commands.opened import opened, use_of
 from tui.commands.passphrases import ask_new_passphrase
-from tui.commands.printing import iso, print_json, print_recovery_key
+from tui.commands.printing import iso, local_time, print_json, print_recovery_key
 from tui.commands.reporting import say_failed
 from tui.terminal.safe import safe
 
@@ -83,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
         print_json([{"id": s.id, "kind": s.kind, "name": s.label, "created_at": iso(s.created_at)} for s in listed])
     else:
         for s in listed:
-            print(f"{s.id:>4}  {s.kind:<12}{safe(s.label):<24}{iso(s.created_at) or ''}".rstrip())
+            print(f"{s.id:>4}  {s.kind:<12}{safe(s.label):<24}{local_time(s.created_at)}".rstrip())
     return 1 if say_failed((what, f"{why} `mailhold keys remove` removes it.") for what, why in damaged) else 0
 
 

@@ -14,8 +14,8 @@ from tui.commands.opened import opened, use_of
 from tui.commands.printing import iso, local_time, print_json
 from tui.commands.reporting import say_failed
 from tui.terminal.safe import safe
-from tui.terminal.times import waits_until
-from tui.terminal.words import addresses
+from tui.terminal.times import clock_and_left
+from tui.terminal.words import addresses, counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -222,10 +222,12 @@ def _print(found: list[dict[str, Any]]) -> None:
     if not found:
         print("The delivery queue is empty.")
     for delivery in found:
-        print(f"{delivery['id']:>6}  copy {delivery['copy_id']}  {delivery['state']}  {delivery['attempts']} attempts")
+        tried = counted(delivery["attempts"], "attempt", "attempts")
+        print(f"{delivery['id']:>6}  copy {delivery['copy_id']}  {delivery['state']}  {tried}")
         if delivery["held_until"]:
-            until = datetime.fromisoformat(delivery["held_until"]).astimezone()
-            print(f"        {waits_until(round(until.timestamp() * 1000), now_ms(), until.tzinfo or UTC)}")
+            print(f"        waits until {_ahead(delivery['held_until'])}")
+        elif delivery["state"] == "deferred" and delivery["next_attempt_at"] and not delivery["odd_time"]:
+            print(f"        next try at {_ahead(delivery['next_attempt_at'])}")
         if delivery["damage"]:
             print(f"        damaged or tampered with: {delivery['damage']}")
         if delivery["odd_time"]:
@@ -233,3 +235,9 @@ def _print(found: list[dict[str, Any]]) -> None:
         for recipient in delivery["recipients"]:
             address = safe(recipient["address"]) or "(does not verify)"
             print(f"        {address}  {recipient['state']}  {safe(recipient['reply'] or '')}".rstrip())
+
+
+def _ahead(moment: str) -> str:
+    """Write a time of the JSON in local time, and how long it is until then."""
+    when = datetime.fromisoformat(moment).astimezone()
+    return clock_and_left(round(when.timestamp() * 1000), now_ms(), when.tzinfo or UTC)

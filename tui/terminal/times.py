@@ -32,8 +32,13 @@ def minute_time(ms: int, zone: tzinfo) -> str:
 
 def waits_until(until: int, now: int, zone: tzinfo) -> str:
     """Write ``waits until 07:41:20 (12 s)``, or ``(4 min)`` from 90 s on; both times are Unix ms."""
+    return f"waits until {clock_and_left(until, now, zone)}"
+
+
+def clock_and_left(until: int, now: int, zone: tzinfo) -> str:
+    """Write a time ahead as ``07:41:20 (12 s)``; both times are Unix ms."""
     when = local(until, zone)
-    return f"waits until {when.hour:02}:{when.minute:02}:{when.second:02} ({time_left(until - now)})"
+    return f"{when.hour:02}:{when.minute:02}:{when.second:02} ({time_left(until - now)})"
 
 
 def time_left(milliseconds: int) -> str:

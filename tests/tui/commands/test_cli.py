@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import datetime
 from itertools import starmap
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -365,6 +366,8 @@ def test_a_wrong_key_is_a_clear_error(filled: Run, tmp_path: Path, monkeypatch: 
 def test_keys_are_listed_added_and_removed_but_never_the_last(filled: Run, tmp_path: Path) -> None:
     slots = filled("keys", "--json").json
     assert sorted(slot["kind"] for slot in slots) == ["key-file", "recovery"]
+    created = datetime.fromisoformat(slots[0]["created_at"]).astimezone()
+    assert filled("keys").out.splitlines()[0].endswith(created.strftime("  %Y-%m-%d %H:%M"))
     assert filled("keys", "add", "--new-key-file", tmp_path / "second", "--name", "cron").code == 0
     assert filled("list", "--key-file", tmp_path / "second").code == 0
     first = next(slot["id"] for slot in slots if slot["kind"] == "key-file")

@@ -169,3 +169,13 @@ def test_the_time_that_is_left_is_in_seconds_then_minutes() -> None:
     assert waits_until(12_000, 1, UTC) == "waits until 00:00:12 (12 s)"
     assert waits_until(300_000, 0, UTC) == "waits until 00:05:00 (5 min)"
     assert waits_until(89_000, 0, UTC).endswith("(89 s)") and waits_until(0, 9_999, UTC).endswith("(0 s)")
+
+
+def test_a_deferred_delivery_says_when_it_is_tried_again(run: Run, server: ScriptedServer) -> None:
+    server.script = lambda point, _: "450 4.2.0 later" if point == "rcpt" else None
+    run("settings", "set", "hold=0")
+    run("deliver", 1, "--original")
+    run("queue", "send")
+    lines = run("queue").out.splitlines()
+    assert lines[0] == "     1  copy 1  deferred  1 attempt"
+    assert re.fullmatch(r"        next try at \d\d:\d\d:\d\d \((\d+ s|\d+ min)\)", lines[1])
