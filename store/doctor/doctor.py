@@ -66,6 +66,11 @@ class Trace:
         """The step that failed, or None; it is the last one."""
         return next((step for step in self.steps if step.state is State.FAILED), None)
 
+    @property
+    def tested(self) -> bool:
+        """Whether any step was made."""
+        return any(step.state is not State.SKIPPED for step in self.steps)
+
     def add(self, name: str, state: State, found: str, check: str = "") -> None:
         self.steps.append(Step(name, state, found, check))
 

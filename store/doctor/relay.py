@@ -58,8 +58,8 @@ def examine_relay(
     if not kept:
         trace = Trace(Probe("RELAY", GTUBE.engine, GTUBE.statuses), message_id)
         why = (
-            "Not tested: no copy of a test message was found, so it would not show whether the relay leads back "
-            "through intake"
+            "No copy of a test message was found, so this test would not show whether the relay leads back through the "
+            "gateway"
         )
         trace.add("connect", State.SKIPPED, why)
         return trace

@@ -112,7 +112,7 @@ def _as_json(trace: Trace) -> dict[str, Any]:
     copy = trace.copy
     return {
         "probe": trace.probe.name,
-        "ok": trace.failed is None,
+        "ok": trace.tested and trace.failed is None,
         "message_id": trace.message_id,
         "queue_id": trace.queue_id,
         "copy": None if copy is None else {"id": copy.id, "placed": iso(copy.stored_at)},
@@ -126,7 +126,7 @@ def _as_json(trace: Trace) -> dict[str, Any]:
 def _print(trace: Trace, gateway: str) -> None:
     width = max(40, min(shutil.get_terminal_size().columns, 120) - 20)
 
-    print(f"{trace.probe.name:<8}{'FAILED' if trace.failed else 'ok'}")
+    print(f"{trace.probe.name:<8}{'FAILED' if trace.failed else 'ok' if trace.tested else 'not tested'}")
     for step in trace.steps:
         print(f"  {step.name:<10}{_STATES[step.state.value]:<8}{safe(step.found)}")
         if step.check:

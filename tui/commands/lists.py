@@ -90,6 +90,8 @@ def _check(args: argparse.Namespace) -> None:
         raise UsageError("--yes and --former are only for `lists reset`.")
     if args.verb == "list" and args.words:
         raise UsageError("`lists list` takes only black or white.")
+    if args.verb == "export" and args.json:
+        raise UsageError("`lists export` writes TOML or one entry per line. For JSON use `lists --json`.")
     if args.verb in ("import", "export") and len(args.words) > 1:
         raise UsageError(f"`lists {args.verb}` takes one file.")
     if args.user is not None and args.verb in ("import", "export") and not args.list:

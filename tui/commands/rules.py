@@ -96,6 +96,8 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"{_given(args)[0]} is only for `rules add` and `rules set`.")
     if args.dry_run and args.verb != "import":
         raise UsageError("--dry-run is only for `rules import`.")
+    if args.json and args.verb == "export":
+        raise UsageError("`rules export` writes TOML. For JSON use `rules --json`.")
     if args.verb != "reset" and (args.yes or args.former):
         raise UsageError("--yes and --former are only for `rules reset`.")
     if args.verb == "import":

@@ -106,6 +106,18 @@ def test_a_failed_step_is_shown_with_what_to_check(mta: Callable[..., int], caps
     assert "\x1b" not in out
 
 
+def test_a_relay_that_was_not_tested_is_not_ok(
+    mta: Callable[..., int], opened: Vault, capsys: pytest.CaptureFixture[str]
+) -> None:
+    change_settings(opened, Settings(relay="smtp://127.0.0.1:1"))
+    port = mta(lambda point, _argument: "451 4.7.1 later" if point == "dot" else None)
+    arguments = ["doctor", "--smtp", f"127.0.0.1:{port}", "--to", "a@gw.test", "--only", "eicar"]
+    assert main(arguments) == 1
+    assert "RELAY   not tested\n" in capsys.readouterr().out
+    assert main([*arguments, "--json"]) == 1
+    assert [each["ok"] for each in json.loads(capsys.readouterr().out)] == [False, False]
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

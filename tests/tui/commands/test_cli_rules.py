@@ -141,6 +141,7 @@ def test_a_rule_is_shown_as_it_would_be_written(run: Run) -> None:
         (("add", "x", "--network", "10"), "not a network"),
         (("list", "--sender", "a.b"), "--sender is only for"),
         (("list", "--dry-run"), "--dry-run is only for"),
+        (("export", "--json"), "`rules export` writes TOML"),
         (("import", "/nowhere/r.toml"), "No such file"),
     ],
 )
@@ -196,6 +197,7 @@ def test_addresses_are_listed_and_taken_off(run: Run, monkeypatch: pytest.Monkey
         (("import", "black", "a", "b"), "takes one file"),
         (("export", "--user", "a@b.c"), "--user needs one list"),
         (("add", "black", "a.b", "--replace"), "--replace is only for"),
+        (("export", "--json"), "`lists export` writes"),
     ],
 )
 def test_what_is_wrong_with_a_list_is_said(run: Run, words: tuple[str, ...], says: str) -> None:
