@@ -33,6 +33,8 @@ from store.vault.vault import Vault
 
 #: Period whose growth the forecast extrapolates.
 WINDOW_MS = 7 * DAY_MS
+#: A shorter life of the store says nothing about a day: an import takes a minute.
+SHORTEST_MS = DAY_MS // 24
 #: Forecasts further ahead than this are left out.
 HORIZON_MS = 3650 * DAY_MS
 #: Limits of one transaction, which keep the write lock for a few dozen milliseconds.
@@ -294,9 +296,9 @@ def forecast(vault: Vault, *, now: int | None = None) -> Forecast:
     usage = limits.usage(vault)
     if usage.oldest is None:
         return Forecast(None, 0, None)
-    window = min(WINDOW_MS, moment - usage.oldest)
-    if window <= 0:
+    if moment <= usage.oldest:
         return Forecast(usage.oldest, 0, None)
+    window = max(SHORTEST_MS, min(WINDOW_MS, moment - usage.oldest))
     with vault.reading():
         grown = oldest.placed_since(vault.db, moment - window)
     per_day = grown * DAY_MS // window

@@ -436,6 +436,11 @@ def test_forecast_of_a_young_store_takes_its_whole_life(any_vault: Vault) -> Non
     assert forecast(any_vault, now=NOW - 2 * DAY_MS).reaches_oldest_at is None
 
 
+def test_forecast_minutes_after_an_import_counts_it_as_an_hours(any_vault: Vault) -> None:
+    put(any_vault, at=NOW - 60_000)
+    assert forecast(any_vault, now=NOW).bytes_per_day == 24 * any_vault.count().used_bytes
+
+
 def test_forecast_without_growth_sees_nothing_coming(any_vault: Vault) -> None:
     put(any_vault, at=NOW - 30 * DAY_MS)
     assert forecast(any_vault, now=NOW) == (NOW - 30 * DAY_MS, 0, None)
