@@ -227,11 +227,16 @@ def read_text(name: str) -> tuple[str, str]:
 
 
 def write_text(text: str, target: str) -> None:
-    """Write `text` to a new file that only its owner can read, or for `-` to standard output."""
+    """Write `text` to a new file that only its owner can read, or for `-` to standard output. Raises UsageError."""
     if target != "-":
         from store.helpers.secret_files import write_new
 
-        write_new(Path(target), text.encode())
+        try:
+            write_new(Path(target), text.encode())
+        except FileExistsError as error:
+            raise UsageError(f"{target} already exists. Nothing was written. Give a new file.") from error
+        except OSError as error:
+            raise UsageError(f"{target} cannot be written: {error.strerror or error}. Give another file.") from error
         return
 
     print(safe(text, multiline=True) if sys.stdout.isatty() else text, end="")

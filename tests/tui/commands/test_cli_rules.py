@@ -87,7 +87,9 @@ def test_rules_go_out_and_in_as_toml(run: Run, tmp_path: Path, monkeypatch: pyte
     assert file.stat().st_mode & 0o777 == 0o600
     assert file.read_text() == run("rules", "export").out
     again = run("rules", "export", file)
-    assert (again.code, "File exists" in again.err) == (1, True)
+    assert (again.code, again.err) == (2, f"mailhold: {file} already exists. Nothing was written. Give a new file.\n")
+    elsewhere = run("lists", "export", tmp_path / "none" / "x")
+    assert elsewhere.code == 2 and "cannot be written: No such file or directory. Give another file." in elsewhere.err
     assert run("rules", "import", file).out == "No change.\n"
     text = file.read_text().replace('"Partners"', '"Our partners"') + '\n[[rule]]\nname = "New"\n'
     text = text.replace("[[rule]]\nid = 1\n", "[[rule]]\nid = 9\n").replace('"Default"', '"Nine"')
