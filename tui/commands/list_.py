@@ -20,6 +20,7 @@ from tui.commands.free_space import warn_of_settings
 from tui.commands.opened import opened
 from tui.commands.printing import iso, local_time, print_json
 from tui.commands.selection import say_damaged, select_rows
+from tui.terminal.cells import local_zone
 from tui.terminal.outcome_words import SIGNS
 from tui.terminal.safe import fit, safe
 
@@ -52,7 +53,9 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--limit must be a number of copies, 0 or more.")
     query = " ".join(_quoted(word) for word in args.query) if len(args.query) > 1 else "".join(args.query)
 
-    parse(query)  # parse the filter before the store is unlocked, so that its errors need no passphrase
+    parse(
+        query, tz=local_zone()
+    )  # parse the filter before the store is unlocked, so that its errors need no passphrase
     with opened(args, Use.READ) as vault:
         limit = None if args.limit is None else min(args.limit, 1 << 62)  # databases take no larger number
         damaged: set[int] = set()

@@ -20,6 +20,7 @@ from store.terms.records import row_of
 from tui.commands.ids import in_range, parse_ids
 from tui.commands.printing import local_time
 from tui.commands.reporting import say_copies, say_failed
+from tui.terminal.cells import local_zone
 from tui.terminal.progress import Progress
 from tui.terminal.safe import fit
 from tui.terminal.words import counted, no_traits
@@ -76,7 +77,7 @@ def check_selection(args: argparse.Namespace) -> None:
 def _require_words(query: str) -> None:
     """Reject a filter line without terms, or whose only terms are blanks and quotation marks. Raises UsageError."""
     if query.strip(' \t\r\n"'):
-        wanted = parse(query)
+        wanted = parse(query, tz=local_zone())
         texts = {name: getattr(wanted, name) for name in ("from_", "to", "subject", "message_id", "words")}
         written = {name: tuple(term for term in terms if term.text.strip()) for name, terms in texts.items()}
         if not msgspec.structs.replace(wanted, **written).is_empty:
@@ -150,7 +151,7 @@ def select_rows(
     Ids of copies that do not verify are added to `damaged`: whether they match is unknown. The catalogue is loaded only
     if the database alone cannot answer: a plain newest-first list needs no index.
     """
-    flt = parse(written_out(vault, query))
+    flt = parse(written_out(vault, query), tz=local_zone())
     damaged = set() if damaged is None else damaged
     if flt.is_empty and sort is None and limit is not None:
         newest = vault.newest(limit, on_error=lambda copy_id, _error: damaged.add(copy_id))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 
 _UNITS = "KMGT"
 #: Not strftime's %b, which follows the locale: the console's words are English.
@@ -70,7 +70,34 @@ def now_ms() -> int:
     return int(datetime.now(UTC).timestamp() * 1000)
 
 
+class LocalZone(tzinfo):
+    """The machine's time zone: the offset of each moment is the one in force then, in summer or in winter."""
+
+    def fromutc(self, moment: datetime) -> datetime:
+        try:
+            return datetime.fromtimestamp(moment.replace(tzinfo=UTC).timestamp()).replace(tzinfo=self)
+        except (ValueError, OverflowError, OSError):  # outside what the system can convert
+            return moment + _offset_now()
+
+    def utcoffset(self, moment: datetime | None) -> timedelta | None:
+        if moment is None:
+            return None
+        try:
+            return moment.replace(tzinfo=None).astimezone().utcoffset()
+        except (ValueError, OverflowError, OSError):
+            return _offset_now()
+
+    def dst(self, _moment: datetime | None) -> timedelta | None:
+        return None
+
+    def tzname(self, moment: datetime | None) -> str | None:
+        return None if moment is None else moment.replace(tzinfo=None).astimezone().tzname()
+
+
+def _offset_now() -> timedelta:
+    return datetime.now().astimezone().utcoffset() or timedelta()
+
+
 def local_zone() -> tzinfo:
     """Return the machine's time zone."""
-    zone = datetime.now().astimezone().tzinfo
-    return zone if zone is not None else UTC
+    return LocalZone()
