@@ -192,11 +192,11 @@ class Catalogue:
         """Load spans of ids: in child processes if there are many, else (or if a child fails) in this process."""
         if self._vault.count().messages - len(follower.state.frame) > FEW_COPIES:
             try:
-                children: Children[Frame] = Children(self._vault, spans)
-                self._children = children
-                if self._stopping.is_set():
-                    children.stop()
-                spans = self._take(follower, children.frames(), spans)
+                self._children = Children(self._vault, spans)
+                with self._children as children:
+                    if self._stopping.is_set():
+                        children.stop()
+                    spans = self._take(follower, children.frames(), spans)
             except LoaderError:
                 pass
         if spans and not self._stopping.is_set():

@@ -180,11 +180,11 @@ class ColumnReader:
         """Read spans of ids in child processes; spans that a child failed to read are read in this process."""
         first, last = spans[-1].after, spans[0].until
         try:
-            children: Children[ColumnTable] = Children(self._vault, spans, self._source)
-            self._children = children
-            if self._stopping:
-                children.stop()
-            spans = self._take_spans(children.frames(), spans, (first, last), go_on)
+            self._children = Children(self._vault, spans, self._source)
+            with self._children as children:
+                if self._stopping:
+                    children.stop()
+                spans = self._take_spans(children.frames(), spans, (first, last), go_on)
         except LoaderError:
             pass
         finally:

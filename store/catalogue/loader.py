@@ -16,7 +16,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+from typing import IO, TYPE_CHECKING, Any, Generic, NamedTuple, Self, TypeVar
 
 import msgspec
 
@@ -119,7 +119,10 @@ def _each(vault: Vault, spans: Iterable[Span], read: Callable[[Span, OnError], T
 
 
 class Children(Generic[T]):
-    """Child processes that share the spans. Call `frames` from one thread only; `stop` is thread-safe."""
+    """Child processes that share the spans, until the end of the `with` block.
+
+    Call `frames` from one thread only; `stop` is thread-safe.
+    """
 
     def __init__(self, vault: Vault, spans: Sequence[Span], source: Source | None = None) -> None:
         """Start the children, to read frames or, with a `source`, column tables. Raises LoaderError."""
@@ -136,6 +139,13 @@ class Children(Generic[T]):
         except OSError as error:
             self.stop()
             raise LoaderError(str(error)) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop: results that nobody takes would keep the children waiting."""
+        self.stop()
 
     def frames(self) -> Iterator[Loaded[T]]:
         """Yield the children's results in the order of the spans, without those that a failed child left unread."""
