@@ -39,6 +39,16 @@ def test_every_setting_is_named_as_in_the_spec(width):
         assert name in joined
 
 
+def test_what_the_relay_does_is_shown_once_it_is_set():
+    def shown(settings):
+        return "\n".join("".join(span.text for span in line) for line in setting_lines(settings, 100))
+
+    assert "leads back" not in shown(FULL) and "Header fields" not in shown(FULL)
+    text = shown(Settings(release_loops=True, release_ignores=("X-Foo", "X-Bar")))
+    assert "The relay leads back here" in text and "Yes: released messages carry a marker" in text
+    assert "Header fields that the relay adds" in text and "X-Foo, X-Bar" in text
+
+
 async def test_values_are_shown_without_the_password(vault):
     app = ViewApp(vault, SettingsView, settings=FULL)
     async with app.run_test(size=(80, 24)) as pilot:

@@ -50,6 +50,10 @@ def setting_lines(settings: Settings, width: int, problem: str = "") -> list[Lin
         (LABELS["local_domains"], domains, "text" if settings.local_domains else "muted"),
         (LABELS["hold"], _hold_words(settings), "text"),
     ]
+    if settings.release_loops:
+        other.insert(1, (LABELS["release_loops"], "Yes: released messages carry a marker", "text"))
+    if settings.release_ignores:
+        other.insert(-1, (LABELS["release_ignores"], ", ".join(settings.release_ignores), "text"))
     for_good = ("Off: deleted copies are gone for good", "risk")
     days = (f"{shown_bin_days(settings.bin_days)}, or until Backup needs the space", "text")
     binned: list[tuple[str, str, str]] = [
