@@ -37,7 +37,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--user", metavar="ADDRESS", help="use the personal list of this user, not the organisation's")
     parser.add_argument("--replace", action="store_true", help="import: replace the list instead of adding to it")
-    parser.add_argument("--yes", action="store_true", help="reset: do not ask for confirmation")
+    parser.add_argument("--yes", action="store_true", help="reset: do not ask; import: even if nothing is left")
     reset_arguments(parser)
     parser.add_argument("--json", action="store_true", help="print the lists as an object")
 
@@ -86,8 +86,10 @@ def _check(args: argparse.Namespace) -> None:
         raise UsageError(f"Write `mailhold lists {args.verb} black ENTRY…` (or white).")
     if args.verb == "reset" and (args.list or args.words or args.user is not None):
         raise UsageError("`lists reset` takes no arguments: it resets all lists that do not verify.")
-    if args.verb != "reset" and (args.yes or args.former):
-        raise UsageError("--yes and --former are only for `lists reset`.")
+    if args.former and args.verb != "reset":
+        raise UsageError("--former is only for `lists reset`.")
+    if args.yes and args.verb not in ("reset", "import"):
+        raise UsageError("--yes is only for `lists reset` and `lists import`.")
     if args.verb == "list" and args.words:
         raise UsageError("`lists list` takes only black or white.")
     if args.verb == "export" and args.json:
@@ -115,10 +117,15 @@ def _changed(
 ) -> AddressLists:
     from store.judging.rules.address_lists import AddressLists, added, removed, with_entries
 
-    if isinstance(wanted, AddressLists):
-        return wanted
     if wanted is not None:
-        return (with_entries if args.replace else added)(present, args.list, wanted, user)
+        change = with_entries if args.replace else added
+        after = wanted if isinstance(wanted, AddressLists) else change(present, args.list, wanted, user)
+        if after == AddressLists() != present and not args.yes:
+            raise UsageError(
+                "The file has no entry, so this would remove all entries of all lists. Nothing was changed. Add --yes "
+                "to remove them."
+            )
+        return after
     if args.verb == "add":
         return added(present, args.list, args.words, user)
     missing = [word for word in args.words if removed(present, args.list, [word], user) == present]

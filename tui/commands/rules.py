@@ -56,7 +56,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print rules as objects")
     parser.add_argument("--dry-run", action="store_true", help="import: show what would change, and change nothing")
-    parser.add_argument("--yes", action="store_true", help="reset: do not ask for confirmation")
+    parser.add_argument("--yes", action="store_true", help="reset: do not ask; import: even if the file has no rule")
     reset_arguments(parser)
     rule = parser.add_argument_group("add and set", "A list replaces the former one; '' empties it.")
     rule.add_argument("--name", metavar="N", help="set: the new name")
@@ -98,8 +98,10 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--dry-run is only for `rules import`.")
     if args.json and args.verb == "export":
         raise UsageError("`rules export` writes TOML. For JSON use `rules --json`.")
-    if args.verb != "reset" and (args.yes or args.former):
-        raise UsageError("--yes and --former are only for `rules reset`.")
+    if args.former and args.verb != "reset":
+        raise UsageError("--former is only for `rules reset`.")
+    if args.yes and args.verb not in ("reset", "import"):
+        raise UsageError("--yes is only for `rules reset` and `rules import`.")
     if args.verb == "import":
         return _import(args)
     from store.judging.rules.rules import PART, read_rules
@@ -200,6 +202,11 @@ def _import(args: argparse.Namespace) -> int:
     wanted = parse_rules(text, source)
     with opened(args) as vault:
         before = read_rules(vault)
+        if not wanted and len(before) > 1 and not (args.yes or args.dry_run):
+            raise UsageError(
+                f"{source} has no rule, so this would remove all rules but Default. Nothing was changed. Add --yes to "
+                "remove them."
+            )
         after = preview_rules(vault, wanted) if args.dry_run else write_rules(vault, wanted, vault.opened_by)
     if args.json:
         print_json([rule_json(rule) for rule in after])

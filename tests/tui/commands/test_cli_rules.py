@@ -108,6 +108,17 @@ def test_rules_go_out_and_in_as_toml(run: Run, tmp_path: Path, monkeypatch: pyte
     assert f"{file}, line 3: " in wrong.err
     type_in('[[rule]]\nname = "Piped"\n', monkeypatch)
     assert [rule["name"] for rule in run("rules", "import", "-", "--json").json] == ["Piped", "Default"]
+    type_in("", monkeypatch)
+    empty = run("rules", "import", "-")
+    assert (empty.code, "standard input has no rule, so this would remove all rules but Default" in empty.err) == (
+        2,
+        True,
+    )
+    assert [rule["name"] for rule in run("rules", "--json").json] == ["Piped", "Default"]
+    assert "removed" in run("rules", "import", "-", "--dry-run").out
+    assert run("rules", "import", "-", "--yes").code == 0
+    assert [rule["name"] for rule in run("rules", "--json").json] == ["Default"]
+    assert run("rules", "import", "-").out == "No change.\n"
     type_in(b"\n\xff", monkeypatch)
     assert "line 2: this is not UTF-8" in run("rules", "import", "-").err
 
@@ -184,6 +195,16 @@ def test_addresses_are_listed_and_taken_off(run: Run, monkeypatch: pytest.Monkey
     assert run("lists", "import", file).code == 0
     assert run("lists", "export", "black").out == "*.worse.example\n"
     assert run("lists", "export").out == file.read_text()
+    for words in (("lists", "import"), ("lists", "import", "black", "--replace")):
+        assert run("lists", "remove", "white", "good.example", "--user", "ann@corp.example").code in (0, 2)
+        type_in("", monkeypatch)
+        empty = run(*words)
+        assert (empty.code, "this would remove all entries of all lists" in empty.err) == (2, True)
+        assert run("lists", "export", "black").out == "*.worse.example\n"
+    type_in("", monkeypatch)
+    assert run("lists", "import", "black").code == 0, "adds nothing"
+    assert run("lists", "import", "--yes").code == 0
+    assert run("lists", "export", "black").out == ""
 
 
 @pytest.mark.parametrize(
