@@ -29,6 +29,9 @@ _ROWS, _SHOWN = "rows ", "shown "
 _ASCENDING = ("id", "stored_at")
 _SECTION = 100_000
 _LOOSE = 50_000
+#: A column with this many times the texts that are used is rebuilt, in memory and before it is saved: with a lower
+#: limit in memory, each start would rebuild what the snapshot holds. The approximate count is off by about 2 %.
+_UNUSED = 1.1
 _FEW_SECTIONS = 12
 _NONE = pl.Series([], dtype=pl.Boolean)
 
@@ -193,24 +196,24 @@ def tight(frame: Frame) -> Frame:
     return frame
 
 
-def loose(frame: Frame, name: str, by: float = 1.3) -> bool:
-    """Return whether `tightened` would free much: the column has `by` times the texts that are used, duplicates too."""
+def loose(frame: Frame, name: str) -> bool:
+    """Return whether `tightened` would free much: many texts of the column are unused or duplicates."""
     words, codes = frame.texts[name], frame.rows.get_column(name)
     if isinstance(words, Identifiers) and len(words) >= _LOOSE and words.scattered:
         return True
     if isinstance(words, Senders):
-        return _loose(words, codes, by) or any(_loose(part, code, by) for part, code in words.columns())
-    return _loose(words, codes, by)
+        return _loose(words, codes) or any(_loose(part, code) for part, code in words.columns())
+    return _loose(words, codes)
 
 
-def _loose(words: Texts, codes: pl.Series, by: float) -> bool:
+def _loose(words: Texts, codes: pl.Series) -> bool:
     entries = len(words)
     if entries < _LOOSE:
         return False
     used = codes.n_unique()
     if isinstance(words, Dictionary):
         used = min(used, words.texts.to_frame().select(pl.first().approx_n_unique()).item())
-    return entries > by * used
+    return entries > _UNUSED * used
 
 
 def tightened(frame: Frame, name: str) -> Frame:

@@ -21,8 +21,6 @@ from store.catalogue.text import Dictionary
 _SECTION = 1 << 14
 #: A dictionary with fewer entries takes little memory, whatever is twice in it.
 _FEW = 50_000
-#: A column with this many times the texts that are used is rebuilt.
-_LOOSE = 1.01
 #: Between two columns, so that the memory of the first is free: until the console asked again, and Polars gave it back.
 _GIVEN_BACK_SECONDS = 0.3
 
@@ -40,7 +38,7 @@ def tighten(follower: Follower, stopping: threading.Event) -> Iterator[None]:
     Whoever holds a result of the former frame keeps its texts in memory, until it asks again.
     """
     for name in follower.state.frame.texts:
-        if not stopping.is_set() and loose(follower.state.frame, name, _LOOSE) and _swapped(follower, name, tightened):
+        if not stopping.is_set() and loose(follower.state.frame, name) and _swapped(follower, name, tightened):
             yield
             stopping.wait(_GIVEN_BACK_SECONDS)
             give_back_memory()
