@@ -14,12 +14,20 @@ from store.terms.gateway_events import (
     METRICS_SERVED,
     STARTED,
     STOPPED,
+    STORE_IN_USE,
+    STORE_OLDER,
 )
 
 if TYPE_CHECKING:
     from store.vault.vault import Vault
 
-_BEGIN, _END = (ENGINE_DOWN, METRICS_NOT_SERVED, BACKUP_UNAVAILABLE), (ENGINE_BACK, METRICS_SERVED, BACKUP_AVAILABLE)
+#: The event that ends each problem.
+_ENDS = {
+    ENGINE_DOWN: ENGINE_BACK,
+    METRICS_NOT_SERVED: METRICS_SERVED,
+    BACKUP_UNAVAILABLE: BACKUP_AVAILABLE,
+    STORE_OLDER: STORE_IN_USE,
+}
 #: Max events searched.
 _LOOKED_THROUGH = 300
 
@@ -47,13 +55,13 @@ def troubles(vault: Vault) -> list[Trouble]:
         if event.action in (STARTED, STOPPED):
             ended.add(event.detail)
         gateway, _, detail = event.detail.partition(": ")
-        if gateway in ended or event.action not in _BEGIN + _END:
+        if gateway in ended or event.action not in (*_ENDS, *_ENDS.values()):
             continue
         # An engine's event begins with the engine's name; metrics and Backup have one problem each.
         about = (gateway, (detail if event.action in (ENGINE_DOWN, ENGINE_BACK) else event.action).partition(" ")[0])
         if about in told:
             continue
         told.add(about)
-        if event.action in _BEGIN:
+        if event.action in _ENDS:
             found.append(Trouble(gateway, event.at, event.action, detail))
     return found

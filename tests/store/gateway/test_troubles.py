@@ -43,6 +43,9 @@ def test_what_was_said_and_is_not_over(vault: Vault, gateway: Vault) -> None:
     assert said(*backup) == [backup, rspamd, metrics]
     assert said("metrics served") == [backup, rspamd]
     assert said("backup available", "unavailable since x: The disk is full.") == [rspamd]
+    older = ("store older", "The store is older than what was seen of it.")
+    assert said(*older) == [older, rspamd]
+    assert said("store in use again", "an operator accepted it") == [rspamd]
     record_event(vault, "engine down", operator="olga", detail="mx1: clamd at x: an operator said so")
     assert said(*rspamd) == [rspamd]
     record_event(gateway, "gateway stopped", operator="", detail="mx1")
