@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from store.database.modes import Use
 from store.terms.errors import StoreFormat, StoreMissing, UsageError
-from tui.commands.passphrases import ask_secret
+from tui.commands.passphrases import PASSPHRASE, RECOVERY_KEY, ask_secret
 from tui.terminal.safe import safe
 
 if TYPE_CHECKING:
@@ -93,8 +93,8 @@ def unlocking(args: argparse.Namespace) -> Unlock:
     from store.opening.opening import Unlock
 
     if getattr(args, "recovery", False):
-        return Unlock.recovery(ask_secret("Recovery key: "))
+        return Unlock.recovery(ask_secret(RECOVERY_KEY))
     path = key_file(args)
     if path is not None:
         return Unlock.key_file(path)
-    return Unlock.passphrase(ask_secret("Passphrase: "))
+    return Unlock.passphrase(ask_secret(PASSPHRASE))
