@@ -44,7 +44,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--json",
         action="store_true",
-        help="print an array of {id, copy_id, state, held_until, damage, odd_time, recipients}",
+        help="print an array of {id, copy_id, state, live, damage, odd_time, created_at, attempts, next_attempt_at, "
+        "held_until, recipients}",
     )
 
 
