@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from store.authority.audit import events
+from store.enrolment.enrolled import gateways
 from store.terms.gateway_events import (
     BACKUP_AVAILABLE,
     BACKUP_UNAVAILABLE,
@@ -42,13 +43,13 @@ class Trouble(NamedTuple):
 
 
 def troubles(vault: Vault) -> list[Trouble]:
-    """List the standing troubles, newest first. Stopped gateways and old troubles are left out.
+    """List the standing troubles, newest first. Stopped and revoked gateways, and old troubles, are left out.
 
     Raises TamperedError if the trail does not verify, UnlockError if the keys at hand cannot read it.
     """
     found: list[Trouble] = []
     told: set[tuple[str, str]] = set()
-    ended: set[str] = set()
+    ended = {each.name for each in gateways(vault, on_error=lambda _: None) if each.revoked}
     for event in events(vault, _LOOKED_THROUGH):
         if event.operator:
             continue

@@ -9,6 +9,7 @@ import pytest
 
 from store.authority.audit import events, record_event
 from store.enrolment.enrolment import enroll, open_with_credentials
+from store.enrolment.revocation import revoke
 from store.gateway.event_writer import MOST_WAITING, EventWriter
 from store.gateway.troubles import troubles
 from store.vault.vault import Vault
@@ -51,6 +52,8 @@ def test_what_was_said_and_is_not_over(vault: Vault, gateway: Vault) -> None:
     record_event(gateway, "gateway stopped", operator="", detail="mx1")
     assert troubles(vault) == []
     assert said(*clamd) == [clamd]
+    revoke(vault, "mx1")  # It cannot say any more that it is over.
+    assert troubles(vault) == []
 
 
 def test_events_wait_for_the_store_in_their_order_and_with_their_time(vault: Vault, gateway: Vault) -> None:
