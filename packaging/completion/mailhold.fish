@@ -188,6 +188,7 @@ complete -c mailhold -n '_shtab_mailhold_using queue' -s h -l help -d 'show this
 complete -c mailhold -n '_shtab_mailhold_using queue' -l store -xka "(__fish_complete_path (commandline -ct))" -d 'the store: the path of a file or a postgresql:// URL ($MAILHOLD_STORE)'
 complete -c mailhold -n '_shtab_mailhold_using queue' -l key-file -xka "(__fish_complete_path (commandline -ct))" -d 'unlock with this key file ($MAILHOLD_KEY_FILE)'
 complete -c mailhold -n '_shtab_mailhold_using queue' -l recovery -d 'unlock with the recovery key (you are asked for it)'
+complete -c mailhold -n '_shtab_mailhold_using queue' -l open -d 'list: only deliveries that wait, and those that `status` counts as failed or unknown'
 complete -c mailhold -n '_shtab_mailhold_using queue' -l again -d 'retry: send also to recipients who have the message by another delivery of the copy'
 complete -c mailhold -n '_shtab_mailhold_using queue' -l yes -d 'retry: do not ask for confirmation'
 complete -c mailhold -n '_shtab_mailhold_using queue' -l json -d 'print an array of {id, copy_id, state, live, damage, odd_time, created_at, attempts, next_attempt_at, held_until, recipients}'

@@ -14,6 +14,7 @@ from tui.commands.asking import ask, can_ask
 from tui.commands.opened import opened, use_of
 from tui.commands.printing import local_time
 from tui.commands.reporting import say_failed
+from tui.terminal.words import counted
 
 if TYPE_CHECKING:
     from store.vault.vault import Vault
@@ -102,7 +103,8 @@ def _revoke(args: argparse.Namespace) -> int:
             raise UsageError("Nothing was revoked. Answer y, or add --yes to confirm.")
         done = revoke(vault, args.name, operator=vault.opened_by)
         knew_password = _relay_has_password(vault)
-    print(f"Gateway {args.name} is revoked. Copies that it placed before stay readable ({done.epochs:,} epochs).")
+    epochs = counted(done.epochs, "epoch", "epochs")
+    print(f"Gateway {args.name} is revoked. Copies that it placed before stay readable ({epochs}).")
     if knew_password:
         print(
             "It knew the relay's password. Change the password at the relay, then set it here: `mailhold settings "

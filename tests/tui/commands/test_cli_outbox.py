@@ -127,6 +127,24 @@ def test_named_ones_are_sent_at_once_and_no_others(run: Run, server: ScriptedSer
     assert taken(server) == ["a@x.example", "b@x.example", "c@x.example"]
 
 
+def test_only_what_is_open_is_listed(run: Run, server: ScriptedServer) -> None:
+    assert "No delivery waits, failed or is unknown." in run("queue", "list", "--open").out
+    assert run("queue", "send").out == "No delivery is waiting.\n"
+    run("deliver", "1", "--original")
+    assert run("queue", "send", 1).code == 0
+    server.script = lambda point, _argument: "550 5.1.1 no" if point == "rcpt" else None
+    run("deliver", "2", "--original")
+    assert run("queue", "send", 2).code == 0
+    run("deliver", "3", "--original")
+    assert [each["id"] for each in json.loads(run("queue", "list", "--open", "--json").out)] == [3, 2]
+    assert [each["id"] for each in json.loads(run("queue", "send", "--json").out)] == [3]
+    assert [each["id"] for each in listed(run)] == [3, 2, 1]
+    run("queue", "cancel", "3")
+    assert run("queue", "send").out == "No delivery is waiting.\n"
+    assert run("queue", "send", 1).out == ""
+    assert run("queue", "send", "--open").code == 2
+
+
 def test_wait_waits_the_hold_out(run: Run, server: ScriptedServer) -> None:
     run("settings", "set", "hold=1")
     done = run("deliver", 1, "--original", "--wait")
