@@ -131,7 +131,7 @@ def _relay_has_password(vault: Vault) -> bool:
 
 
 def _list(args: argparse.Namespace) -> int:
-    from store.enrolment.enrolled import gateways, running
+    from store.enrolment.enrolled import Running, gateways, running
     from tui.terminal.safe import fit
 
     failures: list[tuple[object, str]] = []
@@ -141,10 +141,10 @@ def _list(args: argparse.Namespace) -> int:
     if not found and not failures:
         print("No gateway is enrolled.")
     for each in found:
-        print(
-            f"{each.id:>4}  {fit(each.name, 40)}  enrolled {local_time(each.enrolled_at)}  "
-            f"{'revoked' if each.revoked else states[each.id]}"
-        )
+        state = "revoked" if each.revoked else str(states[each.id])
+        if not each.revoked and states[each.id] is Running.NO:
+            state += ", or its [delivery] is off"  # Then it sends no heartbeats.
+        print(f"{each.id:>4}  {fit(each.name, 40)}  enrolled {local_time(each.enrolled_at)}  {state}")
     return 1 if say_failed(failures) else 0
 
 
