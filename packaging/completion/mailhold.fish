@@ -191,7 +191,7 @@ complete -c mailhold -n '_shtab_mailhold_using queue' -l recovery -d 'unlock wit
 complete -c mailhold -n '_shtab_mailhold_using queue' -l open -d 'list: only deliveries that wait, and those that `status` counts as failed or unknown'
 complete -c mailhold -n '_shtab_mailhold_using queue' -l again -d 'retry: send also to recipients who have the message by another delivery of the copy'
 complete -c mailhold -n '_shtab_mailhold_using queue' -l yes -d 'retry: do not ask for confirmation'
-complete -c mailhold -n '_shtab_mailhold_using queue' -l json -d 'print an array of {id, copy_id, state, live, damage, odd_time, created_at, attempts, next_attempt_at, held_until, recipients}'
+complete -c mailhold -n '_shtab_mailhold_using queue' -l json -d 'print an array of {id, copy_id, state, live, damage, odd_time, created_at, attempts, next_attempt_at, held_until, waits_for, recipients}'
 complete -c mailhold -n '_shtab_mailhold_using queue; and test $_shtab_mailhold_npos -eq 0' -ka "list send retry cancel" -d 'default: list'
 complete -c mailhold -n '_shtab_mailhold_using; and test $_shtab_mailhold_npos -eq 0' -a undo -d 'Undo the last thing you did, or redo it.'
 complete -c mailhold -n '_shtab_mailhold_using undo' -s h -l help -d 'show this help message and exit'

@@ -50,7 +50,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--json",
         action="store_true",
         help="print an array of {id, copy_id, state, live, damage, odd_time, created_at, attempts, next_attempt_at, "
-        "held_until, recipients}",
+        "held_until, waits_for, recipients}",
     )
 
 
@@ -211,11 +211,21 @@ def queue_json(vault: Vault) -> list[dict[str, Any]]:
     """Return every delivery as a JSON object. `damage`: what is wrong with its rows, or None; `live`: not finished yet.
 
     `held_until`: time of the first attempt, None if it is not held. `odd_time`: which of its times is impossible, and
-    the consequence, or None.
+    the consequence, or None. `waits_for`: who has to do what, if no running gateway is to send it, or None.
     """
     from store.delivery.queue import deliveries
+    from store.enrolment.enrolled import Running, gateways, running
+    from store.sealing.keys import LOCAL_ID
 
     now = now_ms()
+    known = gateways(vault, on_error=lambda _: None)
+    states = {each.id: running(vault, each.id, each.alive_at) for each in known}
+    idle = {
+        each.id: f"the gateway {each.name} is {states[each.id]}: start it, or `mailhold queue retry ID`"
+        for each in known
+        if states[each.id] is not Running.YES
+    }
+    idle[LOCAL_ID] = "an open console sends it, or `mailhold queue send`"
     return [
         {
             "id": delivery.id,
@@ -228,6 +238,7 @@ def queue_json(vault: Vault) -> list[dict[str, Any]]:
             "attempts": delivery.attempts,
             "next_attempt_at": iso(delivery.next_attempt_at),
             "held_until": iso(until) if (until := delivery.held_until(now)) else None,
+            "waits_for": idle.get(delivery.gateway_id) if delivery.live and not delivery.damage else None,
             "recipients": [
                 {
                     "address": recipient.address,
@@ -256,6 +267,8 @@ def _print(found: list[dict[str, Any]], nothing: str) -> None:
             print(f"        damaged or tampered with: {delivery['damage']}")
         if delivery["odd_time"]:
             print(f"        time problem: {delivery['odd_time']}")
+        if delivery["waits_for"]:
+            print(f"        {safe(delivery['waits_for'])}")
         for recipient in delivery["recipients"]:
             address = safe(recipient["address"]) or "(does not verify)"
             print(f"        {address}  {recipient['state']}  {safe(recipient['reply'] or '')}".rstrip())

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import UTC
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,6 +19,8 @@ from typing import Any
 import pytest
 
 from store.delivery import outbox
+from store.enrolment.enrolled import beat
+from store.enrolment.enrolment import open_with_credentials
 from store.opening.opening import Unlock, open_store
 from store.terms.records import CopyRecord
 from tests.store.mail.smtp_server import ScriptedServer
@@ -143,6 +146,21 @@ def test_only_what_is_open_is_listed(run: Run, server: ScriptedServer) -> None:
     assert run("queue", "send").out == "No delivery is waiting.\n"
     assert run("queue", "send", 1).out == ""
     assert run("queue", "send", "--open").code == 2
+
+
+def test_what_no_running_gateway_sends_says_what_to_do(run: Run, tmp_path: Path) -> None:
+    run("deliver", "1", "--original")
+    assert "\n        an open console sends it, or `mailhold queue send`\n" in run("queue").out
+    run("queue", "cancel", "1")
+    assert listed(run)[0]["waits_for"] is None
+    credentials = tmp_path / "credentials"
+    assert run("gateway", "enroll", "mx1", "--credentials", credentials).code == 0
+    with closing(open_with_credentials(str(tmp_path / "backup.db"), credentials)) as gateway:
+        beat(gateway)
+        run("deliver", "2", "--original")
+        assert listed(run)[0]["waits_for"] is None
+        beat(gateway, alive=False)
+    assert listed(run)[0]["waits_for"] == "the gateway mx1 is not running: start it, or `mailhold queue retry ID`"
 
 
 def test_wait_waits_the_hold_out(run: Run, server: ScriptedServer) -> None:
