@@ -67,6 +67,8 @@ class MainScreen(Screen[None]):
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = bindings(Scope.APP)
+    #: Not the tree, which comes first: where it has no room it would be shown for a moment, because it has the focus.
+    AUTO_FOCUS = "MessageList"
 
     def __init__(self, context: ConsoleContext, keymap: Keymap, tasks: TaskRunner) -> None:
         super().__init__()
@@ -155,6 +157,8 @@ class MainScreen(Screen[None]):
             self.console_tree.focus()
 
     def _page_shown(self) -> None:
+        if self.notice_line.passing:
+            self.notice_line.hide()
         self.console_tree.here = self._tree_place()
         self.refresh_keys()
 

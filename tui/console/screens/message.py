@@ -344,7 +344,7 @@ class MessageView(Page):
         if reason is None:
             act()
         else:
-            self.context.shell.notice(reason, severity="warning")
+            self.context.shell.notice(reason, severity="refusal")
 
     def action_neighbour(self, step: int) -> None:
         if self.neighbour is None:
