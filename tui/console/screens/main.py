@@ -202,7 +202,11 @@ class MainScreen(Screen[None]):
         self.console_tree.here = self._tree_place()
 
     def _look_at_saved(self) -> None:
-        """Count the saved filters if the tree is visible and no window is open, in which the user may be typing."""
+        """Keep up to date what no change of the store tells: the age of the oldest copy, and counts of saved filters.
+
+        Saved filters are counted if the tree is visible and no window is open, in which the user may be typing.
+        """
+        self.status.tell_age(self.context.clock())
         if self.console_tree.display and self.is_current:
             self.saved.look()
 
