@@ -58,7 +58,7 @@ class FilterInput(Input, inherit_css=False):
             return super().render_line(y)
         if self.value:
             return Strip([Segment(fit(text, room) + " ")]).apply_style(self.rich_style)
-        hint, shown = self.get_component_rich_style("input--placeholder"), fit(text, room) + " "
+        hint, shown = self.get_component_rich_style("input--placeholder"), fit(_words_within(text, room), room) + " "
         first = self.get_component_rich_style("input--cursor") if self.has_focus else hint
         return Strip([Segment(shown[:1], first), Segment(shown[1:], hint)]).apply_style(self.rich_style)
 
@@ -78,6 +78,14 @@ class FilterInput(Input, inherit_css=False):
     def action_clear(self) -> None:
         self.value = ""
         self.post_message(self.Left())
+
+
+def _words_within(text: str, room: int) -> str:
+    """Return the first words that fit with an ellipsis behind them."""
+    words = text.split(" ")
+    while len(words) > 1 and cell_len(" ".join(words)) > room - 2:
+        words.pop()
+    return " ".join(words if words[-1] == "…" else [*words, "…"])
 
 
 def counts_room(width: int) -> int:
