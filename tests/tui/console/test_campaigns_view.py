@@ -177,6 +177,15 @@ def test_what_nobody_would_guess_is_told_truly() -> None:
     assert "nobody here" not in warned and "none was" not in warned
 
 
+def test_the_texts_of_the_evidence_are_in_one_column() -> None:
+    many = Why(0, key_of(Kind.SUBJECT, "subject 1"), 12_747, 110_726)
+    kit = key_of(Kind.KIT, "kit 1")
+    one = campaign(1, 12_747, seed=many, evidence=(many, Why(2, kit, 20, 1)))
+    said = [plain(line) for line in detail.overview_lines(CampaignRow(one, SUMMARY), None, NOW, UTC, 120)]
+    seed, origin = (next(line for line in said if line.startswith(label)) for label in ("Seed", "Origin"))
+    assert seed.index('subject "') == origin.index('kit "')
+
+
 def test_letters_are_told_by_their_subjects_without_numbers() -> None:
     found = detail.letters_of([("Invoice 12 overdue", 3), ("INVOICE 7 overdue", 2), ("Last call", 1)])
     assert found == [("Invoice # overdue", 5), ("Last call", 1)]

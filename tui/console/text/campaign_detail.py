@@ -35,6 +35,8 @@ _LOOSE, _OUTSIDE = 75, 0.05
 _FINE = bytes(range(_LOOSE, 256))
 #: Characters shown of a key's text; letters listed.
 _TEXT, _LETTERS = 60, 40
+#: Least cells for the counts inside and outside.
+_FIGURES = 18
 _NUMBERS = re.compile(r"\d+")
 
 
@@ -165,27 +167,31 @@ def _facts(facts: CampaignFacts | None, width: int) -> list[Line]:
 def _evidence(campaign: Campaign, width: int, *, each: int) -> list[Line]:
     size = max(len(campaign.copies), 1)
     seed = campaign.seed
-    lines = [_why(campaign, "Seed", seed, size, width)]
+    column = max(_FIGURES, *(len(_figures(why)) for why in (seed, *campaign.evidence)))
+    lines = [_why(campaign, "Seed", seed, size, column, width)]
     for strand, name in enumerate(STRANDS):
         keys = [why for why in campaign.evidence if why.strand == strand and why.key != seed.key][:each]
         if not keys and seed.strand != strand:
             lines.append((Span(f"{name:<{_LABELS}}  ", "label"), Span("no evidence", "muted")))
         for place, why in enumerate(keys):
-            lines.append(_why(campaign, name if not place else "", why, size, width))
+            lines.append(_why(campaign, name if not place else "", why, size, column, width))
     return lines
 
 
-def _why(campaign: Campaign, label: str, why: Why, size: int, width: int) -> Line:
-    """Write ``Content   ██████████ 100 %  1,735 in, 0 out  sentence "…"``."""
+def _figures(why: Why) -> str:
+    return f"{why.inside:,} in, {why.outside:,} out"
+
+
+def _why(campaign: Campaign, label: str, why: Why, size: int, column: int, width: int) -> Line:
+    """Write ``Content   ██████████ 100 %  1,735 in, 0 out  sentence "…"``; `column`: cells for the two counts."""
     share = why.inside / size
-    figures = f"{why.inside:,} in, {why.outside:,} out"
     spans = [
         Span(f"{label:<{_LABELS}}  ", "label"),
         Span(f"{bar(share, _BAR)} ", "accent"),
         Span(f"{share * 100:>3.0f} %  "),
     ]
     much = why.outside > _OUTSIDE * max(why.inside, 1)
-    spans.append(Span(f"{figures:<18}  ", "risk" if much else "muted"))
+    spans.append(Span(f"{_figures(why):<{column}}  ", "risk" if much else "muted"))
     text = campaign.texts.get(why.key, "")
     said = f'{kind_words(why.key)} "{text[:_TEXT]}{"…" if len(text) > _TEXT else ""}"' if text else kind_words(why.key)
     room = width - sum(len(span.text) for span in spans)
