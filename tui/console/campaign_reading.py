@@ -6,11 +6,8 @@ import time
 from collections.abc import Container, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from store.campaigns.flags import alike_of
-from store.campaigns.indexing import read_traits
 from store.campaigns.standing import Campaign, Standing
 from store.catalogue.summaries import senders, summaries, summary
-from store.judging.known_by_address import known_by_address
 from store.terms.errors import TamperedError, UnlockError
 from tui.console.text.campaign_rows import CampaignRow, DividerRow, ListRow, SenderRow, in_order
 from tui.terminal.words import copies, counted
@@ -158,6 +155,10 @@ class _SenderFacts:
 
     def look_up(self, found: Sequence[Sender], now: int) -> None:
         """Look up what is not cached: for all senders whether they are known, for the listed ones also the rest."""
+        from store.campaigns.flags import alike_of
+        from store.campaigns.indexing import read_traits
+        from store.judging.known_by_address import known_by_address
+
         if now - self._known_at > _STALE:
             self._known.clear()
             self._known_at = now
