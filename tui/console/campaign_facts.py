@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from store.mail.outcome import Delivered
 from store.terms.sender import addresses
+from store.vault.known import any_known
 from tui.console.text.campaign_detail import CampaignFacts, letters_of
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ def facts_of(
         delivered=delivered,
         letters=letters_of(subject_counts(frame, campaign.copies, most=SUBJECTS)),
         looked_up=len(senders),
+        counted=any_known(vault),
     )
 
 
