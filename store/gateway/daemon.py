@@ -44,7 +44,7 @@ from store.gateway.seen import SeenVersions, seen_path
 from store.intake.unavailable import Outage
 from store.mail.endpoint import parse_address
 from store.terms.errors import GatewayRevoked, MailholdError, StoreUnavailable
-from store.terms.gateway_events import METRICS_NOT_SERVED, METRICS_SERVED, STARTED, STOPPED
+from store.terms.gateway_events import METRICS_NOT_SERVED, METRICS_SERVED, STARTED, STOPPED, TOML_READ, TOML_REFUSED
 
 if TYPE_CHECKING:
     from store.vault.vault import Vault
@@ -80,6 +80,7 @@ class Gateway:
         self._worker: DeliveryWorker | None = None
         self._served: ServedMetrics | None = None
         self._reload: asyncio.Task[None] | None = None
+        self._refused = ""  # why mailhold.toml was refused when it was read again
         self._closing: set[asyncio.Task[None]] = set()
         self._scanners = scanners_of(config.engines)
         self.intake = Intake(
@@ -320,12 +321,17 @@ class Gateway:
         refused.
         """
         systemd.reloading()
+        refused = ""
         try:
             if self._path is not None:
                 await self._take_up(await asyncio.to_thread(read_config, self._path))
         except MailholdError as error:
-            say("mailhold.toml refused, what was read before stays in force", level=logging.ERROR, why=str(error))
-        systemd.notify("READY=1")
+            refused = str(error)
+            say("mailhold.toml refused, what was read before stays in force", level=logging.ERROR, why=refused)
+        if refused != self._refused:
+            self._refused = refused
+            self._events.add(TOML_REFUSED if refused else TOML_READ, refused)
+        systemd.notify("READY=1", self._status())
 
     async def _take_up(self, config: Config) -> None:
         scanners, before = scanners_of(config.engines), self._scanners
@@ -360,7 +366,8 @@ class Gateway:
 
     def _status(self) -> str:
         problem = self._served.problem if self._served is not None else ""
-        return "STATUS=Judging mail" + (f"; metrics are not served: {problem}" if problem else "")
+        metrics = f"; metrics are not served: {problem}" if problem else ""
+        return "STATUS=Judging mail" + metrics + (f"; refused: {self._refused}" if self._refused else "")
 
     async def _watchdog(self) -> None:
         every = systemd.watchdog_seconds() / 3

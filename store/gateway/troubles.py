@@ -17,6 +17,8 @@ from store.terms.gateway_events import (
     STOPPED,
     STORE_IN_USE,
     STORE_OLDER,
+    TOML_READ,
+    TOML_REFUSED,
 )
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ _ENDS = {
     METRICS_NOT_SERVED: METRICS_SERVED,
     BACKUP_UNAVAILABLE: BACKUP_AVAILABLE,
     STORE_OLDER: STORE_IN_USE,
+    TOML_REFUSED: TOML_READ,
 }
 #: Max events searched.
 _LOOKED_THROUGH = 300
@@ -58,7 +61,7 @@ def troubles(vault: Vault) -> list[Trouble]:
         gateway, _, detail = event.detail.partition(": ")
         if gateway in ended or event.action not in (*_ENDS, *_ENDS.values()):
             continue
-        # An engine's event begins with the engine's name; metrics and Backup have one problem each.
+        # An engine's event begins with the engine's name; each other thing has one problem.
         about = (gateway, (detail if event.action in (ENGINE_DOWN, ENGINE_BACK) else event.action).partition(" ")[0])
         if about in told:
             continue

@@ -18,6 +18,7 @@ from store.authority.audit import events
 from store.authority.settings import Settings, Unavailable, read_settings
 from store.check import check
 from store.delivery.queue import delivery_of, release
+from store.gateway.troubles import troubles
 from store.judging.content import ContentPolicy
 from store.judging.rules.address_lists import AddressLists, write_lists
 from store.judging.rules.rules import Rule, write_rules
@@ -186,7 +187,9 @@ def test_larger_than_the_maximum(gateway: GatewayProcess, postfix: Postfix, vaul
     assert vault.newest(1)[0].record.subject == "small"
 
 
-def test_reload_takes_up_what_is_right_and_refuses_what_is_wrong(gateway: GatewayProcess, postfix: Postfix) -> None:
+def test_reload_takes_up_what_is_right_and_refuses_what_is_wrong(
+    gateway: GatewayProcess, postfix: Postfix, vault: Vault
+) -> None:
     assert gateway.process is not None
     gateway.notified.clear()
     text = gateway.config.read_text()
@@ -195,10 +198,22 @@ def test_reload_takes_up_what_is_right_and_refuses_what_is_wrong(gateway: Gatewa
     gateway.wait_notified("READY=1")
     [refused] = gateway.log("mailhold.toml refused, what was read before stays in force")
     assert f"line {text.count(chr(10)) + 1}" in refused["why"]
+    assert f"STATUS=Judging mail; refused: {refused['why']}" in gateway.notified
+    gateway.wait_for(
+        lambda: [(each.what, each.detail) for each in troubles(vault)] == [("mailhold.toml refused", refused["why"])]
+    )
+    gateway.notified.clear()
+    gateway.process.send_signal(signal.SIGHUP)  # The same again is not another event.
+    gateway.wait_notified("READY=1")
     gateway.config.write_text(text + '[engines.clamd]\naddress = "127.0.0.1:1"\n')
     gateway.process.send_signal(signal.SIGHUP)
     gateway.wait_notified("READY=1")
     assert gateway.log("mailhold.toml read again")
+    gateway.wait_for(lambda: not troubles(vault))
+    assert [each.action for each in events(vault) if "toml" in each.action] == [
+        "mailhold.toml read again",
+        "mailhold.toml refused",
+    ]
     assert send(postfix, b"Subject: x\r\n\r\nx\r\n")[0] == 250
     # The line is written after the answer.
     gateway.wait_for(lambda: gateway.log("message")[-1].get("not_scanned") == "anti-virus")

@@ -47,6 +47,9 @@ def test_what_was_said_and_is_not_over(vault: Vault, gateway: Vault) -> None:
     older = ("store older", "The store is older than what was seen of it.")
     assert said(*older) == [older, rspamd]
     assert said("store in use again", "an operator accepted it") == [rspamd]
+    refused = ("mailhold.toml refused", "/etc/mailhold/mailhold.toml, line 3: unknown key `nonsense`.")
+    assert said(*refused) == [refused, rspamd]
+    assert said("mailhold.toml read again") == [rspamd]
     record_event(vault, "engine down", operator="olga", detail="mx1: clamd at x: an operator said so")
     assert said(*rspamd) == [rspamd]
     record_event(gateway, "gateway stopped", operator="", detail="mx1")
