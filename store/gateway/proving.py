@@ -32,6 +32,10 @@ _OPEN = (
     "everybody who can connect there can write verdicts that the gateway believes: listen on 127.0.0.1 or a unix "
     "socket, or let only the scanner reach that port"
 )
+_NO_SCANNER = (
+    "none is configured, so mail passes without a check for viruses, spam and phishing: add [engines.clamd], "
+    "[engines.rspamd] or [engines.spamd] to mailhold.toml, unless something else scans it"
+)
 
 
 class Proof(NamedTuple):
@@ -114,6 +118,11 @@ def proofs(path: Path, config: Config) -> Iterator[Proof]:
     for sink in config.sink:
         if sink.trusted and not is_local(parse_address(sink.listen)):
             yield Proof(f"trusted = true on {sink.listen}", warning=_OPEN)
+    engines = config.engines
+    if not (engines.clamd or engines.rspamd or engines.spamd) and (
+        config.milter.listen or any(sink.next_hop and not sink.trusted for sink in config.sink)
+    ):
+        yield Proof("scanners", warning=_NO_SCANNER)
 
 
 def _state(folder: Path, location: str, me: str) -> str:

@@ -75,6 +75,26 @@ def test_a_trusted_listener_that_others_reach_is_warned_of(root: Path, listen: s
     assert all(each.startswith(f"▲ trusted = true on {listen}: everybody who can connect") for each in said)
 
 
+SCANNER = '[engines.clamd]\naddress = "127.0.0.1:3310"\n'
+SINK = '[[sink]]\nlisten = "127.0.0.1:10030"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "warned"),
+    [
+        (milter("127.0.0.1:10025"), True),
+        (SCANNER + milter("127.0.0.1:10025"), False),
+        (SINK + 'next_hop = "smtp://127.0.0.1:10026"', True),
+        (SINK + 'next_hop = "smtp://127.0.0.1:10026"\ntrusted = true', False),
+        (SINK, False),  # keeps everything
+    ],
+)
+def test_no_scanner_is_warned_of(root: Path, text: str, warned: bool) -> None:
+    found = proved(root, text)
+    assert not any(each.why for each in found)
+    assert [str(each)[:28] for each in found if each.warning] == ["▲ scanners: none is configur"] * warned
+
+
 def test_the_credentials_folder_is_never_given_away(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = root / "etc/mailhold"
     denied(monkeypatch, folder)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC
+from datetime import UTC, timedelta, timezone
 
 import pytest
 from hypothesis import given
@@ -182,3 +182,9 @@ async def test_it_follows_a_real_store(vault):
 def test_days_are_named_in_the_zone_shown():
     text = drawn(facts(zone=UTC), 79, 20)
     assert [line for line in text if line][-1].split()[-2:] == ["24", "Nov"]
+
+
+def test_the_oldest_time_is_the_same_to_the_minute_in_every_zone():
+    for minutes in (0, 120, 330, 345, -210):
+        [line] = [line for line in drawn(facts(zone=timezone(timedelta(minutes=minutes)))) if "Oldest" in line]
+        assert line.rstrip().endswith("11 days") and line.count(":") == 1 and "UTC" not in line

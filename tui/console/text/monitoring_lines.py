@@ -18,7 +18,7 @@ from tui.console.text.columns import SHORT_ENGINES
 from tui.terminal.cells import MONTHS, age, local
 from tui.terminal.lines import EMPTY, Line, Span, wrap
 from tui.terminal.outcome_words import queue_words
-from tui.terminal.times import full_time
+from tui.terminal.times import minute_time
 from tui.terminal.words import copies
 
 if TYPE_CHECKING:
@@ -174,7 +174,7 @@ def _oldest_lines(facts: Facts, width: int) -> list[Line]:
     oldest = facts.forecast.oldest
     if oldest is None:
         return [(Span(f"{'Oldest copy':<{_LABEL}}", "label"), Span("Backup is empty", "muted"))]
-    shown = full_time(oldest, facts.zone).rsplit(":", 1)[0]
+    shown = minute_time(oldest, facts.zone)
     rate = f"{format_size(facts.forecast.bytes_per_day)} a day"
     return [
         (Span(f"{'Oldest copy':<{_LABEL}}", "label"), Span(f"{shown}  "), Span(age(oldest, facts.now), "muted")),
