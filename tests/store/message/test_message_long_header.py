@@ -43,4 +43,7 @@ def test_beyond_a_limit_names_and_values_stay_together() -> None:
 
 def test_the_field_that_reaches_a_limit_is_read() -> None:
     assert summarise(b"Subject:" + b"\n a" * (LINE_LIMIT + 1) + b"\nFrom: f@a.example\n\n").from_ == "f@a.example"
-    assert summarise(b"Subject:" + b"\n a" * (LINE_LIMIT + 1) + b"\nFrom: f@a.example\n\n").subject.split()[:2] == ["a", "a"]
+    assert summarise(b"Subject:" + b"\n a" * (LINE_LIMIT + 1) + b"\nFrom: f@a.example\n\n").subject.split()[:2] == [
+        "a",
+        "a",
+    ]
