@@ -48,6 +48,8 @@ def parse_message(
     hint = reader.guessed or root.charset
     if any(utf8_of(value) is None for _, value in block.fields):
         budget.problem(f"the header holds raw bytes; read as {charset_name(raw_codec(hint))} (a guess)")
+    if len(reader.links) > LINK_LIMIT:
+        budget.problem("not all links are listed")
     parsed = _headers(raw, block, hint)
     parsed.problems = budget.problems
     parsed.text, parsed.text_source, parsed.plain_text = reader.texts()
@@ -233,7 +235,8 @@ class _Reader:
         if show:
             self._show(text, plain)
             known = {link.target for link in self.links}
-            self.links += [link for link in links_in_text(text[:TEXT_LIMIT], LINK_LIMIT) if link.target not in known]
+            found = links_in_text(text[:TEXT_LIMIT], LINK_LIMIT + 1)
+            self.links += [link for link in found if link.target not in known]
         elif plain:
             self._keep_plain(text)
 
