@@ -92,6 +92,12 @@ def _field(value: bytes, limit: int, hint: str = "") -> str:
         return value[:limit].decode("latin-1")
 
 
+def _calendar_text(text: str) -> str:
+    """Unfold the lines of an iCalendar file, and replace its escapes (RFC 5545, 3.1 and 3.3.11)."""
+    unfolded = re.sub(r"\r?\n[ \t]", "", text)
+    return re.sub(r"\\([nN,;\\])", lambda found: "\n" if found[1] in "nN" else found[1], unfolded)
+
+
 def _reason(error: Exception) -> str:
     """Describe why a part could not be read; the error's class name if there are no words for it."""
     return "it exceeds the memory limit" if isinstance(error, MemoryError) else type(error).__name__
@@ -234,11 +240,14 @@ class _Reader:
         self.has_plain = True
         if show:
             self._show(text, plain)
-            known = {link.target for link in self.links}
-            found = links_in_text(text[:TEXT_LIMIT], LINK_LIMIT + 1)
-            self.links += [link for link in found if link.target not in known]
+            self._links_in(text)
         elif plain:
             self._keep_plain(text)
+
+    def _links_in(self, text: str) -> None:
+        known = {link.target for link in self.links}
+        found = links_in_text(text[:TEXT_LIMIT], LINK_LIMIT + 1)
+        self.links += [link for link in found if link.target not in known]
 
     def _uuencoded(self, data: bytes) -> None:
         for file in uuencoded_files(data):
@@ -295,6 +304,8 @@ class _Reader:
         if not name and children:
             name = decode_field(children[0].block.first(b"subject"), 255)
         self._add(name, part.type, data, part.disposition.value, messages, _name_note(part))
+        if "text/calendar" in (part.type, self.attachments[-1].detected_type):
+            self._links_in(_calendar_text(guess(data[:TEXT_PART_LIMIT])))
         if children is not part.children:
             outer, self.raw = self.raw, data
             try:

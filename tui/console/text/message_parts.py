@@ -86,6 +86,7 @@ _KINDS = (
     ("gzip", "gtar", "x-tgz"),
     ("message/", "rfc822"),
     ("pkcs7",),
+    ("ms-tnef",),
     ("jpeg", "jpg"),
 )
 
