@@ -15,13 +15,15 @@ from store.message.headers import Block, decode_field, scan_block
 from store.message.html import LINK_LIMIT, TEXT_LIMIT, read_html, strip_html
 from store.message.links import Link, links_in_text
 from store.message.mime import Budget, Part, nest_message, scan_structure
-from store.message.params import EMPTY, parse_parameters
+from store.message.params import EMPTY, parse_parameters, with_ending
 from store.message.parsed import ParsedAttachment, ParsedMessage
 from store.message.transfer import decode_transfer, is_base64, uuencoded_files
 
 #: Max attachments listed; max bytes kept of the raw headers; max characters of a decoded field; max bytes decoded of
 #: one text part.
 ATTACHMENT_LIMIT, RAW_HEADERS_LIMIT, HEADER_LIMIT, TEXT_PART_LIMIT = 500, 256 * 1024, 16_000, 8_000_000
+#: Max characters of the name of a file.
+FILE_NAME_LIMIT = 1000
 #: Max bytes decoded of all text parts together: several times the text shown of them.
 _TEXT_TOTAL = 16_000_000
 #: Max decoded bytes of all attachments that are hashed. Only a message with overlapping parts exceeds it.
@@ -178,7 +180,11 @@ class _Reader:
         stands = memoryview(self.raw)[part.start : part.end]
         digest = hashlib.sha256(stands).digest()
         note = f"it could not be decoded ({why}): size and SHA-256 are of its encoded bytes in Source"
-        name, declared, disposition = part.name[:1000], part.type[:200], part.disposition.value[:40]
+        name, declared, disposition = (
+            with_ending(part.name, FILE_NAME_LIMIT),
+            part.type[:200],
+            part.disposition.value[:40],
+        )
         self.attachments.append(
             ParsedAttachment(name, declared, OCTETS, len(stands), digest, disposition, messages, note)
         )
@@ -321,8 +327,9 @@ class _Reader:
     def _add(self, name: str, declared: str, data: bytes, disposition: str, depth: int, note: str) -> None:
         detected = "message/rfc822" if declared == "message/rfc822" else attachment_type(data)
         digest = hashlib.sha256(data).digest()
+        name = with_ending(name, FILE_NAME_LIMIT)
         self.attachments.append(
-            ParsedAttachment(name[:1000], declared[:200], detected, len(data), digest, disposition[:40], depth, note)
+            ParsedAttachment(name, declared[:200], detected, len(data), digest, disposition[:40], depth, note)
         )
 
     def _encoded_message(self, part: Part, data: bytes, messages: int) -> list[Part]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from store.message.message import parse_message
+from store.message.message import NAME_LIMIT, parse_message, summarise
 from store.message.parsed import ParsedAttachment, ParsedMessage
+from store.message.parser import FILE_NAME_LIMIT
 from tests.tui.console.test_message_lines import plain
 from tui.console.text.message_parts import attachment_lines, link_lines
 
@@ -57,3 +58,15 @@ def test_more_links_than_are_listed_are_told(kind: str, parts: int) -> None:
 def test_names_that_promise_another_content_are_pointed_out(name: str, declared: str, detected: str, odd: bool) -> None:
     parsed = ParsedMessage(attachments=[ParsedAttachment(name, declared, detected, 10, b"\x01" * 32)])
     assert ("differs from the name's ending" in "\n".join(plain(attachment_lines(parsed, 100)))) == odd
+
+
+@pytest.mark.parametrize("spaces", [4, 150, 987, 5000])
+def test_no_run_of_spaces_hides_the_ending_of_a_name(spaces: int) -> None:
+    name = f"scan.pdf{' ' * spaces}.exe"
+    raw = f'Content-Type: application/octet-stream; name="{name}"\nContent-Transfer-Encoding: base64\n\nTVo=\n'
+    parsed = parse_message(raw.encode())
+    assert len(parsed.attachments[0].name) <= FILE_NAME_LIMIT
+    shown = plain(attachment_lines(parsed, 80))[0]
+    assert shown.startswith("Name             scan.pdf [") and shown.endswith("spaces] .exe")
+    (kept,) = summarise(raw.encode()).attachments
+    assert len(kept.name) <= NAME_LIMIT and kept.name.startswith("scan.pdf ") and kept.name.endswith(" .exe")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from array import array
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -37,7 +38,7 @@ def attachment_lines(parsed: ParsedMessage, width: int) -> list[Line]:
     for attachment in parsed.attachments:
         differs = _difference(attachment)
         values: list[tuple[str, str, str]] = [
-            ("Name", attachment.name or "(no name)", "strong"),
+            ("Name", _SPACES.sub(_counted, attachment.name) or "(no name)", "strong"),
             ("Declared type", attachment.declared_type, "text"),
             (
                 "Type by content",
@@ -72,6 +73,14 @@ def _attachment_notes(attachment: ParsedAttachment) -> list[str]:
     if attachment.depth:
         notes.append(f"In an attached message{f', {attachment.depth} deep' if attachment.depth > 1 else ''}")
     return notes
+
+
+#: So many spaces in a file name that its ending could be overlooked behind them.
+_SPACES = re.compile(r"\s{4,}")
+
+
+def _counted(spaces: re.Match[str]) -> str:
+    return f" [{len(spaces[0]):,} spaces] "
 
 
 #: Words of the problems that say that something was not read.
