@@ -12,7 +12,8 @@ from collections.abc import Mapping
 import polars as pl
 
 from store.catalogue.sort import Sort, SortKey
-from store.catalogue.text import RankedTexts, Texts, places
+from store.catalogue.masks import places
+from store.catalogue.text import RankedTexts, Texts
 
 SORT_TEXTS = {SortKey.FROM: "from", SortKey.TO: "to", SortKey.SUBJECT: "subject"}
 _SORT_NUMBERS = {SortKey.ENGINE: "verdict", SortKey.SIZE: "size", SortKey.RULE: "rule_id"}
@@ -67,7 +68,7 @@ class Orders:
         if self._placed is None:
             return None
         places = keep.cast(pl.UInt32).cum_sum() - 1
-        return places.gather(self._placed.filter(keep.gather(self._placed)))
+        return places[self._placed.filter(keep[self._placed])]
 
     def order(self, sort: Sort) -> pl.Series | None:
         """Return all row numbers in this order; None if the rows already are in that order."""
@@ -88,7 +89,7 @@ class Orders:
         """Return the row numbers of a Boolean mask, in this order."""
         if sort.key is SortKey.PLACED:
             placed = self.placed()
-            chosen = places(mask) if placed is None else placed.filter(mask.gather(placed))
+            chosen = places(mask) if placed is None else placed.filter(mask[placed])
             return chosen.reverse() if sort.descending else chosen
         with self._lock:
             known = sort in self._known
@@ -96,7 +97,7 @@ class Orders:
             return self._sorted(self.ordered(mask, Sort(SortKey.PLACED, True)), sort)
         order = self.order(sort)
         assert order is not None
-        return order.filter(mask.gather(order))
+        return order.filter(mask[order])
 
     def prepare(self) -> None:
         """Compute what sorts by time and by text need, so that the first such sort is fast."""
@@ -116,17 +117,17 @@ class Orders:
 
     def _sorted(self, positions: pl.Series, sort: Sort) -> pl.Series:
         if name := _SORT_NUMBERS.get(sort.key):
-            keys = self._rows.get_column(name).gather(positions)
+            keys = self._rows.get_column(name)[positions]
         else:
             name = SORT_TEXTS[sort.key]
-            codes = self._rows.get_column(name).gather(positions)
+            codes = self._rows.get_column(name)[positions]
             words = self._words(name)
             if len(positions) < _FEW_TEXTS and not words.ranked:
                 keys = words.sorted_by(words.forms(codes))
             else:
-                keys = words.ranks().gather(codes)
+                keys = words.ranks()[codes]
         by_key = pl.arg_sort_by("key", descending=sort.descending, maintain_order=True)
-        return positions.gather(pl.DataFrame({"key": keys}).select(by_key).to_series())
+        return positions[pl.DataFrame({"key": keys}).select(by_key).to_series()]
 
     def _words(self, name: str) -> RankedTexts:
         words = self._texts[name]

@@ -125,7 +125,7 @@ class FrameSelection(Selection):
         return self._frame.row_list(self._slice(start, stop), identifiers=identifiers)
 
     def ids(self, start: int = 0, stop: int | None = None) -> list[int]:
-        return self._frame.ids.gather(self._slice(start, stop)).to_list()
+        return self._frame.ids[self._slice(start, stop)].to_list()
 
     def position(self, copy_id: int) -> int | None:
         row = self._frame.position(copy_id)
@@ -138,5 +138,5 @@ class FrameSelection(Selection):
     def among(self, ids: Iterable[int]) -> set[int]:
         rows = self._frame.rows_of(ids)
         if self._mask is not None:
-            rows = rows.filter(self._mask.gather(rows))
-        return set(self._frame.ids.gather(rows).to_list())
+            rows = rows.filter(self._mask[rows])
+        return set(self._frame.ids[rows].to_list())

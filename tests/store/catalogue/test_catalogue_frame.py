@@ -15,6 +15,7 @@ from store.catalogue import order as catalogue_order
 from store.catalogue import sections as catalogue_sections
 from store.catalogue import senders as catalogue_senders
 from store.catalogue import slices
+from store.catalogue import masks as catalogue_masks
 from store.catalogue import text as catalogue_text
 from store.catalogue.catalogue import NEWEST, Sort, SortKey
 from store.catalogue.frame import Frame, empty_frame, senders
@@ -23,7 +24,7 @@ from store.catalogue.query import Extras, day_counts, engine_counts, mask_of, ru
 from store.catalogue.sections import frame_of, layout_of, merged, sections, tightened
 from store.catalogue.selection import FrameSelection
 from store.catalogue.senders import Senders
-from store.catalogue.text import places
+from store.catalogue.masks import places
 from store.filters import asked
 from store.filters.folding import searched
 from store.filters.line import MessageFilter, Term, parse
@@ -406,7 +407,7 @@ def test_every_sort_key_is_a_sort_of_an_empty_frame() -> None:
 def test_places_and_look_ups_are_what_polars_slower_ways_give(bits: list[bool], data: st.DataObject) -> None:
     mask = pl.Series(bits, dtype=pl.Boolean)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(catalogue_text, "_PLACES", data.draw(st.integers(1, 60)))
+        patch.setattr(catalogue_masks, "_PLACES", data.draw(st.integers(1, 60)))
         assert places(mask).to_list() == mask.arg_true().to_list()
     assert places(mask).dtype == pl.UInt32
     codes = data.draw(st.lists(st.integers(0, len(bits) - 1), max_size=50)) if bits else []

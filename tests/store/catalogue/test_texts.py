@@ -36,10 +36,10 @@ def small() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(slices, "_SLICE", 8)
         patch.setattr(catalogue_text, "_FEW", 2)
+        patch.setattr(catalogue_text, "_TINY", 2)
         patch.setattr(catalogue_text, "_SAMPLE", 1)
         patch.setattr(catalogue_text, "_LETTERS", 4)
         patch.setattr(catalogue_text, "_TAIL_LIMIT", 1)
-        patch.setattr(catalogue_senders, "_FEW", 2)
         patch.setattr(catalogue_identifiers, "_PIECE", 3)
         patch.setattr(grouped_texts, "GROUP", 2)
         patch.setattr(grouped_texts, "_SAMPLE", 1)
