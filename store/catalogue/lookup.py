@@ -29,9 +29,7 @@ def fits_any(ways: Sequence[Way], count: int) -> pl.Series:
         return all_are(bool(tables), count)
 
     def part(start: int, stop: int) -> pl.Series:
-        found = [
-            reduce(and_, [table[codes.slice(start, stop - start)] for table, codes in way]) for way in tables
-        ]
+        found = [reduce(and_, [table[codes.slice(start, stop - start)] for table, codes in way]) for way in tables]
         return reduce(or_, found) != 0
 
     return by_slices(part, 0, count)

@@ -1,7 +1,7 @@
 """Masks: Boolean columns of texts or rows, and the positions that they select.
 
-`series[codes]` looks up like `series.gather(codes)`, which is a query of Polars: 25 µs more for few codes, and twice the
-time for many.
+Beside this: `series[codes]` looks up like `series.gather(codes)`, which is a query of Polars and takes 25 µs more for
+few codes, and twice as long for many.
 Imports Polars: only the modules that the catalogue loads in the background may import this one.
 """
 

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from store.catalogue.sort import Sort, SortKey
 from store.catalogue.masks import places
+from store.catalogue.sort import Sort, SortKey
 from store.catalogue.text import RankedTexts, Texts
 
 SORT_TEXTS = {SortKey.FROM: "from", SortKey.TO: "to", SortKey.SUBJECT: "subject"}

@@ -226,10 +226,7 @@ def _narrowed(frame: Frame, names: Sequence[str], term: Term, mask: pl.Series | 
         found = all_are(False, length)
     else:
         answers = [*(_pool().map if len(names) > 1 and length > _PARALLEL else map)(find, names)]
-        if rows is not None:
-            found = reduce(or_, answers)
-        else:
-            found = frame.having(dict(zip(names, answers, strict=True)))
+        found = reduce(or_, answers) if rows is not None else frame.having(dict(zip(names, answers, strict=True)))
     found = ~found if term.negated else found
     if rows is not None:
         return only(rows.filter(found), len(frame))

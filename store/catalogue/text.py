@@ -238,10 +238,8 @@ class RankedTexts(Texts):
         """Return ranks for `tail` between those of the entries `distinct`, whose ranks are 1, 2, 3, … times `_GAP`."""
         base = self.sorted_by(self.forms(distinct))
         place = base.search_sorted(tail, side="left")
-        if len(base):
-            equal = (place < len(base)) & (base[place.clip(upper_bound=len(base) - 1)] == tail)
-        else:
-            equal = place < 0
+        last = len(base) - 1
+        equal = (place <= last) & (base[place.clip(upper_bound=last)] == tail) if len(base) else place < 0
         return ranks_at(place, equal, tail)
 
 

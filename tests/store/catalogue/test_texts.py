@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from store.catalogue import grouped_texts, slices
 from store.catalogue import identifiers as catalogue_identifiers
-from store.catalogue import senders as catalogue_senders
 from store.catalogue import text as catalogue_text
 from store.catalogue.forms import SIMPLE, forms, identifier_forms, sender_forms
 from store.catalogue.frame import dictionary, identifiers, senders
