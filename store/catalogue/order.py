@@ -11,8 +11,8 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from store.catalogue.masks import places
-from store.catalogue.sort import Sort, SortKey
+from store.catalogue.masks import all_are, how_many, places
+from store.catalogue.sort import NEWEST, Sort, SortKey
 from store.catalogue.text import RankedTexts, Texts
 
 SORT_TEXTS = {SortKey.FROM: "from", SortKey.TO: "to", SortKey.SUBJECT: "subject"}
@@ -20,6 +20,37 @@ _SORT_NUMBERS = {SortKey.ENGINE: "verdict", SortKey.SIZE: "size", SortKey.RULE: 
 _CACHED_ORDERS = 3
 _FEW_ROWS = 16
 _FEW_TEXTS = 50_000
+#: Rows of a mask that are looked through at once.
+_BLOCK = 1 << 16
+
+
+class LastFirst:
+    """The row numbers (UInt32) that a mask selects, the last first. Found when asked for: mostly a first page is."""
+
+    def __init__(self, mask: pl.Series) -> None:
+        self._mask = mask
+        self._count = how_many(mask)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def slice(self, start: int, length: int) -> pl.Series:
+        """Return the row numbers from a place on."""
+        found, stop, left = [pl.Series([], dtype=pl.UInt32)], len(self._mask), min(length, self._count - start)
+        while left > 0:
+            first = max(0, stop - _BLOCK)
+            block = self._mask.slice(first, stop - first)
+            count, stop = how_many(block), first
+            if start < count:
+                rows = pl.arange(first, first + len(block), dtype=pl.UInt32, eager=True).filter(block)
+                found.append(rows.reverse().slice(start, left))
+                left -= len(found[-1])
+            start = max(0, start - count)
+        return pl.concat(found, rechunk=True)
+
+    def place(self, row: int) -> int:
+        """Return the place of a selected row."""
+        return how_many(self._mask.slice(row + 1))
 
 
 class Orders:
@@ -98,6 +129,12 @@ class Orders:
         order = self.order(sort)
         assert order is not None
         return order.filter(mask[order])
+
+    def shown(self, mask: pl.Series | None, sort: Sort) -> pl.Series | LastFirst | None:
+        """Return the row numbers of a mask (None: all), in this order; None for all rows as they are."""
+        if sort == NEWEST and self.in_time_order:
+            return LastFirst(all_are(True, self._rows.height) if mask is None else mask)
+        return self.order(sort) if mask is None else self.ordered(mask, sort)
 
     def prepare(self) -> None:
         """Compute what sorts by time and by text need, so that the first such sort is fast."""

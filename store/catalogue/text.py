@@ -28,6 +28,8 @@ _CACHED_MASKS = 24
 _NARROW_BELOW = 0.5
 #: Up to this many entries are searched at once: sharing them out takes longer.
 _FEW = 100_000
+#: From as many entries on, common letters are looked for before they are typed.
+_PREPARED = 5_000
 #: Fewer entries are searched sooner than narrowed down.
 _TINY = 1_000
 _TAIL_LIMIT = 20_000
@@ -349,9 +351,9 @@ class Dictionary(RankedTexts, SlicedTexts):
     def prepare(self) -> None:
         """Look for each common character in all texts, because the first letter typed is one of them."""
         known = self._lineage.letters
-        if len(self) < _FEW or (known is not None and len(self) - known.covered <= _TAIL_LIMIT):
+        if len(self) < _PREPARED or (known is not None and len(self) - known.covered <= _TAIL_LIMIT):
             return
-        sample = self.search.gather_every(len(self) // _SAMPLE)
+        sample = self.search.gather_every(max(1, len(self) // _SAMPLE))
         common = Counter(letter for text in sample.to_list() for letter in {*text}).most_common(_LETTERS)
         letters = {*ascii_lowercase, *digits, *(letter for letter, _ in common)}
         beyond = self.search.str.len_bytes() != self.search.str.len_chars()

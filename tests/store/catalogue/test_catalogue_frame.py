@@ -22,6 +22,7 @@ from store.catalogue.catalogue import NEWEST, Sort, SortKey
 from store.catalogue.frame import Frame, empty_frame, senders
 from store.catalogue.lookup import LookUps, fits_any, looked_up
 from store.catalogue.masks import places
+from store.catalogue.order import LastFirst
 from store.catalogue.query import Extras, day_counts, engine_counts, mask_of, rule_ids
 from store.catalogue.sections import frame_of, layout_of, merged, sections, tightened
 from store.catalogue.selection import FrameSelection
@@ -61,8 +62,9 @@ def select(
     extras: Extras | None = None,
 ) -> FrameSelection:
     mask = mask_of(frame, flt, now=NOW, outcomes=outcomes, extras=extras)
-    positions = frame.orders.order(sort) if mask is None else frame.orders.ordered(mask, sort)
-    return FrameSelection(frame, positions, mask, total=len(frame), partial=False, high_water=frame.last_id)
+    return FrameSelection(
+        frame, frame.orders.shown(mask, sort), mask, total=len(frame), partial=False, high_water=frame.last_id
+    )
 
 
 @given(copies(), filters, sorts, st.dictionaries(st.integers(1, 40), st.sampled_from(Delivered)))
@@ -296,6 +298,7 @@ def test_however_a_filter_is_typed_it_finds_what_a_plain_search_finds(
             patch.setattr(slices, "_SLICE", 8)
             patch.setattr(catalogue_text, "_FEW", 2)
             patch.setattr(catalogue_text, "_TINY", 2)
+            patch.setattr(catalogue_text, "_PREPARED", 2)
             patch.setattr(catalogue_text, "_SAMPLE", 1)
         there, waiting = rows[: len(rows) // 2 + 1], rows[len(rows) // 2 + 1 :]
         frame, line = Frame.of(there), ""
@@ -328,6 +331,19 @@ def test_what_the_same_texts_show_is_not_looked_up_again(monkeypatch: pytest.Mon
     assert mask_of(frame, parse("casi"), now=NOW) is found
     assert mask_of(frame, parse("casin"), now=NOW) is found
     assert select(frame, parse("casino")).ids() == [1, 0]
+
+
+@given(st.lists(st.booleans(), max_size=40), st.integers(1, 9), st.integers(0, 45), st.integers(0, 45))
+def test_the_last_rows_first_are_all_rows_turned_round(bits: list[bool], block: int, start: int, length: int) -> None:
+    mask = pl.Series(bits, dtype=pl.Boolean)
+    rows = [row for row, bit in enumerate(bits) if bit][::-1]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(catalogue_order, "_BLOCK", block)
+        found = LastFirst(mask)
+        assert len(found) == len(rows)
+        assert found.slice(start, length).to_list() == rows[start : start + length]
+        assert found.slice(start, length).dtype == pl.UInt32
+        assert [found.place(row) for row in rows] == [*range(len(rows))]
 
 
 @given(copies(20), sorts)

@@ -36,6 +36,7 @@ def small() -> Iterator[None]:
         patch.setattr(slices, "_SLICE", 8)
         patch.setattr(catalogue_text, "_FEW", 2)
         patch.setattr(catalogue_text, "_TINY", 2)
+        patch.setattr(catalogue_text, "_PREPARED", 2)
         patch.setattr(catalogue_text, "_SAMPLE", 1)
         patch.setattr(catalogue_text, "_LETTERS", 4)
         patch.setattr(catalogue_text, "_TAIL_LIMIT", 1)
