@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from store.authority.settings import settings_or_former
 from store.campaigns.grouping import Handle
@@ -46,7 +46,7 @@ class Speller:
         wanted = {handle.seed.key, *(one.key for one in handle.evidence)}
         texts = {key: self._known[key] for key in wanted if key in self._known}
         subjects: Counter[str] = Counter()
-        for copy_id in _exemplars(handle):
+        for copy_id in _exemplars(handle, self._vault.present):
             self._spell(copy_id, wanted, texts, subjects)
         # For keys that those copies lack, read other copies that have them.
         for copy_id in self._having(handle, wanted.difference(texts)):
@@ -54,7 +54,9 @@ class Speller:
                 self._spell(copy_id, wanted, texts, subjects)
         # Equally frequent subjects are ordered alphabetically, so that the title is stable.
         title = min(subjects, key=lambda text: (-subjects[text], text), default="")
-        return title or texts.get(handle.seed.key, ""), texts
+        keys = [handle.seed, *handle.evidence]
+        others = [text for one in keys if any(map(str.isalpha, text := texts.get(one.key, "")))]
+        return title or next(iter(others), texts.get(handle.seed.key, "")), texts
 
     def _spell(self, copy_id: int, wanted: set[int], texts: dict[int, str], subjects: Counter[str]) -> None:
         self._stop()
@@ -86,11 +88,20 @@ class Speller:
         return spelled_in_child(raw, Context(copy.record.client_address, self._own))
 
 
-def _exemplars(handle: Handle) -> list[int]:
-    """Choose copies that fit best, spread over the handle; odd ones too if few fit (in stolen threads)."""
-    best = sorted(range(len(handle.copies)), key=lambda place: -handle.fits[place])
-    best = sorted(best[: max(_SPELLED, len(best) // 4)])
-    found = [handle.copies[place] for place in best[:: max(1, len(best) // _SPELLED)]]
+def _exemplars(handle: Handle, present: Callable[[list[int]], Collection[int]]) -> list[int]:
+    """Choose copies that fit best, spread over the handle; odd ones too if few fit (in stolen threads).
+
+    Of copies that are not `present` any more nothing can be read: others are chosen in their place.
+    """
+    fitting = sorted(range(len(handle.copies)), key=lambda place: -handle.fits[place])
+    found: list[int] = []
+    for among in (fitting[: max(_SPELLED, len(fitting) // 4)], fitting):
+        best = [handle.copies[place] for place in sorted(among)]
+        there = present(best)
+        best = [copy_id for copy_id in best if copy_id in there]
+        found = best[:: max(1, len(best) // _SPELLED)]
+        if found:
+            break
     return [*found, *(one.copy for one in handle.odd)][:_SPELLED]
 
 

@@ -10,7 +10,14 @@ class Source(StrEnum):
     """Where a filter field is read from: the sealed records, or the traits made from the bodies."""
 
     RECORD = "record"
+    #: The records too, but in a table of its own: nearly each copy may have another text.
+    ENVELOPE = "envelope"
     BODY = "body"
+
+    @property
+    def is_record(self) -> bool:
+        """Whether each copy has a value from the start, because its record has it."""
+        return self is not Source.BODY
 
 
 #: By field: its source, and the name of the data as shown while it is being read.
@@ -19,6 +26,7 @@ FIELDS = {
     "client": (Source.RECORD, "client addresses"),
     "score": (Source.RECORD, "scores"),
     "symbol": (Source.RECORD, "symbols"),
+    "envelope": (Source.ENVELOPE, "senders of envelopes"),
     "auth": (Source.RECORD, "authentication results"),
     "link": (Source.BODY, "links"),
     "file": (Source.BODY, "files"),

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import polars as pl
 
 from store.catalogue.column_fields import Source
-from store.catalogue.column_source import read_ids
+from store.catalogue.column_source import of_records, read_ids
 from store.catalogue.column_table import ColumnTable
 from store.catalogue.frame import Frame, occur_in
 from store.catalogue.loader import Children, Loaded, LoaderError, Span, load_columns, spans_of
@@ -98,7 +98,7 @@ class ColumnReader:
         """
         complete = self.complete
         seen = self._lie(frame)
-        if complete and self._source is Source.RECORD:
+        if complete and self._source.is_record:
             complete = not len(self._lacking(frame, seen))
         return seen._replace(complete=complete)
 
@@ -122,7 +122,7 @@ class ColumnReader:
 
     def take(self, copies: Sequence[Copy]) -> None:
         """Add the rows of copies that are about to enter the frame."""
-        self._add([ColumnTable.of_copies([copies])])
+        self._add([of_records(self._source, [copies])])
 
     def _add(self, tables: Sequence[ColumnTable]) -> None:
         with self._lock:

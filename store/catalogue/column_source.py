@@ -5,7 +5,7 @@ Imports Polars: only the modules that the catalogue loads in the background may 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from store.campaigns.indexing import traits_of
 from store.campaigns.packing import texts_of
@@ -13,9 +13,15 @@ from store.campaigns.traits import Texts
 from store.catalogue.column_fields import Source
 from store.catalogue.column_table import ColumnTable
 from store.terms.errors import TamperedError
+from store.terms.records import Copy
 from store.vault.vault import Vault
 
 OnError = Callable[[int, TamperedError], None]
+
+
+def of_records(source: Source, batches: Iterable[Sequence[Copy]]) -> ColumnTable:
+    """Make the table of a source that `is_record`, from copies in batches, ids ascending."""
+    return ColumnTable.of_envelopes(batches) if source is Source.ENVELOPE else ColumnTable.of_copies(batches)
 
 
 def read_span(vault: Vault, source: Source, after: int, until: int, on_error: OnError) -> ColumnTable:
@@ -23,16 +29,16 @@ def read_span(vault: Vault, source: Source, after: int, until: int, on_error: On
 
     A copy that does not verify, or has no traits yet, gets no row.
     """
-    if source is Source.RECORD:
-        return ColumnTable.of_copies(vault.batches(after, until, on_error=on_error))
+    if source.is_record:
+        return of_records(source, vault.batches(after, until, on_error=on_error))
     batches = traits_of(vault).batches(after, until, on_error=on_error)
     return ColumnTable.of_texts(_texts(batch, on_error) for batch in batches)
 
 
 def read_ids(vault: Vault, source: Source, ids: Sequence[int], on_error: OnError) -> ColumnTable:
     """Read a table of the copies with these ids (ascending). Otherwise as `read_span`."""
-    if source is Source.RECORD:
-        return ColumnTable.of_copies([vault.get_many(ids, on_error=on_error)])
+    if source.is_record:
+        return of_records(source, [vault.get_many(ids, on_error=on_error)])
     found = traits_of(vault).read(ids, on_error=on_error)
     return ColumnTable.of_texts([_texts(sorted(found.items()), on_error)])
 

@@ -18,7 +18,7 @@ from store.campaigns.traits import Texts
 from store.catalogue.column_fields import Source
 from store.catalogue.frame import occur_in
 from store.catalogue.values import Gathered, Values, smallest_of
-from store.filters.asked import Client, address_text, auth_words, is_known, score_of, symbols_of
+from store.filters.asked import Client, address_text, auth_words, envelope_texts, is_known, score_of, symbols_of
 from store.filters.folding import fold, searched
 from store.terms.records import Copy
 
@@ -32,9 +32,14 @@ _WORDS: dict[Source, dict[str, _Schema]] = {
         "symbol": _TEXT,
         "auth": _TEXT,
     },
+    Source.ENVELOPE: {"envelope": _TEXT},
     Source.BODY: {"link": _TEXT, "file": _TEXT, "sha256": {"digest": pl.Binary}},
 }
-_PLAIN: dict[Source, _Schema] = {Source.RECORD: {"known": pl.Boolean, "score": pl.Int32}, Source.BODY: {}}
+_PLAIN: dict[Source, _Schema] = {
+    Source.RECORD: {"known": pl.Boolean, "score": pl.Int32},
+    Source.ENVELOPE: {},
+    Source.BODY: {},
+}
 
 
 class ColumnTable:
@@ -69,6 +74,17 @@ class ColumnTable:
                 symbol.add(symbols_of(record))
                 auth.add(auth_words(record.authentication))
         return _table(Source.RECORD, ids, {"known": known, "score": scores}, found)
+
+    @classmethod
+    def of_envelopes(cls, batches: Iterable[Sequence[Copy]]) -> ColumnTable:
+        """Make a table of the senders of envelopes, otherwise as `of_copies`."""
+        ids: list[int] = []
+        found = {name: Gathered(schema) for name, schema in _WORDS[Source.ENVELOPE].items()}
+        for batch in batches:
+            ids += [copy.id for copy in batch]
+            for copy in batch:
+                found["envelope"].add(map(searched, envelope_texts(copy.record)))
+        return _table(Source.ENVELOPE, ids, {}, found)
 
     @classmethod
     def of_texts(cls, batches: Iterable[Sequence[tuple[int, Texts]]]) -> ColumnTable:

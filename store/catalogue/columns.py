@@ -165,8 +165,8 @@ class Columns:
     def take(self, copies: Sequence[Copy]) -> None:
         """Add copies before they enter the frame, so that their fields are never missing."""
         with self._lock:
-            reader = self._readers.get(Source.RECORD)
-        if reader is not None and copies:
+            readers = [reader for source, reader in self._readers.items() if source.is_record]
+        for reader in readers if copies else ():
             reader.take(copies)
 
     def look(self) -> None:

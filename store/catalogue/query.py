@@ -39,9 +39,10 @@ class Extras(Protocol):
     def mask(self, frame: Frame, field: str, values: Sequence[Any]) -> pl.Series:
         """Return a mask by row, without nulls: copies that have any of the values; False where the field is not known.
 
-        Fields and their values: ``campaign`` (ids; 0: in none), ``odd`` and ``known`` (True), ``link``, ``file`` and
-        ``symbol`` (`needles` of a text), ``sha256`` (hexadecimal prefixes), ``client`` (one `asked.Client`), ``score``
-        (lowest and highest, in hundredths, or None), ``auth`` (words as returned by `asked.auth_words`).
+        Fields and their values: ``campaign`` (ids; 0: in none), ``odd`` and ``known`` (True), ``link``, ``file``,
+        ``symbol`` and ``envelope`` (`needles` of a text), ``sha256`` (hexadecimal prefixes), ``client`` (one
+        `asked.Client`), ``score`` (lowest and highest, in hundredths, or None), ``auth`` (words as returned by
+        `asked.auth_words`).
         """
         ...
 
@@ -147,7 +148,7 @@ def _beside(flt: MessageFilter) -> Iterator[tuple[str, Sequence[Any], bool]]:
     if flt.score_min is not None or flt.score_max is not None:
         limits = [None if limit is None else hundredths(limit) for limit in (flt.score_min, flt.score_max)]
         yield "score", limits, False
-    for field, terms in (("link", flt.links), ("file", flt.files), ("symbol", flt.symbols)):
+    for field, terms in (("link", flt.links), ("file", flt.files), ("symbol", flt.symbols), ("envelope", flt.envelope)):
         for term in terms:
             yield field, [needle for needle in needles(term.text) if _is_text(needle)], term.negated
     for term in flt.clients:

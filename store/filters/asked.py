@@ -125,6 +125,14 @@ def symbols_of(record: CopyRecord) -> tuple[str, ...]:
     return tuple([_searched(name) for finding in record.findings for name, _weight in finding.symbols])
 
 
+def envelope_texts(record: CopyRecord) -> tuple[str, ...]:
+    """Return the envelope's sender in angle brackets, as MTAs log it: ``<>`` for the null sender.
+
+    Empty without an envelope.
+    """
+    return () if record.envelope_sender is None else (f"<{record.envelope_sender}>",)
+
+
 def auth_words(authentication: Iterable[Authentication]) -> frozenset[str]:
     """List the values by which `auth:` finds these results, such as ``fail`` and ``dkim=fail``.
 

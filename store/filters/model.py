@@ -126,7 +126,7 @@ def recipients_text(record: CopyRecord) -> str:
 
 #: Names of the fields: terms, which must all match; alternatives, as numbers or texts; limits, with their largest
 #: values.
-TERMS = ("from_", "to", "subject", "message_id", "words", "links", "files", "clients", "symbols")
+TERMS = ("from_", "to", "subject", "message_id", "words", "links", "files", "clients", "symbols", "envelope")
 _NUMBERS = ("rule_ids", "not_rule_ids", "campaigns", "not_campaigns")
 _NAMES = ("auth", "not_auth", "sha256", "not_sha256")
 _LIMITS = {"since": LAST_MOMENT, "until": LAST_MOMENT, "size_min": MAX_KB, "size_max": MAX_KB}
@@ -142,10 +142,11 @@ class MessageFilter(msgspec.Struct, frozen=True, kw_only=True):
     the copy's releases (NO: never released, or called off). Values out of range are moved to the nearest limit. Limits
     of time without a period make it CUSTOM; CUSTOM without limits is removed.
 
-    `links`, `files`, `clients` and `symbols` are terms, which must all match: any link's domain, any file's name or
-    format, the client (`asked.client_wanted`), any engine's symbol. Of `campaigns` (0: in none), `sha256` (hexadecimal
-    prefixes) and `auth` (``fail``, ``dkim=fail``) one must match. `score_min` and `score_max` are limits, both
-    inclusive and rounded to hundredths, of the highest score of any engine; a copy without a score does not match.
+    `links`, `files`, `clients`, `symbols` and `envelope` are terms, which must all match: any link's domain, any file's
+    name or format, the client (`asked.client_wanted`), any engine's symbol, the envelope's sender. Of `campaigns` (0:
+    in none), `sha256` (hexadecimal prefixes) and `auth` (``fail``, ``dkim=fail``) one must match. `score_min` and
+    `score_max` are limits, both inclusive and rounded to hundredths, of the highest score of any engine; a copy without
+    a score does not match.
     Each of `groups` must match.
     """
 
@@ -179,6 +180,7 @@ class MessageFilter(msgspec.Struct, frozen=True, kw_only=True):
     score_min: float | None = None
     score_max: float | None = None
     symbols: tuple[Term, ...] = ()
+    envelope: tuple[Term, ...] = ()
     auth: frozenset[str] = frozenset()
     not_auth: frozenset[str] = frozenset()
     groups: tuple[Group, ...] = ()
@@ -335,6 +337,7 @@ class MessageFilter(msgspec.Struct, frozen=True, kw_only=True):
         return (
             (self.known is None or asked.is_known(record) is self.known)
             and (not self.symbols or _contain(self.symbols, asked.symbols_of(record)))
+            and (not self.envelope or _contain(self.envelope, [*map(searched, asked.envelope_texts(record))]))
             and all(
                 asked.client_wanted(term.text).holds(record.client_address, record.client_name) != term.negated
                 for term in self.clients
@@ -379,6 +382,7 @@ _BESIDE = {
     "client": ("clients",),
     "score": ("score_min", "score_max"),
     "symbol": ("symbols",),
+    "envelope": ("envelope",),
     "auth": ("auth", "not_auth"),
 }
 _EMPTY = MessageFilter()

@@ -69,7 +69,7 @@ def _beside(flt: MessageFilter) -> list[str]:
         if limit is not None:
             number = f"{asked.hundredths(limit) / asked.HUNDREDTHS:.2f}".rstrip("0").rstrip(".")
             words.append(f"score:{sign}{number}")
-    words += _texts("symbol", flt.symbols)
+    words += _texts("symbol", flt.symbols) + _texts("envelope", flt.envelope)
     return words + _values("auth", sorted(flt.auth)) + _values("-auth", sorted(flt.not_auth))
 
 

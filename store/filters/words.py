@@ -40,6 +40,7 @@ FIELDS = {
     "client": "an IP address or its beginning, a network as in client:192.0.2.0/24, or part of the host name",
     "score": "a limit for the highest score of an engine, as in score:>=7 or score:<=3.5",
     "symbol": "part of the name of a symbol that an engine found",
+    "envelope": "part of the sender's address in the envelope, as in envelope:bounce@; envelope:<> is the null sender",
     "auth": "a result such as pass, fail or none, or that of one method as in auth:dkim=fail",
 }
 _ALIASES = {"engine": "scan", "message-id": "id", "placed": "period", "sender": "from", "recipient": "to"}
@@ -53,6 +54,7 @@ _TEXT_FIELDS = {
     "file": "files",
     "client": "clients",
     "symbol": "symbols",
+    "envelope": "envelope",
 }
 #: Fields that take alternatives, and the argument of each.
 _SETS = {

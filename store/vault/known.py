@@ -43,6 +43,7 @@ _WRITE = (
 _REMOVE = "DELETE FROM known WHERE tag = ?"
 _BYTES = "SELECT COALESCE(SUM(LENGTH(tag) + LENGTH(sealed)), 0) FROM known"
 _COUNT = "SELECT COUNT(*), MIN(n), MIN(day) FROM known"
+_ANY = "SELECT 1 FROM known LIMIT 1"
 _FADED = "SELECT tag FROM known WHERE day < ? ORDER BY day LIMIT ?"
 _SMALLEST = "SELECT tag FROM known ORDER BY day, tag LIMIT ?"
 _FORMER = "SELECT tag FROM known WHERE n < ? LIMIT ?"
@@ -269,6 +270,12 @@ def _sum(counts: Iterable[Count], day: int) -> Count:
         other += left.other
         day = max(day, left.day)
     return Count(day, authenticated, other)
+
+
+def any_known(vault: Reader) -> bool:
+    """Return whether the store has any counter. Raises StoreUnavailable."""
+    with vault.reading():
+        return run(vault.db, _ANY).fetchone() is not None
 
 
 def known_bytes(vault: Reader) -> int:

@@ -10,6 +10,7 @@ are met.
 from __future__ import annotations
 
 import argparse
+import compileall
 import json
 import os
 import sys
@@ -115,6 +116,9 @@ def _run(names: list[str], size: str) -> int:
     """Measure and print; return 1 if something could not be measured, else 0."""
     began = time.monotonic()
     store_maker.FOLDER.mkdir(exist_ok=True)
+    # As an installation does: else each start compiles what was edited, where PYTHONDONTWRITEBYTECODE is set.
+    for package in ("store", "tui"):
+        compileall.compile_dir(package, quiet=1)
     with store_maker.own_memory():
         store_maker.store(store_maker.SIZES[size])
     store_maker.plain_sqlite(store_maker.SIZES[size])

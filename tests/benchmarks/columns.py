@@ -45,10 +45,15 @@ FILTERS = {
         "auth:fail",
         "client:10.0.0.0/8 or score:>=14 -symbol:bayes known:no",
     ],
+    Source.ENVELOPE: ["envelope:u77", "envelope:<>"],
     Source.BODY: ["link:d77", "-link:example", "file:.exe", "sha256:00ff00", "link:d7 file:invoice"],
 }
 _OF_CAMPAIGNS = ["campaign:7", "campaign:none", "odd:yes"]
-_NAMES = {Source.RECORD: "records (client, score, symbol, auth, known)", Source.BODY: "bodies (link, file, sha256)"}
+_NAMES = {
+    Source.RECORD: "records (client, score, symbol, auth, known)",
+    Source.ENVELOPE: "senders of envelopes",
+    Source.BODY: "bodies (link, file, sha256)",
+}
 _WRITTEN = 5_000
 
 

@@ -54,8 +54,8 @@ def run_demo(messages: int, attack: int = 0) -> int:
     from tui.demo.demo import OPERATOR, new_demo
 
     with new_demo() as demo:
-        with Progress("Composing") as progress:
-            vault = demo.store(messages, progress, attack=attack)
+        with Progress("Composing") as progress, Progress("Finding campaigns") as finding:
+            vault = demo.store(messages, progress, attack=attack, finding=finding)
         with closing(vault):
             app = MailholdApp(vault, operator=OPERATOR, finds=True)
             app.run()

@@ -11,13 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from store.database.modes import Use
-from store.terms.errors import StoreFormat, StoreMissing, UsageError
+from store.terms.errors import StoreFormat, StoreMissing, UsageError, WrongKey
 from tui.commands.passphrases import ask_secret
 from tui.terminal.safe import safe
 
 if TYPE_CHECKING:
     from store.opening.opening import Unlock
     from store.vault.vault import Vault
+
+#: How often a passphrase or recovery key is asked for.
+_TRIES = 3
 
 
 @contextmanager
@@ -60,7 +63,21 @@ def open_vault(args: argparse.Namespace, use: Use, *, former: bool = False, repa
             raise StoreFormat(f"{location} is not a Mailhold store: give the path of a store's file.")
     from store.opening.opening import open_store
 
-    return open_store(location, unlocking(args), use, former=former, repair=repair)
+    left = _TRIES
+    while True:
+        left -= 1
+        try:
+            return open_store(location, unlocking(args), use, former=former, repair=repair)
+        except WrongKey as error:
+            if not left or not _asks(args):
+                raise
+            # Ending here would let the next try, typed ahead, be read and kept by the shell.
+            print(f"mailhold: {safe(str(error))} Try again.", file=sys.stderr)
+
+
+def _asks(args: argparse.Namespace) -> bool:
+    """Return True if the secret that unlocks the store is typed."""
+    return bool(getattr(args, "recovery", False)) or key_file(args) is None
 
 
 def store_location(args: argparse.Namespace) -> str:
@@ -93,8 +110,13 @@ def unlocking(args: argparse.Namespace) -> Unlock:
     from store.opening.opening import Unlock
 
     if getattr(args, "recovery", False):
-        return Unlock.recovery(ask_secret("Recovery key: "))
+        return Unlock.recovery(_typed("Recovery key: "))
     path = key_file(args)
     if path is not None:
         return Unlock.key_file(path)
-    return Unlock.passphrase(ask_secret("Passphrase: "))
+    return Unlock.passphrase(_typed("Passphrase: "))
+
+
+def _typed(prompt: str) -> str:
+    """Ask for a secret, again if nothing was typed before Enter."""
+    return next((typed for _ in range(_TRIES - 1) if (typed := ask_secret(prompt))), "") or ask_secret(prompt)

@@ -19,6 +19,7 @@ from store.filters.saved import SavedFilter, read_saved_filters
 from store.terms.errors import MailholdError
 from tui.console import trace
 from tui.console.background import Background
+from tui.console.collecting import Collector
 from tui.console.context import ConsoleContext, Neighbour
 from tui.console.driver import EndsWithTerminal
 from tui.console.follow import Facts, Follower
@@ -124,6 +125,7 @@ class MailholdApp(EndsWithTerminal, TypeAheadApp):
         self._threads = Background(self._hand)
         self._finder = _finder(vault) if finds else None
         self._follower = Follower(vault, catalogue, self._finder)
+        self._collector = Collector()
         self._poll_failed = False
         self._followed = False
         self._problem = ""
@@ -152,6 +154,7 @@ class MailholdApp(EndsWithTerminal, TypeAheadApp):
     async def on_event(self, event: events.Event) -> None:
         if isinstance(event, events.Key | events.MouseEvent | events.Paste):
             self.lock.touched()
+            self._collector.touched()
         await super().on_event(event)
 
     def _resumed(self, _: object) -> None:
@@ -162,7 +165,8 @@ class MailholdApp(EndsWithTerminal, TypeAheadApp):
                 widget.refresh()
 
     def on_ready(self) -> None:
-        self.catalogue.on_complete = lambda: self._hand(lambda _: self._poll(), None)
+        self.catalogue.on_complete = lambda: self._hand(lambda _: self._loaded(), None)
+        self._collector.started()
         self._poll()
         self.set_interval(POLL, self._poll_in_turn)
         self.set_interval(_LOOK, self.lock.look)
@@ -212,7 +216,12 @@ class MailholdApp(EndsWithTerminal, TypeAheadApp):
         if self._worker is not None:
             self._worker.stop()
 
+    def _loaded(self) -> None:
+        self._collector.started()
+        self._poll()
+
     def _poll_in_turn(self) -> None:
+        self._collector.look()
         if time.monotonic() >= self._follower.rest_until:
             self._poll()
 

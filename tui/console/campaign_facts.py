@@ -6,9 +6,9 @@ from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from store.judging.known_by_address import known_by_address
 from store.mail.outcome import Delivered
 from store.terms.sender import addresses
+from store.vault.known import any_known
 from tui.console.text.campaign_detail import CampaignFacts, letters_of
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ def facts_of(
     if (frame := catalogue.frame) is None:
         return CampaignFacts(0, 0, 0, delivered)
     from store.catalogue.listed import sender_fields, subject_counts
+    from store.judging.known_by_address import known_by_address
 
     fields, number = sender_fields(frame, campaign.copies, most=SENDERS)
     senders = {address.lower() for field in fields for address in addresses(field)[:1]}
@@ -44,6 +45,7 @@ def facts_of(
         delivered=delivered,
         letters=letters_of(subject_counts(frame, campaign.copies, most=SUBJECTS)),
         looked_up=len(senders),
+        counted=any_known(vault),
     )
 
 

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from store.campaigns.flags import alike_of
-from store.campaigns.indexing import read_traits
 from store.campaigns.standing import Campaign, Standing
 from store.catalogue.summaries import senders, summaries, summary
-from store.judging.known_by_address import known_by_address
 from store.terms.errors import TamperedError, UnlockError
 from tui.console.text.campaign_rows import CampaignRow, DividerRow, ListRow, SenderRow, in_order
 from tui.terminal.words import copies, counted
@@ -34,13 +31,15 @@ class CampaignsRead(NamedTuple):
     """The page's rows, the number of campaigns for which an act is offered, and the
     standing that the rows are made from.
 
-    `rough`: the senders were not looked up yet.
+    `rough`: the senders were not looked up yet. `partial`: not all copies are loaded yet, so rows and
+    numbers are not final.
     """
 
     standing: Standing
     rows: list[ListRow]
     campaigns: int
     rough: bool = False
+    partial: bool = False
 
 
 def offered_count(catalogue: Catalogue, standing: Standing) -> int:
@@ -77,10 +76,16 @@ class CampaignsReader:
         up before. Raises StoreUnavailable.
         """
         catalogue, standing = self._catalogue, self._catalogue.standing
+        partial = not catalogue.complete
         frame, began = catalogue.frame, time.monotonic()
-        state = (standing, frame, now // _MINUTE)
+        state = (standing, frame, partial, now // _MINUTE)
         last = self._last
-        resting = began < self._rest_until and last is not None and standing.campaigns is last.standing.campaigns
+        resting = (
+            began < self._rest_until
+            and last is not None
+            and standing.campaigns is last.standing.campaigns
+            and partial == last.partial
+        )
         if last is not None and (state == self._state or resting):
             return last
         rows: list[ListRow] = list(in_order(standing.campaigns, self._summaries(standing)))
@@ -88,7 +93,8 @@ class CampaignsReader:
         self._found = left.rows(0, LOOKED_UP)
         divider = [DividerRow(left.copies, left.count)] if left.count else []
         self._state = state
-        self._last = CampaignsRead(standing, [*rows, *divider, *self._facts.rows(self._found)], len(rows), rough=True)
+        listed = [*rows, *divider, *self._facts.rows(self._found)]
+        self._last = CampaignsRead(standing, listed, len(rows), rough=True, partial=partial)
         self._rest_until = time.monotonic() + _REST * (time.monotonic() - began)
         return self._last
 
@@ -149,6 +155,10 @@ class _SenderFacts:
 
     def look_up(self, found: Sequence[Sender], now: int) -> None:
         """Look up what is not cached: for all senders whether they are known, for the listed ones also the rest."""
+        from store.campaigns.flags import alike_of
+        from store.campaigns.indexing import read_traits
+        from store.judging.known_by_address import known_by_address
+
         if now - self._known_at > _STALE:
             self._known.clear()
             self._known_at = now
@@ -168,9 +178,22 @@ class _SenderFacts:
         self._listed.update((copy, copy in traits and traits[copy].traits.listed) for copy in lacking)
 
 
+def marked_words(rows: Sequence[ListRow], marked: Container[int]) -> str:
+    """Write ``● 15 marked, 3,448 copies``; the copies are those that fit."""
+    fitting = [row.summary.copies for row in rows if isinstance(row, CampaignRow) and row.campaign.id in marked]
+    return f"● {len(fitting):,} marked, {copies(sum(fitting))}"
+
+
 def summary_words(read: CampaignsRead) -> str:
-    """Write ``34 campaigns, 38,204 copies · 155 in no campaign · 20 not looked at yet``."""
+    """Write ``34 campaigns, 38,204 copies · 155 in no campaign · 20 not searched yet``.
+
+    While copies are still loaded, write ``Reading: 12 campaigns, 9,310 copies so far``.
+    """
     standing = read.standing
+    if read.partial:
+        there = [row.summary.copies for row in read.rows if isinstance(row, CampaignRow)]
+        found = f": {counted(len(there), 'campaign', 'campaigns')}, {copies(sum(there))} so far" if there else "…"
+        return f"Reading{found}"
     if not standing.number:
         return "Campaigns have not been searched for yet."
     inside = sum(row.summary.copies for row in read.rows if isinstance(row, CampaignRow))

@@ -34,7 +34,10 @@ class Shell(Protocol):
     """The services of the console's shell for views. Call all methods on the event loop's thread."""
 
     def notice(self, text: str, *, severity: str = "information") -> None:
-        """Show a notice above the workspace until the user hides it. Severity: information, warning or error."""
+        """Show a notice above the workspace until the user hides it.
+
+        Severity: information, warning, error or refusal (why a key did nothing). A refusal goes with the page.
+        """
 
     def follow_deliveries(self, delivery_ids: Sequence[int], held_for: int = 0) -> None:
         """Show the outcome of these deliveries behind the present notice, until all are settled.

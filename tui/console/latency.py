@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
+
+from tui.console import collecting
 
 #: For sys.setswitchinterval (s): worst-case wait of the event loop for the interpreter, several times per key press.
 SWITCH = 0.0005
 #: Frames per second. A key causes several paints (itself, its result, the scroll bar); none should wait for a frame.
 FRAMES = 1000
-#: Thresholds of the garbage collector. Painting a page makes thousands of objects, hardly any of them in cycles.
-_YOUNG, _MIDDLE, _OLD = 5_000, 20, 20
 
 
 def prepare() -> None:
@@ -24,4 +23,4 @@ def prepare() -> None:
     prepare_allocators()
     sys.setswitchinterval(SWITCH)
     os.environ.setdefault("TEXTUAL_FPS", str(FRAMES))
-    gc.set_threshold(_YOUNG, _MIDDLE, _OLD)
+    collecting.begin()

@@ -62,11 +62,12 @@ def fill_demo(
     relay: str = "",
     attack: int = 0,
     progress: Progress | None = None,
+    finding: Progress | None = None,
 ) -> None:
     """Put copies, settings, events and (with a `relay`) deliveries into an empty store.
 
     With `attack`, about that many copies of an attack wave are mixed in, every record gets what a gateway would know of
-    the message (`with_knowledge`), and campaigns are found.
+    the message (`with_knowledge`), and campaigns are found, of which `finding` tells.
     """
     at = now_ms() if now is None else now
     _past(vault, at)
@@ -79,7 +80,7 @@ def fill_demo(
         vault.put_many(group)
         done += len(group)
         if progress:
-            progress(min(done, messages), messages)
+            progress(min(done, messages + attack), messages + attack)
     if removed:
         _remove_some(vault, at)
         _bin_some(vault)
@@ -97,7 +98,7 @@ def fill_demo(
     if relay:
         _deliver_some(vault)
     if attack:
-        find(vault)
+        find(vault, progress=finding)
 
 
 class Demo:
@@ -108,16 +109,19 @@ class Demo:
         self._receiver = receiver
         self._before = 0
 
-    def store(self, messages: int, progress: Progress | None = None, *, attack: int = 0) -> Vault:
+    def store(
+        self, messages: int, progress: Progress | None = None, *, attack: int = 0, finding: Progress | None = None
+    ) -> Vault:
         """Make a store of `messages` copies, some of them delivered to the receiver. The caller closes it.
 
-        `attack` is as in `fill_demo`. Raises what `create_store` raises.
+        `attack` and `finding` are as in `fill_demo`. Raises what `create_store` raises.
         """
         vault, _recovery = create_store(
             str(self.folder / "backup.store"), key_file=self.folder / "key", operator=OPERATOR
         )
         try:
-            fill_demo(vault, messages, relay=f"smtp://{HOST}:{self._receiver.port}", attack=attack, progress=progress)
+            relay = f"smtp://{HOST}:{self._receiver.port}"
+            fill_demo(vault, messages, relay=relay, attack=attack, progress=progress, finding=finding)
         except BaseException:
             vault.close()
             raise

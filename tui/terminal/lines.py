@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from itertools import accumulate
 from typing import NamedTuple
 
-from tui.terminal.safe import safe
+from tui.terminal.safe import fit, safe
 from tui.terminal.widths import cell_len, get_character_cell_size
 
 #: Kinds of spans: plain text, a label, less important text, emphasis, the severities, the accent colour.
@@ -81,6 +81,14 @@ def hang(text: str, width: int, indent: int) -> list[str]:
         return pieces
     following = text[len(pieces[0]) :].lstrip(" ")
     return [pieces[0], *(" " * indent + piece for piece in wrap(following, width - indent))]
+
+
+def wrap_within(text: str, width: int, most: int) -> str:
+    """Wrap safe `text` to at most `most` lines; if that is not all of it, the last one ends with an ellipsis."""
+    pieces = wrap(text, width)
+    if len(pieces) > most:
+        pieces[most - 1 :] = [fit(" ".join(pieces[most - 1 : most + 1]), width).rstrip()]
+    return "\n".join(pieces)
 
 
 def wrap_spans(spans: list[Span], width: int) -> list[Line]:

@@ -23,7 +23,7 @@ LABELS = {
     "bin_share": "Share of the bin",
     "bin_days": "The bin keeps deleted copies",
 }
-_NAME = re.compile(rf"(?:(?<=^)|(?<=; ))({'|'.join(LABELS)}): ")
+_NAME = re.compile(rf"(?:(?<=^)|(?<=; )|(?<=^undone: )|(?<=^redone: ))({'|'.join(LABELS)}): ")
 _VALUES = {each.value: each.label for each in Unavailable}
 
 

@@ -178,3 +178,25 @@ def test_a_campaign_of_odd_copies_has_a_title_too(vault: Vault) -> None:
     odd = tuple(OddCopy(copy, (Reason.REPLY,)) for copy in handles[1].copies)
     title, texts = Speller(vault, {}, lambda: None).spelled(handles[1]._replace(copies=array("Q"), fits=b"", odd=odd))
     assert len(title.split()) == 4 and texts[handles[1].seed.key]
+
+
+def test_the_title_is_of_copies_that_can_be_read(vault: Vault) -> None:
+    first, _, _ = put_wave(vault)
+    find(vault)
+    _, handles = Stored(vault).handles()
+    title, _ = Speller(vault, {}, lambda: None).spelled(handles[1])
+    vault.bin.put(first[:-1], until=1 << 50)
+    known = dict.fromkeys((handles[1].seed.key, *(each.key for each in handles[1].evidence)), "known before")
+    assert Speller(vault, known, lambda: None).spelled(handles[1])[0] == title
+
+
+def test_a_title_without_letters_is_replaced_by_a_text_with_letters(vault: Vault) -> None:
+    first, _, _ = put_wave(vault)
+    find(vault)
+    _, handles = Stored(vault).handles()
+    one = handles[1]
+    assert one.evidence
+    vault.bin.put(first, until=1 << 50)
+    texts = {each.key: f"text {place}" for place, each in enumerate(one.evidence)} | {one.seed.key: "# # #"}
+    title, _ = Speller(vault, texts, lambda: None).spelled(one)
+    assert title.startswith("text ")

@@ -34,6 +34,7 @@ from store.catalogue.column_table import ColumnTable
 from store.catalogue.extras import TableExtras
 from store.catalogue.frame import Frame
 from store.catalogue.query import mask_of
+from store.filters.line import parse
 from store.filters.model import Beside, MessageFilter, Term
 from store.terms.records import Copy, CopyRecord
 from store.vault.vault import Vault
@@ -60,7 +61,7 @@ def test_however_tables_came_about_they_answer_what_the_copies_answer(
     some: list[Copy], flt: MessageFilter, data: st.DataObject
 ) -> None:
     beside = {copy.id: data.draw(besides)._replace(campaigns=frozenset(), odd=False) for copy in some}
-    record, body = ColumnTable.empty(Source.RECORD), ColumnTable.empty(Source.BODY)
+    record, envelope, body = map(ColumnTable.empty, Source)
     groups = data.draw(st.lists(st.integers(0, 3), min_size=len(some), max_size=len(some)))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(catalogue_values, "_AT_ONCE", data.draw(st.sampled_from([1, 3, 1 << 20])))
@@ -70,17 +71,17 @@ def test_however_tables_came_about_they_answer_what_the_copies_answer(
         for group in range(4):
             part = [copy for copy, its in zip(some, groups, strict=True) if its == group]
             looked = [(copy.id, texts_of(beside[copy.id])) for copy in part if beside[copy.id].looked]
-            pieces = ColumnTable.of_copies([part]), ColumnTable.of_texts([looked])
+            pieces = ColumnTable.of_copies([part]), ColumnTable.of_envelopes([part]), ColumnTable.of_texts([looked])
             if data.draw(st.booleans()):
-                pieces = _sent(pieces[0]), _sent(pieces[1])
-            record, body = record.merge(pieces[0]), body.merge(pieces[1])
+                pieces = _sent(pieces[0]), _sent(pieces[1]), _sent(pieces[2])
+            record, envelope, body = record.merge(pieces[0]), envelope.merge(pieces[1]), body.merge(pieces[2])
             if data.draw(st.booleans()):
                 record = record.merge(pieces[0])  # merging the same rows again changes nothing
         kept = [copy for copy in some if data.draw(st.booleans())]
         frame = Frame.of(kept)
         if data.draw(st.booleans()):
-            record, body = record.only(frame.ids), body.only(frame.ids)
-        seen = {Source.RECORD: lie_in(frame, record), Source.BODY: lie_in(frame, body)}
+            record, envelope, body = (table.only(frame.ids) for table in (record, envelope, body))
+        seen = {table.source: lie_in(frame, table) for table in (record, envelope, body)}
         mask = mask_of(frame, flt, now=NOW, extras=TableExtras(seen, None))
     found = frame.ids if mask is None else frame.ids.filter(mask)
     wanted = expected(kept, flt, OLDEST, beside=beside)
@@ -99,9 +100,9 @@ def test_what_is_found_while_some_is_not_read_is_found_in_the_end(
     beside = {copy.id: data.draw(besides)._replace(campaigns=frozenset(), odd=False, looked=True) for copy in some}
     frame = Frame.of(some)
     read = [copy for copy in some if data.draw(st.booleans())]
-    record = ColumnTable.of_copies([read])
+    record, envelope = ColumnTable.of_copies([read]), ColumnTable.of_envelopes([read])
     body = ColumnTable.of_texts([[(copy.id, texts_of(beside[copy.id])) for copy in read]])
-    seen = {Source.RECORD: lie_in(frame, record), Source.BODY: lie_in(frame, body)}
+    seen = {table.source: lie_in(frame, table) for table in (record, envelope, body)}
     for extras in (TableExtras(seen, None), TableExtras({**seen, Source.BODY: None}, None), TableExtras({}, None)):
         mask = mask_of(frame, flt, now=NOW, extras=extras)
         found = frame.ids if mask is None else frame.ids.filter(mask)
@@ -269,6 +270,26 @@ def test_who_waits_is_told_how_far_it_is(vault: Vault, start: Callable[[Vault], 
     told.clear()
     catalogue.wait_for(client("192.0.2"), lambda done, total: told.append((done, total)))
     assert not told
+
+
+def test_the_envelope_is_searched_as_mail_logs_write_it(vault: Vault, start: Callable[[Vault], Catalogue]) -> None:
+    senders = ["bounce-7@Lists.example", "", None, "anna@example.net"]
+    ids = [vault.put(b"raw", CopyRecord(from_="bounce <a@b.c>", envelope_sender=sender)) for sender in senders]
+    catalogue = start(vault)
+    for line, found in (
+        ("envelope:bounce", [0]),
+        ("envelope:<bounce-7@lists.example>", [0]),
+        ("envelope:<>", [1]),
+        ("envelope:@", [0, 3]),
+        ("-envelope:@", [1, 2]),
+        ("envelope:a@b.c", []),
+    ):
+        catalogue.wait_for(parse(line))
+        assert catalogue.select(parse(line), OLDEST).ids() == [ids[place] for place in found]
+    ids.append(vault.put(b"raw", CopyRecord(envelope_sender="bounce-8@lists.example")))
+    assert catalogue.refresh()
+    found = catalogue.select(parse("envelope:<bounce-"), OLDEST)
+    assert (found.ids(), found.partial) == ([ids[0], ids[4]], False)
 
 
 def test_a_copy_that_comes_in_is_found_at_once(vault: Vault, start: Callable[[Vault], Catalogue]) -> None:

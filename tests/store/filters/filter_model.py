@@ -151,6 +151,7 @@ _of_more: dict[str, st.SearchStrategy[Any]] = {
     "score_min": _seldom(_scores, None),
     "score_max": _seldom(_scores, None),
     "symbols": _terms("bayes", "FORGED", "SS_", "_"),
+    "envelope": _terms("<>", "<", "@", "A", "b"),
     "auth": _seldom(_auth, frozenset()),
     "not_auth": _seldom(_auth, frozenset()),
 }
@@ -301,6 +302,9 @@ def beside_holds(flt: MessageFilter, record: CopyRecord, beside: Beside, unknown
         return False
     symbols = [name for finding in record.findings for name, _ in finding.symbols]
     if not _has_text(flt.symbols, symbols):
+        return False
+    envelope = [] if record.envelope_sender is None else ["<" + record.envelope_sender + ">"]
+    if not _has_text(flt.envelope, envelope):
         return False
     if not all(_from_client(term.text, record) is not term.negated for term in flt.clients):
         return False

@@ -80,6 +80,7 @@ def plain_filters(draw: st.DrawFn) -> MessageFilter:
         files=draw(term_tuples),
         clients=draw(term_tuples),
         symbols=draw(term_tuples),
+        envelope=draw(term_tuples),
         sha256=draw(sums),
         not_sha256=draw(sums),
         auth=draw(st.frozensets(results, max_size=3)),
@@ -441,7 +442,7 @@ def test_as_much_as_is_allowed_is_taken() -> None:
 def test_each_of_the_new_words_means_its_field() -> None:
     flt = parse(
         "campaign:12,none -campaign:3 odd:yes -known:yes link:Evil.example -file:pdf sha256:ABCDEF,012345 "
-        "client:192.0.2.0/24 score:>=7 score:<=12.50 symbol:BAYES auth:fail,DKIM=none -auth:pass"
+        "client:192.0.2.0/24 score:>=7 score:<=12.50 symbol:BAYES envelope:<> auth:fail,DKIM=none -auth:pass"
     )
     assert flt == MessageFilter(
         campaigns=(0, 12),
@@ -455,10 +456,12 @@ def test_each_of_the_new_words_means_its_field() -> None:
         score_min=7.0,
         score_max=12.5,
         symbols=(Term("BAYES"),),
+        envelope=(Term("<>"),),
         auth=frozenset({"fail", "dkim=none"}),
         not_auth=frozenset({"pass"}),
     )
-    assert flt.asks() == {"campaign", "odd", "known", "link", "file", "sha256", "client", "score", "symbol", "auth"}
+    fields = {"campaign", "odd", "known", "link", "file", "sha256", "client", "score", "symbol", "envelope", "auth"}
+    assert flt.asks() == fields
     assert print_filter(flt).count("score:<=12.5 ") == 1
 
 

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from store.opening.opening import Unlock, open_store
+from store.opening.slots import add_passphrase
 from store.space.rotation import Removal
 from store.vault.vault import Vault
-from tests.tui.commands.asking import asked
+from tests import prepared
+from tests.tui.commands.asking import Asked, answered, asked
 from tui.commands.cli import main
 
 Main = Callable[..., int]
@@ -238,3 +242,45 @@ def test_copies_that_come_in_before_the_answer_are_asked_about(
     assert main(["settings", "set", half[0]]) == 2
     assert len(looked) == 2
     assert (maximum(capfd), copies(capfd)) == (7500 << 20, [4, 3, 2, 1])
+
+
+def in_terminal_without_key(home: Path, monkeypatch: pytest.MonkeyPatch, secrets: list[bytes]) -> tuple[Asked, int]:
+    """Run `mailhold status` without a key file, and type the secrets one by one; return also how many were left."""
+    monkeypatch.delenv("MAILHOLD_KEY_FILE")
+    with (home / "stdout").open("wb") as stdout:
+        command = [sys.executable, "-m", "tui", "status"]
+        pid, terminal = prepared.in_terminal(command, stdout=stdout.fileno())
+    left = list(secrets)
+    code, shown = answered(pid, terminal, lambda text: left.pop(0) if left and text.endswith("Passphrase: ") else b"")
+    return Asked(code, (home / "stdout").read_text(), shown), len(left)
+
+
+@pytest.fixture
+def with_passphrase(home: Path) -> Path:
+    with closing(open_store(str(home / "backup.db"), Unlock.key_file(home / "key"))) as vault:
+        add_passphrase(vault, "correct horse battery", "root")
+    return home
+
+
+def test_a_mistyped_passphrase_is_asked_for_again(with_passphrase: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    typed = [b"correct horse batery\n", b"\n", b"correct horse battery\n"]
+    found, left = in_terminal_without_key(with_passphrase, monkeypatch, typed)
+    assert (found.code, left) == (0, 0) and "4 message copies" in found.out
+    assert found.shown.count("Try again.") == 1
+
+
+def test_a_passphrase_is_asked_for_three_times(with_passphrase: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found, left = in_terminal_without_key(with_passphrase, monkeypatch, [b"wrong\n"] * 4)
+    assert (found.code, left, found.out) == (1, 1, "")
+    assert found.shown.count("No key slot opens with that passphrase.") == 3
+    assert found.shown.count("Try again.") == 2
+
+
+def test_a_wrong_key_file_is_not_tried_again(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (home / "other").write_bytes(bytes(32))
+    (home / "other").chmod(0o600)
+    monkeypatch.setenv("MAILHOLD_KEY_FILE", str(home / "other"))
+    assert main(["status"]) == 1
+    assert "Try again" not in capfd.readouterr().err

@@ -29,6 +29,8 @@ from tui.console.app import MailholdApp
 from tui.console.dialogs.delete import DeleteDialog
 from tui.console.dialogs.deliver import DeliverDialog
 from tui.console.dialogs.report import ReportDialog
+from tui.console.screens import main
+from tui.console.screens.main import MainScreen
 from tui.console.theme import DARK
 from tui.console.widgets.controls import Field
 from tui.terminal.safe import safe
@@ -550,6 +552,55 @@ async def test_narrow_terminals_show_the_tree_while_it_is_used(
         assert app.main.console_tree.display and the_list(app).has_focus
         await choose(pilot, "b")
         assert not app.main.console_tree.display
+
+
+async def test_narrow_terminals_do_not_show_the_tree_for_a_moment_at_the_start(
+    vault: Vault, console: Callable[[], MailholdApp], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fit, shown = MainScreen._fit_tree, list[bool]()
+
+    def watched(screen: MainScreen) -> None:
+        fit(screen)
+        shown.append(screen.console_tree.display)
+
+    monkeypatch.setattr(MainScreen, "_fit_tree", watched)
+    async with console().run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        assert shown and not any(shown)
+
+
+async def test_the_age_of_the_oldest_copy_grows_though_nothing_changes(
+    vault: Vault, console: Callable[[], MailholdApp], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(main, "_LOOK", 0.01)
+    vault.put(raw(1), sample(6), stored_at=NOW)
+    app = console()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await poll(pilot)
+        before, later = app.main.status.oldest, app.context.clock() + 400 * 86_400_000
+        assert before
+        app.context.clock = lambda: later
+        for _ in range(200):
+            await settle(pilot)
+            if app.main.status.oldest != before:
+                break
+            await asyncio.sleep(0.01)
+        assert app.main.status.oldest != before
+
+
+async def test_why_a_key_did_nothing_is_not_said_on_the_next_page(
+    vault: Vault, console: Callable[[], MailholdApp]
+) -> None:
+    app = console()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        app.notice("No campaign is selected.", severity="refusal")
+        await choose(pilot, "3")
+        assert not app.main.notice_line.display
+        app.notice("Marked message has been deleted.")
+        await choose(pilot, "2")
+        assert app.main.notice_line.display
 
 
 async def test_what_is_copied_is_safe(vault: Vault, console: Callable[[], MailholdApp]) -> None:

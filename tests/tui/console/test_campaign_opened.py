@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,9 @@ from store.campaigns.marks import State, read_marks
 from store.campaigns.oddness import Reason
 from store.campaigns.reading import StandingReader
 from store.campaigns.standing import Campaign
+from store.terms.records import Row
 from store.vault.vault import Vault
-from tests.tui.console.campaign_data import campaign, make_wave_store, odd, wave_console, wave_vault
+from tests.tui.console.campaign_data import NOW, campaign, make_wave_store, odd, wave_console, wave_vault
 from tests.tui.console.driven import lines, poll, settle, the_list
 from tui.console.acts.campaigning import typical_copy
 from tui.console.app import MailholdApp
@@ -31,7 +33,7 @@ from tui.console.screens.campaigns import CampaignsView
 from tui.console.screens.compare import CompareView
 from tui.console.screens.message import MessageView
 from tui.console.text import campaign_copies as made_lines
-from tui.console.text.campaign_copies import order_of
+from tui.console.text.campaign_copies import CopyLines, order_of
 from tui.console.text.campaign_detail import CampaignFacts
 from tui.console.text.campaign_rows import CampaignRow, campaign_of
 
@@ -125,7 +127,7 @@ async def test_it_shows_all_copies_and_says_what_the_odd_ones_differ_in(
     async with console.run_test(size=size) as pilot:
         page = await opened(pilot, one.id)
         total = len(one.copies) + len(one.odd)
-        await until(pilot, f"{total} copies, {len(one.odd)} odd", "nobody here wrote to", "The other")
+        await until(pilot, f"{total} copies, {len(one.odd)} odd", "here wrote to", "The other")
         assert page.list.has_focus and page.current == order_of(one).ids[0]
         assert page._read.order.ids == order_of(one).ids
         await press(pilot, "G")
@@ -553,3 +555,15 @@ async def test_a_campaign_that_is_gone_says_so(console: MailholdApp, vault: Vaul
         await press(pilot, "d", "p", "right_square_bracket")
         await press(pilot, "escape")
         assert isinstance(console.main.places.page, CampaignsView)
+
+
+def test_the_columns_of_odd_copies_are_straight_and_those_of_the_others() -> None:
+    one = campaign(1, odd=(odd(5, Reason.CONTENT), odd(6, Reason.KNOWN, Reason.CONTENT, Reason.ORIGIN)))
+    order = order_of(one)
+    rows = [Row(copy, NOW, None, None, "w@" * 60, "", "s" * 120, 1, 0, "", "", dangerous=False) for copy in order.ids]
+    for width in (57, 79, 133):
+        made = CopyLines(order, rows.__getitem__, (), NOW, UTC, width)
+        shown = ["".join(span.text for span in line) for line in made]
+        assert {len(line) for line in shown} == {width}
+        for part in (shown[:2], shown[3:]):
+            assert len({line.index("ss") for line in part}) == 1

@@ -17,12 +17,19 @@ from store.campaigns.marks import Mark
 from store.campaigns.oddness import Reason
 from store.campaigns.order import Rank
 from store.catalogue.summary import Sender, Summary
+from store.filters.line import parse
+from store.filters.model import MessageFilter, Term
+from store.filters.printing import print_filter
+from store.terms.sender import sender_of
 from store.terms.verdicts import Engine, Status
 from store.vault.vault import Vault
 from tests.tui.console.campaign_data import NOW, campaign, make_wave_store, odd, wave_console, wave_vault
 from tests.tui.console.driven import lines, poll, settle
 from tests.tui.console.fakes import sample
+from tui.console import campaign_reading
+from tui.console.acts.senders import left_filter
 from tui.console.app import MailholdApp
+from tui.console.campaign_reading import CampaignsReader, summary_words
 from tui.console.screens.campaigns import CampaignsView
 from tui.console.text import campaign_detail as detail
 from tui.console.text.campaign_lines import ListLines, heading, rate_words
@@ -157,14 +164,26 @@ def test_what_nobody_would_guess_is_told_truly() -> None:
         shown = detail.overview_lines(row, detail.CampaignFacts(*facts), NOW, UTC, 100)
         return "\n".join(map(plain, shown))
 
-    assert "nobody here wrote to one of its 4,485 senders; none was delivered" in told(4485, 0, 0, 0)
+    assert "nobody here wrote to any of its 4,485 senders; none was delivered" in told(4485, 0, 0, 0)
     sampled = detail.CampaignFacts(41_012, 0, 0, 0, looked_up=3_000)
     shown = "\n".join(map(plain, detail.overview_lines(row, sampled, NOW, UTC, 100)))
-    assert "nobody here wrote to one of 3,000 of its 41,012 senders" in shown
+    assert "nobody here wrote to any of its 41,012 senders (3,000 looked up)" in shown
+    nothing = detail.CampaignFacts(4485, 0, 0, 0, counted=False)
+    shown = "\n".join(map(plain, detail.overview_lines(row, nothing, NOW, UTC, 100)))
+    assert "not known if anyone here wrote to any of its 4,485 senders; none was delivered" in shown
     warned = told(4485, 3, 1, 12)
     assert "▲ 3 of its 4,485 senders were written to from here" in warned
     assert "▲ mail from 1 sender was let through before" in warned and "▲ 12 copies were delivered" in warned
     assert "nobody here" not in warned and "none was" not in warned
+
+
+def test_the_texts_of_the_evidence_are_in_one_column() -> None:
+    many = Why(0, key_of(Kind.SUBJECT, "subject 1"), 12_747, 110_726)
+    kit = key_of(Kind.KIT, "kit 1")
+    one = campaign(1, 12_747, seed=many, evidence=(many, Why(2, kit, 20, 1)))
+    said = [plain(line) for line in detail.overview_lines(CampaignRow(one, SUMMARY), None, NOW, UTC, 120)]
+    seed, origin = (next(line for line in said if line.startswith(label)) for label in ("Seed", "Origin"))
+    assert seed.index('subject "') == origin.index('kit "')
 
 
 def test_letters_are_told_by_their_subjects_without_numbers() -> None:
@@ -188,7 +207,7 @@ async def test_it_lists_the_campaigns_in_the_order_of_their_acts_and_then_the_se
         left = next(row for row in rows if isinstance(row, DividerRow))
         assert copies + left.copies == console.vault.count().messages
         assert sum(row.sender.copies for row in rows if isinstance(row, SenderRow)) == left.copies
-        await until(pilot, "Senders", "nobody here wrote to")
+        await until(pilot, "Senders", "not known if anyone here wrote to")
         await pilot.press("G")
         await until(pilot, "Known")
 
@@ -234,10 +253,45 @@ async def test_campaigns_are_marked_by_key_and_by_click_and_the_marks_stay_on_th
         await pilot.click(view.list, offset=(0, 1))
         await settle(pilot)
         assert view.marked == {first, second}
-        assert sum(line.count("● ") for line in lines(console)) == 2
+        assert sum(line.count("● ") for line in lines(console)[2:]) == 2
         await pilot.click(view.list, offset=(0, 0))
         await settle(pilot)
         assert view.marked == {second}
+
+
+async def test_the_line_above_counts_the_marked_campaigns_and_what_fits_them(console: MailholdApp) -> None:
+    async with console.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await pilot.press("8")
+        await until(pilot, "campaigns")
+        rows = [row for row in page(console).items if isinstance(row, CampaignRow)]
+        await pilot.press("space", "space")
+        marked = sum(row.summary.copies for row in rows[:2])
+        await until(pilot, f"● 2 marked, {marked} copies · {len(rows)} campaigns, ")
+        await pilot.press("ctrl+t")
+        await until(pilot, f"{len(rows)} campaigns, ", gone="marked")
+
+
+async def test_while_copies_are_read_the_numbers_say_so_and_are_right_as_soon_as_all_are_there(
+    vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalogue = wave_console(vault).catalogue
+    reader = CampaignsReader(vault, catalogue)
+    monkeypatch.setattr(campaign_reading, "_REST", 1_000_000)
+    with monkeypatch.context() as reading:
+        reading.setattr(type(catalogue), "complete", property(lambda _: False))
+        first = reader.read(NOW)
+        assert summary_words(first).startswith("Reading: ") and summary_words(first).endswith(" copies so far")
+        assert reader.read(NOW) is first
+        assert summary_words(first._replace(rows=[], campaigns=0)) == "Reading…"
+    assert summary_words(reader.read(NOW)).startswith(f"{first.campaigns} campaigns, ")
+
+
+def test_a_campaign_of_which_only_odd_copies_are_left_does_not_say_that_it_has_none() -> None:
+    row = CampaignRow(campaign(1, odd=tuple(odd(n) for n in range(9))), Summary(odd=4, recipients=3))
+    said = "\n".join(map(plain, detail.overview_lines(row, None, NOW, UTC, 100)))
+    assert "4 odd copies to 3 recipients" in said and "0 copies" not in said
+    assert "4 odd copies, left out of every act: poor fit" in said and " 9" not in said
 
 
 async def test_release_is_not_by_campaign_and_says_so(console: MailholdApp) -> None:
@@ -256,6 +310,19 @@ async def test_enter_on_a_sender_lists_its_copies(console: MailholdApp) -> None:
         await settle(pilot)
         assert console.main.places.page is console.main.backup
         assert console.main.backup.filter.from_ and console.main.backup.count >= 1
+
+
+async def test_a_senders_copies_are_those_that_no_act_applies_to(console: MailholdApp) -> None:
+    catalogue, standing = console.catalogue, console.catalogue.standing
+    offered = {one.id: set(one.copies) for one in standing.campaigns if one.rank.offered}
+    some = next(iter(offered.values()))
+    for copy in console.vault.get_many(sorted(some)):
+        address = sender_of(copy.record.from_)
+        both = catalogue.select(MessageFilter(from_=(Term(address),))).ids()
+        left = left_filter(catalogue, standing, address)
+        assert parse(print_filter(left)) == left
+        fits = set().union(*offered.values())
+        assert copy.id in both and set(catalogue.select(left).ids()) == set(both) - fits
 
 
 async def test_a_store_in_which_none_were_looked_for_says_so(any_vault: Vault) -> None:

@@ -22,7 +22,8 @@ from tests.integration.process_memory import children_of, keys_in, memory_of
 from tests.tui.console.fakes import NOW, sample
 from tests.tui.pseudo_terminal import Terminal
 from tui.console.lock.lock import Handover, become_locked, received
-from tui.console.lock.lock_app import LockApp
+from tui.console.lock.lock_app import LockApp, LockDialog
+from tui.console.widgets.controls import Field
 
 PASSPHRASE = "correct horse battery"
 COPIES = 60
@@ -338,3 +339,13 @@ def test_a_defect_of_a_locked_console_shows_a_sentence_and_no_passphrase(capsys:
     app.run(headless=True)
     said = capsys.readouterr().err
     assert "RuntimeError" in said and "SECRET" not in said and "Traceback" not in said
+
+
+async def test_the_window_says_what_escape_does() -> None:
+    app = LockApp("/nowhere/backup.db")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        await pilot.press(*"secret")
+        assert "Esc clear" in str(app.screen.query_one("#dialog").border_subtitle)
+        await pilot.press("escape")
+        assert isinstance(app.screen, LockDialog) and app.screen.query_one("#passphrase", Field).value == ""

@@ -95,6 +95,23 @@ async def test_text_longer_than_the_line_is_scrolled_to_its_end(vault: Vault) ->
         assert "aabc" in lines(app)[1]
 
 
+async def test_a_filter_longer_than_its_line_is_cut_with_an_ellipsis_unless_one_types_there(vault: Vault) -> None:
+    app = make_console(vault)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        text = "from:no-reply@example.org delivered:no auth:none (campaign:none or odd:yes)"
+        app.main.backup.set_filter(parse(text))
+        await settle(pilot)
+        line = lines(app)[1]
+        assert line.startswith(" / from:no-reply@example.org del") and "…  " in line
+        await pilot.press("slash")
+        await settle(pilot)
+        assert "or odd:yes)" in lines(app)[1]
+        await pilot.press("enter")
+        await settle(pilot)
+        assert lines(app)[1] == line
+
+
 async def test_what_is_still_typed_is_no_error(vault: Vault) -> None:
     app = make_console(vault)
     async with app.run_test(size=(120, 30)) as pilot:

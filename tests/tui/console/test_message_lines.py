@@ -18,7 +18,7 @@ from store.terms.verdicts import Engine, Status, Verdict
 from tests.tui.console.view_harness import NOW, ZONE
 from tui.console.text.message_lines import copy_lines, domain_warnings, header_lines, text_lines
 from tui.console.text.message_parts import SourceLines, attachment_lines, link_lines
-from tui.terminal.lines import KINDS, Span, field, hang, wrap, wrap_spans
+from tui.terminal.lines import KINDS, Span, field, hang, wrap, wrap_spans, wrap_within
 from tui.terminal.safe import safe
 
 #: The spec, "Viewing message copies in Backup", in its order.
@@ -364,6 +364,17 @@ def test_the_real_corpus_is_drawn_safe(corpus_files: list[Path]):
             check_drawn(make(parsed, 79), 79)
         check_drawn(header_lines(parsed, 79))
         check_drawn(SourceLines(raw)[:2000])
+
+
+@given(words, st.integers(2, 80), st.integers(1, 4))
+def test_wrapping_within_some_lines_says_when_that_is_not_all(text, width, most):
+    text = safe(text)
+    pieces, shown = wrap(text, width), wrap_within(text, width, most).split("\n")
+    assert len(shown) == min(len(pieces), most) and all(cell_len(line) <= width for line in shown)
+    if len(pieces) <= most:
+        assert shown == pieces
+    else:
+        assert shown[:-1] == pieces[: most - 1] and shown[-1].endswith("…")
 
 
 @given(words, st.integers(2, 80))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -173,6 +174,29 @@ async def test_the_notice_names_who_got_the_one(console: MailholdApp, vault, ids
         await pilot.resize_terminal(80, 30)
         await settle(pilot)
         assert notice(console).startswith("Message has been placed in queue for delivery   · 1 delivered · 1 f")
+
+
+async def test_the_view_cuts_the_outcome_with_an_ellipsis_at_every_width(
+    console: MailholdApp, vault, ids, end: Ends
+) -> None:
+    released(vault, ids[-1:], *(f"somebody.with.a.long.name.{number}@corp.example" for number in range(9)))
+    end(
+        *[State.SENT, State.FAILED, State.UNKNOWN] * 3,
+        reply="550 5.1.1 no such user here, and a long explanation of it",
+    )
+    async with console.run_test(size=(80, 24)) as pilot:
+        await poll(pilot)
+        console.open_copy(ids[-1], None)
+        for width in (160, 80, 60):
+            await pilot.resize_terminal(width, 24)
+            for _ in range(200):
+                await settle(pilot)
+                shown = [line.rstrip() for line in lines(console)]
+                if any("Delivered to" in line for line in shown):
+                    break
+                await asyncio.sleep(0.01)
+            first = next(at for at, line in enumerate(shown) if "elivered to" in line)
+            assert shown[first + 1].endswith("…") and "Message  Text" in shown[first + 2], shown
 
 
 async def test_a_list_of_what_waits_follows_what_becomes_of_it(console: MailholdApp, vault, ids, end: Ends) -> None:

@@ -9,8 +9,10 @@ import pytest
 from textual.widgets import Static
 
 from store.authority.deleting import delete_copies
+from store.authority.settings import Settings
 from store.catalogue.catalogue import Catalogue
 from store.judging.rules.address_lists import added, change_lists, read_lists, removed
+from store.space.changing_settings import change_settings
 from store.vault.vault import Vault
 from tests.tui.console.driven import lines, make_console, settle
 from tests.tui.console.view_data import RAW, record_of
@@ -74,6 +76,19 @@ async def test_it_names_the_act_asks_and_can_be_done_again(console: MailholdApp,
         assert read_lists(vault).black == ("spammer.example",)
         await pilot.press("Z")
         await until(pilot, lambda: "There is nothing to redo" in shown(console))
+
+
+async def test_settings_are_named_as_the_console_names_them(console: MailholdApp, vault: Vault) -> None:
+    operator = console.context.operator
+    change_settings(vault, Settings(relay="smtp://127.0.0.1:2525"), operator=operator)
+    async with console.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "Your account" in shown(console))
+        await pilot.press("z")
+        await until(pilot, lambda: isinstance(console.screen, UndoDialog))
+        assert said(console, "#does") == "✓ Relay: smtp://127.0.0.1:2525 → -"
+        assert "settings changed: Relay: - → smtp://127.0.0.1:2525" in shown(console)
+        await pilot.press("enter")
+        await until(pilot, lambda: "Undone: Relay: smtp://127.0.0.1:2525 → -" in shown(console))
 
 
 async def test_what_changed_between_the_question_and_the_answer_is_told(console: MailholdApp, vault: Vault) -> None:

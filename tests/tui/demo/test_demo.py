@@ -99,7 +99,17 @@ def test_with_a_relay_some_copies_were_delivered(tmp_path: Path, receiver: Recei
 @pytest.mark.parametrize("again", [False, True])
 def test_undo_offers_none_of_what_set_the_demo_up(tmp_path: Path, receiver: Receiver, again: bool) -> None:
     with closing(create_store(str(tmp_path / "demo.store"), key_file=tmp_path / "key", operator=OPERATOR)[0]) as vault:
-        fill_demo(vault, 150, relay=f"smtp://{HOST}:{receiver.port}", attack=60)
+        composed, found = list[tuple[int, int]](), list[tuple[int, int]]()
+        fill_demo(
+            vault,
+            150,
+            relay=f"smtp://{HOST}:{receiver.port}",
+            attack=60,
+            progress=lambda *step: composed.append(step),
+            finding=lambda *step: found.append(step),
+        )
+        assert composed[0] == (100, 210) and composed[-1][0] > 150
+        assert found and found[-1][0] == found[-1][1]
         assert next_plan(vault, OPERATOR, again=again) is None
         if not again:
             delete_copies(vault, vault.ids()[:1], operator=OPERATOR)

@@ -37,6 +37,8 @@ def test_a_change_is_said_without_the_raw_name(name: str) -> None:
     after = msgspec.structs.replace(before, **{name: other.get(name, 2**30)})
     said = change_words(CHANGED, "; ".join(changes_of(before, after)))
     assert said.startswith(f"{LABELS[name]}: ") and " → " in said and "_" not in said
+    for undone in ("undone: ", "redone: "):
+        assert change_words(CHANGED, undone + "; ".join(changes_of(before, after))) == undone + said
 
 
 def test_several_changes_and_the_options_labels() -> None:

@@ -69,7 +69,7 @@ def _refused(context: ConsoleContext, action: str) -> bool:
     """Return True if an action is not possible now, after showing a notice with the reason."""
     reason = reason_against(context, action)
     if reason is not None:
-        context.shell.notice(reason, severity="warning")
+        context.shell.notice(reason, severity="refusal")
     return reason is not None
 
 

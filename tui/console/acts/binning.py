@@ -113,7 +113,7 @@ def _these(ids: Sequence[int]) -> str:
 def _look(context: ConsoleContext, chosen: Chosen, ask: Callable[[list[int], Summary, str], None]) -> None:
     """Find the chosen copies that are still in the bin, in a thread; then call `ask`."""
     if not chosen.count:
-        context.shell.notice(GONE if chosen.gone else NOTHING, severity="warning")
+        context.shell.notice(GONE if chosen.gone else NOTHING, severity="refusal")
         return
     typed = context.shell.typed
 
@@ -125,7 +125,7 @@ def _look(context: ConsoleContext, chosen: Chosen, ask: Callable[[list[int], Sum
 
     def done(found: tuple[list[int], Summary]) -> None:
         if not found[0]:
-            context.shell.notice(NOT_THERE, severity="warning")
+            context.shell.notice(NOT_THERE, severity="refusal")
             return
         context.shell.drop_typing_since(typed)
         gone = chosen.gone + chosen.count - len(found[0])

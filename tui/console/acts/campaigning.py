@@ -62,7 +62,7 @@ def peel_off(context: ConsoleContext, campaign: Campaign, ids: Sequence[int], *,
 
     def found(stays: int | None) -> None:
         if stays is None:
-            context.shell.notice("One copy must stay in the campaign: peel off fewer.", severity="warning")
+            context.shell.notice("One copy must stay in the campaign: peel off fewer.", severity="refusal")
             return
         context.shell.drop_typing_since(typed)
         _ask_to_peel(context, campaign, ids, stays, odd=odd)
@@ -137,12 +137,12 @@ def delete(context: ConsoleContext, campaigns: Sequence[Campaign]) -> None:
     Their odd copies must have been shown before.
     """
     if (reason := reason_against(context, "delete")) is not None:
-        context.shell.notice(reason, severity="warning")
+        context.shell.notice(reason, severity="refusal")
         return
     alone = next((one for one in campaigns if not one.rank.sure), None)
     if alone is not None and len(campaigns) > 1:
         said = f"Campaign {alone.id} is in stolen threads: look at it and delete it on its own."
-        context.shell.notice(said, severity="warning")
+        context.shell.notice(said, severity="refusal")
         return
     seen, frame = frozenset(context.seen_odd), context.catalogue.frame
 
@@ -164,7 +164,7 @@ def delete(context: ConsoleContext, campaigns: Sequence[Campaign]) -> None:
         context.shell.notice(
             f"{len(odd):,} {have} not been viewed yet. Check how {'it differs' if len(odd) == 1 else 'they differ'}, "
             "then press d here.",
-            severity="warning",
+            severity="refusal",
         )
 
     context.shell.background(look, found, group="look")

@@ -75,7 +75,7 @@ def gather(
     if not isinstance(chosen, Chosen):
         chosen = Chosen.of(chosen)
     if not chosen.count:
-        context.shell.notice(GONE if chosen.gone else NOTHING, severity="warning")
+        context.shell.notice(GONE if chosen.gone else NOTHING, severity="refusal")
         return
 
     typed = context.shell.typed
@@ -92,7 +92,7 @@ def gather(
         if facts.cancelled:
             context.shell.notice("Cancelled: nothing was done.")
         elif not facts.ids:
-            context.shell.notice(NOTHING, severity="warning")
+            context.shell.notice(NOTHING, severity="refusal")
         else:
             context.shell.drop_typing_since(typed)
             ask(facts)

@@ -57,12 +57,12 @@ def clear(
     fits worst if the user wants to see it instead of deleting. `then` runs if any copy was deleted.
     """
     if reason := actions.reason_against(context, "delete"):
-        context.shell.notice(reason, severity="warning")
+        context.shell.notice(reason, severity="refusal")
         return
     standing, typed = context.catalogue.standing, context.shell.typed
     size = _size(standing, chosen)
     if not size:
-        context.shell.notice(NOTHING, severity="warning")
+        context.shell.notice(NOTHING, severity="refusal")
         return
 
     def work(progress: Progress, cancelled: Cancelled) -> _Checks:
@@ -76,7 +76,7 @@ def clear(
         if checks.cancelled:
             context.shell.notice("Cancelled: nothing was done.")
         elif not checks.checked.total:
-            context.shell.notice(_nothing(checks.checked), severity="warning")
+            context.shell.notice(_nothing(checks.checked), severity="refusal")
         else:
             context.shell.drop_typing_since(typed)
             _ask(context, checks, show, then)

@@ -25,7 +25,7 @@ def save(context: ConsoleContext, text: str, flt: MessageFilter) -> None:
     """Ask for a name and save the filter `flt` under it, as `text` was typed if that means the same."""
     reason = reason_against(context, "save-filter") or (NO_FILTER if flt.is_empty else None)
     if reason is not None:
-        context.shell.notice(reason, severity="warning")
+        context.shell.notice(reason, severity="refusal")
         return
     from tui.console.dialogs.save_filter import SaveFilterDialog
 
@@ -57,7 +57,7 @@ def _saved(saved: SavedFilter) -> str:
 def delete(context: ConsoleContext, name: str) -> None:
     """Ask, then delete the saved filter of that name."""
     if reason := reason_against(context, "tree-delete"):
-        context.shell.notice(reason, severity="warning")
+        context.shell.notice(reason, severity="refusal")
         return
     saved = next((each for each in context.saved if key_of(each.name) == key_of(name)), None)
     if saved is None:

@@ -1,16 +1,19 @@
-"""Finds further copies in Backup from the senders of released copies."""
+"""Finds copies of a sender: those that no campaign act applies to, and further ones of senders that were released."""
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from store.catalogue.beside import besides
 from store.catalogue.sort import NEWEST
 from store.delivery.twins import senders_alone, twin_filter
-from store.filters.model import MessageFilter
+from store.filters.model import Group, MessageFilter, Term
 
 if TYPE_CHECKING:
+    from store.campaigns.standing import Standing
+    from store.catalogue.catalogue import Catalogue
     from tui.console.context import ConsoleContext
 
 #: Most released copies whose senders are used; most copies of these senders that are read.
@@ -56,6 +59,25 @@ def twins(context: ConsoleContext, released: Sequence[int]) -> Twins | None:
     )
     senders = len(wanted.groups[0].branches) if not wanted.from_ else 1
     return Twins(wanted, count, senders, selection.count > _WAITING) if count else None
+
+
+def left_filter(catalogue: Catalogue, standing: Standing, address: str) -> MessageFilter:
+    """Make the filter for a sender's copies that the Campaigns page lists below the line.
+
+    It leaves out what fits the campaigns that acts are offered for: a wave may forge a sender's address, and such
+    copies must not be released with the good ones. Call it in a thread. Raises StoreUnavailable.
+    """
+    whole = MessageFilter(from_=(Term(address),))
+    placed, numbers = standing.placed, set[int]()
+    for copy_id in catalogue.select(whole, NEWEST).ids():
+        at = bisect_left(placed.copies, copy_id)
+        if at < len(placed.copies) and placed.copies[at] == copy_id and not placed.odd[at]:
+            numbers.add(placed.campaigns[at])
+    offered = tuple(one.id for one in standing.campaigns if one.id in numbers and one.rank.offered)
+    if not offered:
+        return whole
+    fitting = MessageFilter(campaigns=offered, odd=False)
+    return MessageFilter(from_=whole.from_, groups=(Group((fitting,), negated=True),))
 
 
 def waiting_words(found: Twins | None) -> str:

@@ -15,6 +15,7 @@ from tui.console import trace
 from tui.console.acts.actions import reason_against
 from tui.console.tasks import Task, explain
 from tui.terminal.safe import safe
+from tui.terminal.setting_words import change_words
 
 if TYPE_CHECKING:
     from store.undoing.plans import Plan, Told
@@ -27,7 +28,7 @@ NOTHING_TO_REDO = "There is nothing to redo."
 def undo(context: ConsoleContext, *, again: bool = False) -> None:
     """Ask, then undo the operator's last act (or redo it, with `again`)."""
     if reason := reason_against(context, "redo" if again else "undo"):
-        context.shell.notice(reason, severity="warning")
+        context.shell.notice(reason, severity="refusal")
         return
 
     def look() -> Plan | None:
@@ -78,7 +79,8 @@ def _carry_out(context: ConsoleContext, plan: Plan) -> None:
         context.shell.unmark(gone)
         context.shell.store_changed()
         if told == plan.told:
-            context.shell.notice(f"{'Redone' if plan.again else 'Undone'}: {safe('; '.join(told.does))}")
+            said = change_words(plan.act.event.action, "; ".join(told.does))
+            context.shell.notice(f"{'Redone' if plan.again else 'Undone'}: {safe(said)}")
             return
         from tui.console.dialogs.undo import UndoneDialog
 

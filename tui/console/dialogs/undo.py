@@ -12,6 +12,7 @@ from textual.widgets import Static
 from tui.console.dialogs.base import Dialog
 from tui.console.widgets.controls import PushButton
 from tui.terminal.safe import safe
+from tui.terminal.setting_words import change_words
 from tui.terminal.times import full_time
 
 if TYPE_CHECKING:
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
 
 #: Most lines listed of what is done, and of what is not; the rest are counted.
 _LISTED = 200
+
+
+def said_of(plan: Plan, text: str) -> str:
+    """Return a text about what the plan changes, with settings named as the console does; NOT safe."""
+    return change_words(plan.act.event.action, text)
 
 
 def _listed(texts: Sequence[str], sign: str) -> str:
@@ -51,8 +57,13 @@ class UndoDialog(Dialog[bool]):
             f"Redo your action of {when}?" if plan.again else f"Undo your action of {when}?",
             markup=False,
         )
-        yield Static(safe(plan.what), markup=False, classes="note")
-        yield Static(_listed(plan.told.does, "✓"), markup=False, id="does", classes="gap")
+        what = plan.what
+        if what.startswith(f"{plan.act.event.action}: "):
+            what = f"{plan.act.event.action}: {said_of(plan, what.removeprefix(f'{plan.act.event.action}: '))}"
+        yield Static(safe(what), markup=False, classes="note")
+        yield Static(
+            _listed([said_of(plan, text) for text in plan.told.does], "✓"), markup=False, id="does", classes="gap"
+        )
         if plan.told.does_not:
             yield Static(_listed(plan.told.does_not, "▲"), markup=False, id="does-not", classes="warning gap")
 

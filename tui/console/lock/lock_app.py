@@ -43,6 +43,7 @@ class LockDialog(Dialog[str]):
     LockDialog { background: $background; & > #dialog { width: 64; } }
     """
     heading = "Backup is locked"
+    esc_word = "clear"
     first_focus = "#passphrase"
 
     def __init__(self, location: str, why: str) -> None:
@@ -52,7 +53,8 @@ class LockDialog(Dialog[str]):
 
     def body(self) -> Iterable[Widget]:
         yield Static(safe(shown_location(self._location)), markup=False, classes="note")
-        yield Static(self._why, markup=False, classes="note")
+        if self._why:
+            yield Static(self._why, markup=False, classes="note")
         yield Static("Passphrase", markup=False, classes="gap")
         yield Field(id="passphrase", password=True)
 

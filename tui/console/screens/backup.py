@@ -239,7 +239,7 @@ class BackupView(Page):
     def refused_unread(self) -> bool:
         """Return True if the list is not what the filter line says, after a notice with the reason."""
         if not self.settle():
-            self.context.shell.notice(self.unread, severity="warning")
+            self.context.shell.notice(self.unread, severity="refusal")
         return bool(self._unread)
 
     def _say_problem(self, text: str) -> None:

@@ -10,10 +10,9 @@ from textual.timer import Timer
 
 from store.campaigns.marks import State
 from store.campaigns.standing import Campaign
-from store.filters.model import MessageFilter, Term
-from tui.console.acts import actions, campaigning
+from tui.console.acts import actions, campaigning, senders
 from tui.console.campaign_facts import facts_of
-from tui.console.campaign_reading import CampaignsRead, CampaignsReader, summary_words
+from tui.console.campaign_reading import CampaignsRead, CampaignsReader, marked_words, summary_words
 from tui.console.context import ConsoleContext
 from tui.console.keys.keymap import Scope, bindings
 from tui.console.screens.list_page import ListPage
@@ -81,10 +80,20 @@ class CampaignsView(ListPage[ListRow]):
         cleared = _with_copies(self._shown) - _with_copies(read)
         self._shown, self._number = read, read.standing.number
         self.marked = (self.marked - cleared) & {row.campaign.id for row in read.rows if isinstance(row, CampaignRow)}
-        self.show_items(read.rows, summary_words(read))
+        self.show_items(read.rows, self._head(read))
         if read.rough:
             reader, now = self._reader, self.context.clock()
             self.read(lambda: reader.complete(now), self._show, group="campaigns")
+
+    def _head(self, read: CampaignsRead) -> str:
+        """Write the numbers above the list, with those of the marked campaigns first."""
+        said = summary_words(read)
+        return f"{marked_words(read.rows, self.marked)} · {said}" if self.marked else said
+
+    def _show_marks(self) -> None:
+        self.list.build(self.list_builder())
+        if self._shown is not None:
+            self.set_head(self._head(self._shown))
 
     def key_of(self, item: ListRow) -> Hashable:
         if isinstance(item, CampaignRow):
@@ -154,7 +163,7 @@ class CampaignsView(ListPage[ListRow]):
         row = self.items[event.index] if event.index < len(self.items) else None
         if isinstance(row, CampaignRow):
             self.marked ^= {row.campaign.id}
-            self.list.build(self.list_builder())
+            self._show_marks()
 
     def picked(self) -> None:
         self.action_open_row()
@@ -179,10 +188,15 @@ class CampaignsView(ListPage[ListRow]):
         return None
 
     def action_open_row(self) -> None:
-        """Open the campaign at the cursor; on a sender, list its copies."""
-        row = self.current
-        if isinstance(row, SenderRow) and row.sender.address:
-            self.context.shell.list_messages(MessageFilter(from_=(Term(row.sender.address),)))
+        """Open the campaign at the cursor; on a sender, list its copies that fit no campaign with an act."""
+        row, context = self.current, self.context
+        if isinstance(row, SenderRow) and (address := row.sender.address):
+            catalogue, standing = context.catalogue, context.catalogue.standing
+            context.shell.background(
+                lambda: senders.left_filter(catalogue, standing, address),
+                context.shell.list_messages,
+                group="sender's copies",
+            )
         elif isinstance(row, CampaignRow):
             self.context.shell.open_campaign(row.campaign.id)
 
@@ -195,7 +209,7 @@ class CampaignsView(ListPage[ListRow]):
         colleague's, every odd copy shown before.
         """
         self.marked = {row.campaign.id for row in self.items if isinstance(row, CampaignRow) and self._is_sure(row)}
-        self.list.build(self.list_builder())
+        self._show_marks()
         self.post_message(KeysChanged())
         if not self.marked:
             self.context.shell.notice(
@@ -213,7 +227,7 @@ class CampaignsView(ListPage[ListRow]):
         """Clear all marks."""
         if not self.refused("campaigns-unmark"):
             self.marked.clear()
-            self.list.build(self.list_builder())
+            self._show_marks()
             self.post_message(KeysChanged())
 
     def _chosen(self) -> list[Campaign]:

@@ -31,7 +31,8 @@ class ListPage(Page, Generic[Item]):
     DEFAULT_CSS = """
     ListPage {
         & > #head, & > #columns { height: 1; }
-        & > #head.-problem { height: auto; max-height: 4; color: $error; }
+        & > #head { text-wrap: nowrap; text-overflow: ellipsis; }
+        & > #head.-problem { height: auto; max-height: 4; text-wrap: wrap; color: $error; }
         & > #columns { color: $text-muted; }
         & > #detail { min-height: 5; }
     }
@@ -88,6 +89,12 @@ class ListPage(Page, Generic[Item]):
         self.problem = problem
         self.head.set_class(bool(problem), "-problem")
         self.head.update(f"▲ {problem}" if problem else self._summary)
+
+    def set_head(self, head: str) -> None:
+        """Set the line above the list."""
+        self._summary = head
+        if not self.problem:
+            self.head.update(head)
 
     def read(self, work: Callable[[], R], done: Callable[[R], None], *, group: str) -> None:
         """Run `work` in a thread and pass its result to `done`.

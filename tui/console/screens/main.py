@@ -67,6 +67,8 @@ class MainScreen(Screen[None]):
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = bindings(Scope.APP)
+    #: Not the tree, which comes first: where it has no room it would be shown for a moment, because it has the focus.
+    AUTO_FOCUS = "MessageList"
 
     def __init__(self, context: ConsoleContext, keymap: Keymap, tasks: TaskRunner) -> None:
         super().__init__()
@@ -155,6 +157,8 @@ class MainScreen(Screen[None]):
             self.console_tree.focus()
 
     def _page_shown(self) -> None:
+        if self.notice_line.passing:
+            self.notice_line.hide()
         self.console_tree.here = self._tree_place()
         self.refresh_keys()
 
@@ -198,7 +202,11 @@ class MainScreen(Screen[None]):
         self.console_tree.here = self._tree_place()
 
     def _look_at_saved(self) -> None:
-        """Count the saved filters if the tree is visible and no window is open, in which the user may be typing."""
+        """Keep up to date what no change of the store tells: the age of the oldest copy, and counts of saved filters.
+
+        Saved filters are counted if the tree is visible and no window is open, in which the user may be typing.
+        """
+        self.status.tell_age(self.context.clock())
         if self.console_tree.display and self.is_current:
             self.saved.look()
 

@@ -88,7 +88,7 @@ class Marking:
             marks.take(left)
             self._rows.marks_changed()
             if marks.count == before:
-                self._context.shell.notice("None of the matching copies was marked.", severity="warning")
+                self._context.shell.notice("None of the matching copies was marked.", severity="refusal")
             self._gathered(act=True)
 
         self._gathering = True

@@ -28,7 +28,7 @@ from tui.console.widgets.button_row import ButtonRow
 from tui.console.widgets.controls import PushButton
 from tui.console.widgets.line_view import LineView
 from tui.console.widgets.tab_strip import TabStrip
-from tui.terminal.lines import Line, Span
+from tui.terminal.lines import Line, Span, wrap_within
 from tui.terminal.safe import safe_content
 
 if TYPE_CHECKING:
@@ -47,6 +47,8 @@ _BUTTONS = {
 _SPARED = ("to-list", "view-save", "view-delete")
 #: Attempts to find a copy: it may move between Backup and the bin between the two lookups.
 _LOOKS = 5
+#: Most lines of the sentence about the releases; the first tab names every recipient.
+_OUTCOME_LINES = 2
 _COLOURS = {"danger": "$text-error", "risk": "$text-warning", "muted": "$text-muted"}
 
 
@@ -89,7 +91,7 @@ class MessageView(Page):
     DEFAULT_CSS = """
     MessageView {
         & > #headline { height: 1; width: 1fr; text-wrap: nowrap; text-overflow: ellipsis; }
-        & > #outcome { height: auto; max-height: 2; width: 1fr; color: $accent; display: none; }
+        & > #outcome { height: auto; width: 1fr; color: $accent; display: none; }
         & > #in-bin { height: auto; max-height: 2; width: 1fr; color: $text-warning; display: none; }
     }
     """
@@ -224,16 +226,23 @@ class MessageView(Page):
             if reason:
                 sign = sign.stylize(_COLOURS.get(made.status_kind(reason.status), ""))
             headline.update(sign + safe_content(copy.record.subject or "(no subject)", "bold"))
-        said = sentence(self._release, self.context.clock(), self.context.tz)
-        line = self.query_one("#outcome", Static)
-        line.display = bool(said)
-        line.update(said)
+        self._show_outcome()
         self.query_one("#in-bin").display = self.binned
         self._name_tabs()
         for button in self.query(PushButton):
             reason_against = None if button.id == "to-list" else self._reason_against(button.id or "")
             button.disabled = reason_against is not None
             button.tooltip = reason_against
+
+    def _show_outcome(self) -> None:
+        said = sentence(self._release, self.context.clock(), self.context.tz)
+        line = self.query_one("#outcome", Static)
+        line.display = bool(said)
+        line.update(wrap_within(said, self.size.width, _OUTCOME_LINES))
+
+    def on_resize(self) -> None:
+        """Cut the outcome anew."""
+        self._show_outcome()
 
     def reason_against(self, action: str) -> str | None:
         """Return why the copy cannot be brought back, or None."""
@@ -344,7 +353,7 @@ class MessageView(Page):
         if reason is None:
             act()
         else:
-            self.context.shell.notice(reason, severity="warning")
+            self.context.shell.notice(reason, severity="refusal")
 
     def action_neighbour(self, step: int) -> None:
         if self.neighbour is None:

@@ -59,7 +59,7 @@ class Page(Widget):
         """Return True if an action is not possible now, after a notice with the reason."""
         reason = self.reason_against(action)
         if reason is not None:
-            self.context.shell.notice(reason, severity="warning")
+            self.context.shell.notice(reason, severity="refusal")
         return reason is not None
 
     def on_line_view_wanted(self, event: LineView.Wanted) -> None:

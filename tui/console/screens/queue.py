@@ -122,7 +122,7 @@ class QueueView(ListPage[Delivery]):
         if delivery.copy_id in self._subjects:
             self.context.shell.open_copy(delivery.copy_id)
         else:
-            self.context.shell.notice("The copy of this delivery was deleted.", severity="warning")
+            self.context.shell.notice("The copy of this delivery was deleted.", severity="refusal")
 
     def reason_against(self, action: str) -> str | None:
         """Return why Retry or Cancel delivery is not possible for the delivery at the cursor, or None."""

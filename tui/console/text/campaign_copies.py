@@ -92,6 +92,12 @@ class CopyLines(Sequence[Line]):
         self._marked = marked
         self._now, self._zone = now, zone
         self._width = width
+        self._cells = 12 if width >= _WIDE else 6
+        # One width for all odd copies and one for all others, so that the columns are straight.
+        self._room = width - 2 - self._cells - 2
+        most = max(5, self._room * 45 // 100)
+        notes = (reasons_words(reasons) for reasons in set(order.reasons.values()))
+        self._told = min(max((cell_len(note) for note in notes), default=0), most)
 
     def __len__(self) -> int:
         return self.order.lines
@@ -114,15 +120,13 @@ class CopyLines(Sequence[Line]):
         return (Span("  …", "muted"),) if row is None else self._line(row)
 
     def _line(self, row: Row) -> Line:
-        reasons, width = self.order.reasons.get(row.id), self._width
-        cells = 12 if width >= _WIDE else 6
+        reasons, cells = self.order.reasons.get(row.id), self._cells
         if reasons is None:
             note, kind = f"{self.order.fits.get(row.id, 0):>3} %", "muted"
         else:
             note, kind = reasons_words(reasons), "risk"
-        room = width - 2 - cells - 2
-        told = min(cell_len(note), max(5, room * 45 // 100))
-        left = room - told - 2
+        told = cell_len(note) if reasons is None else self._told
+        left = self._room - told - 2
         who = max(8, left * 45 // 100)
         marked = row.id in self._marked
         return (

@@ -35,6 +35,8 @@ _LOOSE, _OUTSIDE = 75, 0.05
 _FINE = bytes(range(_LOOSE, 256))
 #: Characters shown of a key's text; letters listed.
 _TEXT, _LETTERS = 60, 40
+#: Least cells for the counts inside and outside.
+_FIGURES = 18
 _NUMBERS = re.compile(r"\d+")
 
 
@@ -42,8 +44,9 @@ class CampaignFacts(NamedTuple):
     """Facts about a campaign's senders and deliveries.
 
     Of `senders` distinct addresses, `looked_up` were looked up (0: all). Of these, mail was `written_to` so many from
-    here and `let_through` from so many. `delivered`: copies that reached or may have reached a mailbox. `letters`:
-    shapes of subjects (NOT safe) with the number of copies, most frequent first.
+    here and `let_through` from so many; not `counted`: the store has no counters of mail yet, so none of this is known.
+    `delivered`: copies that reached or may have reached a mailbox. `letters`: shapes of subjects (NOT safe) with the
+    number of copies, most frequent first.
     """
 
     senders: int
@@ -52,6 +55,7 @@ class CampaignFacts(NamedTuple):
     delivered: int
     letters: Sequence[tuple[str, int]] = ()
     looked_up: int = 0
+    counted: bool = True
 
 
 def letters_of(subjects: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
@@ -117,7 +121,8 @@ def _head(row: CampaignRow, now: int, zone: tzinfo, width: int) -> list[Line]:
         lines.append((Span(f"{sign} " if not place else "  ", kind), Span(piece, "strong")))
     parts = [mark.state.value, f"campaign {campaign.id}"]
     parts += [f"of {safe(mark.owner, max_len=40)}"] if mark.owner else []
-    parts.append(f"{copies(summary.copies)} to {counted(summary.recipients, 'recipient', 'recipients')}")
+    there = copies(summary.copies) if summary.copies else counted(summary.odd, "odd copy", "odd copies")
+    parts.append(f"{there} to {counted(summary.recipients, 'recipient', 'recipients')}")
     if summary.first:
         parts.append(f"since {placed(summary.first, now, zone, 12).strip()}")
     if summary.last_hour:
@@ -133,13 +138,15 @@ def _head(row: CampaignRow, now: int, zone: tzinfo, width: int) -> list[Line]:
 
 
 def _facts(facts: CampaignFacts | None, width: int) -> list[Line]:
-    """Write ``Nobody here wrote to one of its 4,485 senders; none of it was delivered.``, or the risks found."""
+    """Write ``nobody here wrote to any of its 4,485 senders; none was delivered``, or the risks found."""
     if facts is None:
         return [(Span(f"{'Senders':<{_LABELS}}  ", "label"), Span("…", "muted"))]
     said = []
+    some = f" ({facts.looked_up:,} looked up)" if 0 < facts.looked_up < facts.senders else ""
     if facts.written_to:
         were = "was" if facts.written_to == 1 else "were"
-        said.append((f"▲ {facts.written_to:,} of {_whom(facts)} {were} written to from here", "risk"))
+        whom = f"{facts.written_to:,} of its {facts.senders:,} senders{some}"
+        said.append((f"▲ {whom} {were} written to from here", "risk"))
     if facts.let_through:
         said.append((f"▲ mail from {counted(facts.let_through, 'sender', 'senders')} was let through before", "risk"))
     if facts.delivered:
@@ -147,8 +154,9 @@ def _facts(facts: CampaignFacts | None, width: int) -> list[Line]:
         said.append((f"▲ {facts.delivered:,} {was} delivered", "risk"))
     good = []
     if facts.senders and not facts.written_to:
-        whom = "its one sender" if facts.senders == 1 else f"one of {_whom(facts)}"
-        good.append(f"nobody here wrote to {whom}")
+        whom = "its one sender" if facts.senders == 1 else f"any of its {facts.senders:,} senders"
+        wrote = f"nobody here wrote to {whom}{some}"
+        good.append(wrote if facts.counted else f"not known if anyone here wrote to {whom}")
     if not facts.delivered:
         good.append("none was delivered")
     if good:
@@ -156,36 +164,34 @@ def _facts(facts: CampaignFacts | None, width: int) -> list[Line]:
     return field("Senders", said, width, _LABELS)
 
 
-def _whom(facts: CampaignFacts) -> str:
-    """Write ``its 4,485 senders``, or ``3,000 of its 41,012 senders`` if not all were looked up."""
-    some = f"{facts.looked_up:,} of " if 0 < facts.looked_up < facts.senders else ""
-    return f"{some}its {facts.senders:,} senders"
-
-
 def _evidence(campaign: Campaign, width: int, *, each: int) -> list[Line]:
     size = max(len(campaign.copies), 1)
     seed = campaign.seed
-    lines = [_why(campaign, "Seed", seed, size, width)]
+    column = max(_FIGURES, *(len(_figures(why)) for why in (seed, *campaign.evidence)))
+    lines = [_why(campaign, "Seed", seed, size, column, width)]
     for strand, name in enumerate(STRANDS):
         keys = [why for why in campaign.evidence if why.strand == strand and why.key != seed.key][:each]
         if not keys and seed.strand != strand:
             lines.append((Span(f"{name:<{_LABELS}}  ", "label"), Span("no evidence", "muted")))
         for place, why in enumerate(keys):
-            lines.append(_why(campaign, name if not place else "", why, size, width))
+            lines.append(_why(campaign, name if not place else "", why, size, column, width))
     return lines
 
 
-def _why(campaign: Campaign, label: str, why: Why, size: int, width: int) -> Line:
-    """Write ``Content   ██████████ 100 %  1,735 in, 0 out  sentence "…"``."""
+def _figures(why: Why) -> str:
+    return f"{why.inside:,} in, {why.outside:,} out"
+
+
+def _why(campaign: Campaign, label: str, why: Why, size: int, column: int, width: int) -> Line:
+    """Write ``Content   ██████████ 100 %  1,735 in, 0 out  sentence "…"``; `column`: cells for the two counts."""
     share = why.inside / size
-    figures = f"{why.inside:,} in, {why.outside:,} out"
     spans = [
         Span(f"{label:<{_LABELS}}  ", "label"),
         Span(f"{bar(share, _BAR)} ", "accent"),
         Span(f"{share * 100:>3.0f} %  "),
     ]
     much = why.outside > _OUTSIDE * max(why.inside, 1)
-    spans.append(Span(f"{figures:<18}  ", "risk" if much else "muted"))
+    spans.append(Span(f"{_figures(why):<{column}}  ", "risk" if much else "muted"))
     text = campaign.texts.get(why.key, "")
     said = f'{kind_words(why.key)} "{text[:_TEXT]}{"…" if len(text) > _TEXT else ""}"' if text else kind_words(why.key)
     room = width - sum(len(span.text) for span in spans)
@@ -208,7 +214,11 @@ def against(row: CampaignRow) -> Iterator[tuple[str, str]]:
         yield "▲ in stolen threads: its copies answer messages, and real answers may be among them", "risk"
     if summary.odd:
         reasons = Counter(each.reasons[0] for each in campaign.odd if each.reasons)
-        told = ", ".join(f"{REASONS[reason]} {count:,}" for reason, count in reasons.most_common())
+        # Of odd ones that were deleted only the campaign still knows: no numbers that do not add up.
+        exact = summary.odd == len(campaign.odd)
+        told = ", ".join(
+            f"{REASONS[reason]} {count:,}" if exact else REASONS[reason] for reason, count in reasons.most_common()
+        )
         yield f"{counted(summary.odd, 'odd copy', 'odd copies')}, left out of every act: {told}", "risk"
     if campaign.seed.outside > _OUTSIDE * max(campaign.seed.inside, 1):
         yield f"its seed is also in {copies(campaign.seed.outside)} outside", "risk"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import ClassVar
 
+from rich.segment import Segment
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import BindingType
@@ -13,11 +14,13 @@ from textual.content import Content
 from textual.geometry import Size
 from textual.message import Message
 from textual.reactive import Reactive
+from textual.strip import Strip
 from textual.widget import Widget
 from textual.widgets import Input, Static
 
 from tui.console.keys.keymap import Scope, bindings
-from tui.terminal.safe import safe_content
+from tui.terminal.safe import fit, safe_content
+from tui.terminal.widths import cell_len
 
 
 class FilterInput(Input, inherit_css=False):
@@ -51,6 +54,18 @@ class FilterInput(Input, inherit_css=False):
         self._edited = edited
         self._taken = ""
 
+    def render_line(self, y: int) -> Strip:
+        """Cut what does not fit with an ellipsis: the hint, and unless the user types there, the text."""
+        room = self.scrollable_content_region.width
+        text = self.value or self.placeholder
+        if y or cell_len(text) <= room or (self.value and self.has_focus):
+            return super().render_line(y)
+        if self.value:
+            return Strip([Segment(fit(text, room) + " ")]).apply_style(self.rich_style)
+        hint, shown = self.get_component_rich_style("input--placeholder"), fit(_words_within(text, room), room) + " "
+        first = self.get_component_rich_style("input--cursor") if self.has_focus else hint
+        return Strip([Segment(shown[:1], first), Segment(shown[1:], hint)]).apply_style(self.rich_style)
+
     def take(self, text: str) -> None:
         """Set the text without calling `edited`."""
         self._taken = self.value = text
@@ -67,6 +82,14 @@ class FilterInput(Input, inherit_css=False):
     def action_clear(self) -> None:
         self.value = ""
         self.post_message(self.Left())
+
+
+def _words_within(text: str, room: int) -> str:
+    """Return the first words that fit with an ellipsis behind them."""
+    words = text.split(" ")
+    while len(words) > 1 and cell_len(" ".join(words)) > room - 2:
+        words.pop()
+    return " ".join(words if words[-1] == "…" else [*words, "…"])
 
 
 def counts_room(width: int) -> int:
@@ -151,6 +174,7 @@ class FilterLine(Vertical):
         """Focus the text, with the cursor at its end."""
         line = self.input
         self.screen.set_focus(line)  # now, not after the next refresh, so that keys typed ahead land in it
+        line.cursor_position = 0  # so that the next line scrolls to the end even if the cursor is there
         line.cursor_position = len(line.value)
 
     def on_filter_input_left(self, event: FilterInput.Left) -> None:

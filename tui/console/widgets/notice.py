@@ -15,7 +15,7 @@ from tui.terminal.widths import cell_len
 
 #: Cells below which an outcome does not fit behind a notice.
 _ROOM = 8
-_SIGNS = {"information": "", "warning": "△ ", "error": "▲ "}
+_SIGNS = {"information": "", "warning": "△ ", "refusal": "△ ", "error": "▲ "}
 
 
 class NoticeLine(Horizontal):
@@ -41,10 +41,13 @@ class NoticeLine(Horizontal):
 
     def on_mount(self) -> None:
         self._text, self._outcome = "", ("", "")
+        #: True if the notice is of no use on another page.
+        self.passing = False
 
     def show(self, text: str, severity: str = "information") -> None:
         """Show a notice in place of the one before."""
-        self.set_class(severity == "warning", "-warning")
+        self.passing = severity == "refusal"
+        self.set_class(severity in ("warning", "refusal"), "-warning")
         self.set_class(severity == "error", "-error")
         self._text, self._outcome = _SIGNS[severity] + safe(text), ("", "")
         self._draw()

@@ -66,6 +66,11 @@ class StatusBar(Widget):
         self.host = safe(host)
         self.read_only = read_only
         self._queue_key = queue_key
+        self._oldest: int | None = None
+
+    def tell_age(self, now: int) -> None:
+        """Write the age of the oldest copy at `now` (Unix ms) anew."""
+        self.oldest = "" if self._oldest is None else age(self._oldest, now)
 
     def show(self, *, used: int, maximum: int, low: bool, oldest: int | None, now: int) -> None:
         """Show used and maximum bytes and the age of the oldest copy (times are Unix ms).
@@ -73,7 +78,8 @@ class StatusBar(Widget):
         `low`: less is free than the threshold of the notice to the administrator.
         """
         self.used, self.maximum, self.low = used, maximum, low
-        self.oldest = "" if oldest is None else age(oldest, now)
+        self._oldest = oldest
+        self.tell_age(now)
 
     def render(self) -> Content:
         def style(text: str, name: str) -> Content:
