@@ -20,7 +20,7 @@ from store.authority.heads import (
 )
 from store.authority.keeper import HeadKeeper
 from store.authority.memory import Memory
-from store.authority.older import Older, local, older_than
+from store.authority.older import Older, forked, local, older_than
 from store.helpers.runs import gaps
 from store.sealing.signatures import AUTHORITY
 from store.terms.errors import TamperedError
@@ -64,8 +64,9 @@ def lacking(vault: Vault, memory: Memory) -> Older | None:
             heads.append(verified_head(vault, each.writer, each.vector, each.signature))
     with vault.reading():
         now = present(vault)
-    found = (older_than(head.vector, now) for head in in_force(vault, heads))
-    return next((older for older in found if older is not None), None)
+    heads = in_force(vault, heads)
+    found = (older_than(head.vector, now) for head in heads)
+    return next((older for older in found if older is not None), None) or forked(vault, heads)
 
 
 class Comparison:

@@ -18,7 +18,6 @@ from store.authority.heads import (
     Head,
     Present,
     Vector,
-    another_epoch,
     another_event,
     configuration_digest,
     counted_anew,
@@ -30,7 +29,7 @@ from store.authority.heads import (
     verified_head,
 )
 from store.authority.memory import Memory, SeenHead
-from store.authority.older import Older, local, older_than
+from store.authority.older import Older, forked, local, older_than
 from store.database.connection import as_bytes, shown_location, sound
 from store.helpers.clock import now_ms
 from store.helpers.decoding import msgpack_decoder
@@ -202,7 +201,7 @@ class HeadKeeper(Witness):
                 with suppress(TamperedError):
                     self._known[row[0]] = verified_head(self._vault, *row)
             self._look()
-            self.older = self.older or self._forked()
+            self.older = self.older or forked(self._vault, self._in_force(self.remembered))
         if self.older is None:
             self.keep()
 
@@ -212,16 +211,6 @@ class HeadKeeper(Witness):
             heads = [SeenHead(each.writer, each.blob, each.signature) for each in self._known.values()]
             self.unkept = self._memory.keep(heads)
             self._kept_at = time.monotonic()
-
-    def _forked(self) -> Older | None:
-        """Return an Older if an event or an epoch seen before is now another one."""
-        for head in self._in_force(self.remembered):
-            vector = head.vector
-            if vector.event and another_event(self._vault, vector.event, vector.event_digest):
-                return Older(vector.at, (), forked=True)
-            if vector.epoch and another_epoch(self._vault, head.writer, vector.epoch, vector.opening):
-                return Older(vector.at, (), forked=True)
-        return None
 
     def _in_force(self, heads: list[Head]) -> list[Head]:
         return [head for head in heads if head.vector.generation >= self._acceptance[1]]
@@ -273,12 +262,17 @@ class HeadKeeper(Witness):
         """Compare the store with the newest head; set `older`. Return that head and the state of the store."""
         newest = self._newest()
         now = present(self._vault)
+        # Whatever is written to a store that was put back, it lacks what was seen until an operator accepts it.
+        before = None if self.accepting else self.older
         if now.acceptance != self._acceptance[0]:
-            self._acceptance = (now.acceptance, accepted_generation(self._vault))
-        forked = self.older if self.older is not None and self.older.forked and not self.accepting else None
+            generation = accepted_generation(self._vault)
+            risen = generation > self._acceptance[1]
+            self._acceptance = (now.acceptance, generation)
+            if risen and not self._in_force(self.remembered):
+                before = None
         heads = self._in_force([*([newest] if newest is not None else []), *self.remembered])
         found = (self._older_than(head.vector, now) for head in heads)
-        self.older = next((older for older in found if older is not None), forked)
+        self.older = next((older for older in found if older is not None), before)
         return newest, now
 
     def _older_than(self, vector: Vector, now: Present) -> Older | None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from typing import NamedTuple
 
-from store.authority.heads import Present, Vector
+from store.authority.heads import Head, Present, Vector, another_epoch, another_event
+from store.vault.reader import Reader
 
 
 class Lack(NamedTuple):
@@ -50,6 +52,17 @@ def older_than(vector: Vector, now: Present) -> Older | None:
     lacks = tuple(each for each in pairs if each.there < each.seen)
     forked = not lacks and vector.event == now.event and vector.event_digest != now.event_digest
     return Older(vector.at, lacks, forked) if lacks or forked else None
+
+
+def forked(vault: Reader, heads: Iterable[Head]) -> Older | None:
+    """Return an Older if an event or an epoch that one of `heads` names is now another one, None if not."""
+    for head in heads:
+        vector = head.vector
+        if vector.event and another_event(vault, vector.event, vector.event_digest):
+            return Older(vector.at, (), forked=True)
+        if vector.epoch and another_epoch(vault, head.writer, vector.epoch, vector.opening):
+            return Older(vector.at, (), forked=True)
+    return None
 
 
 def local(at: int) -> str:

@@ -101,6 +101,8 @@ def send_now(vault: Vault, delivery_id: int, operator: str = "") -> RetryPlan:
     Raises DeliveryError where it does not wait, and as `retry` does.
     """
     delivery = delivery_of(vault, delivery_id)
+    if delivery.state is State.SENT and not delivery.damage:
+        raise DeliveryError(f"Delivery {delivery_id} is finished (sent): all its recipients have the message.")
     if not delivery.live and not delivery.damage:
         raise DeliveryError(
             f"Delivery {delivery_id} is finished ({delivery.state}). To send it again to recipients who did not get "

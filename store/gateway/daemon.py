@@ -38,6 +38,7 @@ from store.gateway.metrics import Metrics
 from store.gateway.metrics_server import ServedMetrics
 from store.gateway.policy import LivePolicy
 from store.gateway.proposal import PROPOSAL_SECONDS, Proposal
+from store.gateway.put_back import PutBack
 from store.gateway.replaced import identity, until_replaced
 from store.gateway.seen import SeenVersions, seen_path
 from store.intake.unavailable import Outage
@@ -190,10 +191,7 @@ class Gateway:
     def _open(self) -> Vault:
         section = self.config.store
         self._file = identity(section.location)
-        vault = open_with_credentials(section.location, Path(section.credentials), self._seen)
-        if vault.witness.problem:
-            say("the store is older than what was seen of it", level=logging.ERROR, why=vault.witness.problem)
-        return vault
+        return open_with_credentials(section.location, Path(section.credentials), self._seen)
 
     def _look(self, vault: Vault) -> None:
         """Take up the configuration, and record in the trail which parts were refused."""
@@ -262,6 +260,7 @@ class Gateway:
             self._again(LOOK, lambda: self._look(vault), "the configuration cannot be read"),
             watch(vault),
             self._again(ANSWERS_SECONDS, vault.write_answers, "answers cannot be recorded"),
+            self._again(LOOK, PutBack(vault, say, self._events.add).look, "events cannot be written"),
             self._again(LOOK, self._events.flush, "events cannot be written"),
             self._again(SIGN_SECONDS, vault.witness.beat, "the head cannot be signed"),
             self._again(FLUSH_SECONDS, self.intake.knowing.flush, "known senders cannot be counted"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from store.authority.audit import events
+from store.enrolment.enrolled import gateways
 from store.terms.gateway_events import (
     BACKUP_AVAILABLE,
     BACKUP_UNAVAILABLE,
@@ -14,12 +15,20 @@ from store.terms.gateway_events import (
     METRICS_SERVED,
     STARTED,
     STOPPED,
+    STORE_IN_USE,
+    STORE_OLDER,
 )
 
 if TYPE_CHECKING:
     from store.vault.vault import Vault
 
-_BEGIN, _END = (ENGINE_DOWN, METRICS_NOT_SERVED, BACKUP_UNAVAILABLE), (ENGINE_BACK, METRICS_SERVED, BACKUP_AVAILABLE)
+#: The event that ends each problem.
+_ENDS = {
+    ENGINE_DOWN: ENGINE_BACK,
+    METRICS_NOT_SERVED: METRICS_SERVED,
+    BACKUP_UNAVAILABLE: BACKUP_AVAILABLE,
+    STORE_OLDER: STORE_IN_USE,
+}
 #: Max events searched.
 _LOOKED_THROUGH = 300
 
@@ -34,26 +43,26 @@ class Trouble(NamedTuple):
 
 
 def troubles(vault: Vault) -> list[Trouble]:
-    """List the standing troubles, newest first. Stopped gateways and old troubles are left out.
+    """List the standing troubles, newest first. Stopped and revoked gateways, and old troubles, are left out.
 
     Raises TamperedError if the trail does not verify, UnlockError if the keys at hand cannot read it.
     """
     found: list[Trouble] = []
     told: set[tuple[str, str]] = set()
-    ended: set[str] = set()
+    ended = {each.name for each in gateways(vault, on_error=lambda _: None) if each.revoked}
     for event in events(vault, _LOOKED_THROUGH):
         if event.operator:
             continue
         if event.action in (STARTED, STOPPED):
             ended.add(event.detail)
         gateway, _, detail = event.detail.partition(": ")
-        if gateway in ended or event.action not in _BEGIN + _END:
+        if gateway in ended or event.action not in (*_ENDS, *_ENDS.values()):
             continue
         # An engine's event begins with the engine's name; metrics and Backup have one problem each.
         about = (gateway, (detail if event.action in (ENGINE_DOWN, ENGINE_BACK) else event.action).partition(" ")[0])
         if about in told:
             continue
         told.add(about)
-        if event.action in _BEGIN:
+        if event.action in _ENDS:
             found.append(Trouble(gateway, event.at, event.action, detail))
     return found

@@ -27,6 +27,8 @@ TEMPORARY = Refuse(451, "4.3.0", "Backup is temporarily unavailable, try again l
 REJECTED = Refuse(554, "5.3.0", "Backup is unavailable, the message is rejected")
 #: Seconds that Backup must work until an outage is over, and seconds until a mail is tried again.
 PEACE, AGAIN = 300.0, 60.0
+#: Seconds that Backup must fail again within an outage until that is an event.
+RELAPSE = 30.0
 
 _TIMEOUTS = Timeouts(connect=20, command=30, message=60)
 _WHAT_IS_DONE = {
@@ -79,6 +81,9 @@ class Outage:
         self.counts: Counter[str] = Counter()
         #: The clock's time at the last recovery.
         self._well_at = float("-inf")
+        #: The clock's time of the first failure since the last recovery, and whether the trail says that it fails.
+        self._failing_from = float("-inf")
+        self._recorded = False
         self._since = 0
         self._told = False
         self._settings: Settings | None = None
@@ -87,8 +92,15 @@ class Outage:
 
     def failed(self, why: str, settings: Settings | None) -> None:
         """Record that a copy could not be placed. `why` is a full sentence without message content."""
-        if not self.why and self._clock() - self._well_at > self._peace:
+        now = self._clock()
+        fresh = not self.why and now - self._well_at > self._peace
+        if fresh:
             self._begin()
+        if not self.why:
+            self._failing_from = now
+        # Backup that fails now and then must not fill the trail.
+        if not self._recorded and (fresh or now - self._failing_from >= RELAPSE):
+            self._recorded = True
             self._event(BACKUP_UNAVAILABLE, why)
         if self._ending is not None:
             self._ending.cancel()
@@ -115,6 +127,7 @@ class Outage:
         self._well_at = self._clock()
         counted = ", ".join(f"{what}: {count}" for what, count in sorted(self.counts.items()))
         self._say("backup available again", without_copy=counted)
+        self._recorded = False
         self._event(BACKUP_AVAILABLE, f"unavailable since {_utc(self._since)}: {why} Without a copy: {counted}.")
         self._ending = asyncio.get_running_loop().create_task(self._end())
 

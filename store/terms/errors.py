@@ -139,7 +139,8 @@ class StoreDamaged(StoreFormat, StoreUnavailable):
         """Name the damaged store; `said` is the database's message."""
         super().__init__(
             f"The store {store} cannot be read completely ({said}): its disk is failing or its file is damaged. Look "
-            "for disk errors in the system's log. `mailhold check` shows what is damaged; restore that from a backup."
+            "for disk errors in the system's log. `mailhold check` names what is damaged. If it cannot read the store "
+            "either, restore a backup."
         )
 
 

@@ -109,9 +109,13 @@ def answered(argv: Sequence[str], run: Callable[[Sequence[str]], int]) -> int:
 
 
 def _say(message: str) -> None:
-    from tui.terminal.safe import safe
-
-    print(f"mailhold: {safe(message, multiline=True)}", file=sys.stderr)
+    try:
+        from tui.terminal.safe import safe
+    except ImportError:  # It needs libraries too. Printable ASCII is safe as it is.
+        shown = ascii(message)[1:-1]
+    else:
+        shown = safe(message, multiline=True)
+    print(f"mailhold: {shown}", file=sys.stderr)
 
 
 if __name__ == "__main__":

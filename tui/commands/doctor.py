@@ -95,7 +95,7 @@ def _gateway(vault: Vault) -> str:
     if not enrolled:
         return "No gateway is enrolled in this store. Enrol one with `mailhold gateway enroll NAME`."
     if not any(is_alive(vault, each.id) for each in enrolled):
-        return "No gateway of this store is running."
+        return "No gateway of this store is running (or those that run have their [delivery] off)."
     return ""
 
 

@@ -14,6 +14,7 @@ from tui.commands.asking import ask, can_ask
 from tui.commands.opened import opened, use_of
 from tui.commands.printing import local_time
 from tui.commands.reporting import say_failed
+from tui.terminal.words import counted
 
 if TYPE_CHECKING:
     from store.vault.vault import Vault
@@ -102,7 +103,8 @@ def _revoke(args: argparse.Namespace) -> int:
             raise UsageError("Nothing was revoked. Answer y, or add --yes to confirm.")
         done = revoke(vault, args.name, operator=vault.opened_by)
         knew_password = _relay_has_password(vault)
-    print(f"Gateway {args.name} is revoked. Copies that it placed before stay readable ({done.epochs:,} epochs).")
+    epochs = counted(done.epochs, "epoch", "epochs")
+    print(f"Gateway {args.name} is revoked. Copies that it placed before stay readable ({epochs}).")
     if knew_password:
         print(
             "It knew the relay's password. Change the password at the relay, then set it here: `mailhold settings "
@@ -129,7 +131,7 @@ def _relay_has_password(vault: Vault) -> bool:
 
 
 def _list(args: argparse.Namespace) -> int:
-    from store.enrolment.enrolled import gateways, running
+    from store.enrolment.enrolled import Running, gateways, running
     from tui.terminal.safe import fit
 
     failures: list[tuple[object, str]] = []
@@ -139,10 +141,10 @@ def _list(args: argparse.Namespace) -> int:
     if not found and not failures:
         print("No gateway is enrolled.")
     for each in found:
-        print(
-            f"{each.id:>4}  {fit(each.name, 40)}  enrolled {local_time(each.enrolled_at)}  "
-            f"{'revoked' if each.revoked else states[each.id]}"
-        )
+        state = "revoked" if each.revoked else str(states[each.id])
+        if not each.revoked and states[each.id] is Running.NO:
+            state += ", or its [delivery] is off"  # Then it sends no heartbeats.
+        print(f"{each.id:>4}  {fit(each.name, 40)}  enrolled {local_time(each.enrolled_at)}  {state}")
     return 1 if say_failed(failures) else 0
 
 

@@ -120,6 +120,8 @@ def removal_question(listed: Sequence[SlotInfo], slot_id: int, opened_slot: int)
         said.append("Only the recovery key then opens the store.")
     elif slot is not None and slot.kind == RECOVERY and RECOVERY not in others:
         said.append("If the other keys are lost, nobody can then open the store.")
+    if slot is not None:
+        said.append("Consoles that are open with it stay open.")
     return " ".join([*said, "This cannot be undone."])
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from store.database.modes import Use
 from store.terms.errors import StoreFormat, StoreMissing, UsageError, WrongKey
-from tui.commands.passphrases import ask_secret
+from tui.commands.passphrases import PASSPHRASE, RECOVERY_KEY, ask_secret
 from tui.terminal.safe import safe
 
 if TYPE_CHECKING:
@@ -110,11 +110,11 @@ def unlocking(args: argparse.Namespace) -> Unlock:
     from store.opening.opening import Unlock
 
     if getattr(args, "recovery", False):
-        return Unlock.recovery(_typed("Recovery key: "))
+        return Unlock.recovery(_typed(RECOVERY_KEY))
     path = key_file(args)
     if path is not None:
         return Unlock.key_file(path)
-    return Unlock.passphrase(_typed("Passphrase: "))
+    return Unlock.passphrase(_typed(PASSPHRASE))
 
 
 def _typed(prompt: str) -> str:

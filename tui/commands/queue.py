@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the verb, ID…, --again, --yes and --json."""
+    """Declare the verb, ID…, --open, --again, --yes and --json."""
     parser.add_argument(
         "verb", nargs="?", choices=["list", "send", "retry", "cancel"], default="list", help="default: list"
     )
@@ -36,6 +36,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="IDs of deliveries, for retry, cancel and send (send ID: send now, even if it is held)",
     )
     parser.add_argument(
+        "--open",
+        action="store_true",
+        help="list: only deliveries that wait, and those that `status` counts as failed or unknown",
+    )
+    parser.add_argument(
         "--again",
         action="store_true",
         help="retry: send also to recipients who have the message by another delivery of the copy",
@@ -44,7 +49,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--json",
         action="store_true",
-        help="print an array of {id, copy_id, state, held_until, damage, odd_time, recipients}",
+        help="print an array of {id, copy_id, state, live, damage, odd_time, created_at, attempts, next_attempt_at, "
+        "held_until, waits_for, recipients}",
     )
 
 
@@ -59,22 +65,27 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("`queue list` takes no IDs.")
     if args.verb != "retry" and (args.again or args.yes):
         raise UsageError("--again and --yes are only for `queue retry`.")
+    if args.verb != "list" and args.open:
+        raise UsageError("--open is only for `queue list`.")
     ranges = parse_ids(args.ids)
     failures: list[tuple[object, str]] = []
     with opened(args, use_of(args)) as vault:
-        chosen: set[int] = set()
+        chosen: set[int] | None = None
         if ranges:
             chosen, failures = _change(vault, args, ranges)
+        elif args.open or args.verb == "send":
+            chosen = _open_ones(vault, waiting_only=args.verb == "send")
         if args.verb == "send" and (chosen or not ranges):
             problem = send_queue(vault)
             failures += [("queue send", problem)] if problem else []
         found = queue_json(vault)
-    if ranges:
+    if chosen is not None:
         found = [delivery for delivery in found if delivery["id"] in chosen]
     if args.json:
         print_json(found)
     else:
-        _print(found)
+        nothing = "The delivery queue is empty." if args.verb == "list" else "No delivery is waiting."
+        _print(found, "" if ranges else "No delivery waits, failed or is unknown." if args.open else nothing)
     failures += [
         (
             f"delivery {delivery['id']}",
@@ -85,6 +96,19 @@ def run(args: argparse.Namespace) -> int:
         if delivery["damage"] and delivery["live"]
     ]
     return 1 if say_failed(failures) else 0
+
+
+def _open_ones(vault: Vault, *, waiting_only: bool) -> set[int]:
+    """Return the ids of deliveries that are not finished, and of failed and unknown ones unless `waiting_only`."""
+    from store.delivery.queue import deliveries
+    from store.delivery.releases import Releases
+
+    found = {each.id for each in deliveries(vault) if each.live}
+    if waiting_only:
+        return found
+    releases = Releases(vault)
+    releases.read()
+    return found | releases.attention.failed | releases.attention.unknown
 
 
 def _change(
@@ -187,11 +211,21 @@ def queue_json(vault: Vault) -> list[dict[str, Any]]:
     """Return every delivery as a JSON object. `damage`: what is wrong with its rows, or None; `live`: not finished yet.
 
     `held_until`: time of the first attempt, None if it is not held. `odd_time`: which of its times is impossible, and
-    the consequence, or None.
+    the consequence, or None. `waits_for`: who has to do what, if no running gateway is to send it, or None.
     """
     from store.delivery.queue import deliveries
+    from store.enrolment.enrolled import Running, gateways, running
+    from store.sealing.keys import LOCAL_ID
 
     now = now_ms()
+    known = gateways(vault, on_error=lambda _: None)
+    states = {each.id: running(vault, each.id, each.alive_at) for each in known}
+    idle = {
+        each.id: f"the gateway {each.name} is {states[each.id]}: start it, or `mailhold queue retry ID`"
+        for each in known
+        if states[each.id] is not Running.YES
+    }
+    idle[LOCAL_ID] = "an open console sends it, or `mailhold queue send`"
     return [
         {
             "id": delivery.id,
@@ -204,6 +238,7 @@ def queue_json(vault: Vault) -> list[dict[str, Any]]:
             "attempts": delivery.attempts,
             "next_attempt_at": iso(delivery.next_attempt_at),
             "held_until": iso(until) if (until := delivery.held_until(now)) else None,
+            "waits_for": idle.get(delivery.gateway_id) if delivery.live and not delivery.damage else None,
             "recipients": [
                 {
                     "address": recipient.address,
@@ -218,9 +253,9 @@ def queue_json(vault: Vault) -> list[dict[str, Any]]:
     ]
 
 
-def _print(found: list[dict[str, Any]]) -> None:
-    if not found:
-        print("The delivery queue is empty.")
+def _print(found: list[dict[str, Any]], nothing: str) -> None:
+    if not found and nothing:
+        print(nothing)
     for delivery in found:
         tried = counted(delivery["attempts"], "attempt", "attempts")
         print(f"{delivery['id']:>6}  copy {delivery['copy_id']}  {delivery['state']}  {tried}")
@@ -232,6 +267,8 @@ def _print(found: list[dict[str, Any]]) -> None:
             print(f"        damaged or tampered with: {delivery['damage']}")
         if delivery["odd_time"]:
             print(f"        time problem: {delivery['odd_time']}")
+        if delivery["waits_for"]:
+            print(f"        {safe(delivery['waits_for'])}")
         for recipient in delivery["recipients"]:
             address = safe(recipient["address"]) or "(does not verify)"
             print(f"        {address}  {recipient['state']}  {safe(recipient['reply'] or '')}".rstrip())

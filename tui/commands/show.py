@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from store.vault.vault import Vault
 
 
+#: Fields of --json that the text leaves out: `known` or another field shows the same.
+_NOT_SHOWN = ("authentication", "findings", "client_name", "rule_id", "reason", "stored_at", "size")
+
+
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare ID, --json, --raw and --force."""
     parser.add_argument("id", metavar="ID", help="the ID of the copy")
@@ -153,13 +157,19 @@ def _scan_results(record: CopyRecord) -> list[dict[str, str]]:
 def _print_fields(fields: dict[str, Any], words: str) -> None:
     sender, envelope = fields["from"], fields["envelope"]["sender"]
     other = [f"≠ Envelope sender: {envelope}"] if sender_differs(sender, envelope) else []
-    for name, value in {**fields, "from": [address_first(sender), *other], "known": words}.items():
-        if name in ("authentication", "findings", "client_name"):
-            continue  # `known` shows these.
+    shown = {"from": [address_first(sender), *other], "envelope": _envelope(**fields["envelope"]), "known": words}
+    for name, value in {**fields, **shown}.items():
+        if name in _NOT_SHOWN:
+            continue
         label = name.replace("_", " ").capitalize()
         lines = [_line(item) for item in value] if isinstance(value, list) else [_line(value)]
         for number, line in enumerate(lines or [""]):
             print(f"{label if number == 0 else '':<36}{safe(line)}".rstrip())
+
+
+def _envelope(sender: str | None, recipients: list[str]) -> str:
+    """Join the envelope's addresses; the null sender is <>, an unknown one is left out."""
+    return "  ".join(filter(None, ["<>" if sender == "" else sender, ", ".join(recipients)]))
 
 
 def _line(value: Any) -> str:

@@ -19,6 +19,7 @@ from store.authority.audit import record_event
 from store.authority.keeper import HeadKeeper
 from store.authority.memory import Memory
 from store.authority.settings import Settings, read_settings, write_settings
+from store.backing_up.restoring import restore
 from store.check import check
 from store.database.connection import is_url
 from store.database.modes import Use
@@ -133,6 +134,40 @@ def test_nothing_is_sent_again_from_a_store_put_back(
     head = read_head(vault, 2)
     assert head is not None and head.epoch == 0  # It did not sign a head lower than the one it had seen.
     vault.close()
+
+
+@pytest.mark.parametrize("between", [1, 2, 5])
+def test_a_store_put_back_stays_older_however_much_is_written_until_an_operator_accepts_it(
+    any_store: str, rewind: Callable[[], Callable[[], None]], record: CopyRecord, tmp_path: Path, between: int
+) -> None:
+    """`between`: events that the gateway writes from one look to the next."""
+    vault = open_store(any_store, UNLOCK)
+    enroll(vault, "mx1", tmp_path / "mx1")
+    vault.close()
+    back = rewind()
+    seen = tmp_path / "mx1.seen"
+    gateway = open_with_credentials(any_store, tmp_path / "mx1", seen)
+    gateway.put(b"lost", record)
+    for _ in range(3):
+        record_event(gateway, "lost", operator="", detail="mx1")
+    gateway.close()
+    back()
+    gateway = open_with_credentials(any_store, tmp_path / "mx1", seen)
+    assert "3 events, 1 copy" in gateway.witness.problem
+    for number in range(1, 11):  # Fewer events than it saw, as many, and more.
+        record_event(gateway, "later", operator="", detail=f"mx1: {number}")
+        gateway.put(b"later", record)
+        if number % between == 0:
+            with gateway.reading(), pytest.raises(StoreOlder):
+                gateway.witness.require_current()
+            gateway.witness.beat()
+    restorer = open_store(any_store, UNLOCK, Use.EITHER)
+    restore(restorer)
+    restorer.close()
+    with gateway.reading():
+        gateway.witness.require_current()
+    assert not gateway.witness.problem
+    gateway.close()
 
 
 def test_a_fork_is_told(any_store: str, rewind: Callable[[], Callable[[], None]], state_home: Path) -> None:

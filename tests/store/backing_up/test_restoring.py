@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from store.authority.audit import record_event
 from store.authority.settings import Settings, read_settings
 from store.backing_up.backing_up import back_up
 from store.backing_up.restoring import restore, standing
@@ -140,6 +141,11 @@ def test_check_config_says_so(
     capsys.readouterr()
     assert main(command) == 1
     assert re.search("older than what this gateway saw at .*: 1 event. .*`mailhold restore`", capsys.readouterr().out)
+    with closing(open_with_credentials(vault.location, credentials)) as gateway:  # It writes more than the store lacks.
+        for _ in range(3):
+            record_event(gateway, "gateway started", operator="", detail="mx1")
+    assert main(command) == 1
+    assert "an event or an epoch differs from the one that was seen" in capsys.readouterr().out
     assert seen_path(credentials).read_bytes() == before
 
 

@@ -196,6 +196,26 @@ async def test_an_outage_is_over_once_backup_was_well_for_long_enough_not_once_i
     await outage.stop()
 
 
+async def test_an_outage_that_goes_on_after_a_copy_was_placed_is_an_event_again_but_not_each_failure() -> None:
+    now, recorded = 0.0, list[str]()
+    outage = Outage(
+        lambda _event, **_fields: None, event=lambda action, _detail: recorded.append(action), clock=lambda: now
+    )
+    for _ in range(20):  # It fails and works in turn.
+        outage.failed("The disk is full.", Settings())
+        now += 5
+        outage.succeeded()
+        now += 5
+    assert recorded == ["backup unavailable", *["backup available"] * 20]
+    for _ in range(20):
+        outage.failed("The disk is full.", Settings())
+        now += 5
+    assert recorded[21:] == ["backup unavailable"]
+    outage.succeeded()
+    assert recorded[22:] == ["backup available"]
+    await outage.stop()
+
+
 async def test_the_administrator_is_told_when_backup_is_back_and_what_went_without_a_copy() -> None:
     sent: list[bytes] = []
     said: list[tuple[str, dict[str, Any]]] = []

@@ -9,6 +9,7 @@ import pytest
 
 from store.authority.audit import events, record_event
 from store.enrolment.enrolment import enroll, open_with_credentials
+from store.enrolment.revocation import revoke
 from store.gateway.event_writer import MOST_WAITING, EventWriter
 from store.gateway.troubles import troubles
 from store.vault.vault import Vault
@@ -43,11 +44,16 @@ def test_what_was_said_and_is_not_over(vault: Vault, gateway: Vault) -> None:
     assert said(*backup) == [backup, rspamd, metrics]
     assert said("metrics served") == [backup, rspamd]
     assert said("backup available", "unavailable since x: The disk is full.") == [rspamd]
+    older = ("store older", "The store is older than what was seen of it.")
+    assert said(*older) == [older, rspamd]
+    assert said("store in use again", "an operator accepted it") == [rspamd]
     record_event(vault, "engine down", operator="olga", detail="mx1: clamd at x: an operator said so")
     assert said(*rspamd) == [rspamd]
     record_event(gateway, "gateway stopped", operator="", detail="mx1")
     assert troubles(vault) == []
     assert said(*clamd) == [clamd]
+    revoke(vault, "mx1")  # It cannot say any more that it is over.
+    assert troubles(vault) == []
 
 
 def test_events_wait_for_the_store_in_their_order_and_with_their_time(vault: Vault, gateway: Vault) -> None:

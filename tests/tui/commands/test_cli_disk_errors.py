@@ -133,3 +133,15 @@ def test_what_was_queued_is_told_though_the_queue_cannot_be_read(
     assert main(["deliver", "--json", "--original", "10-12"]) == 1
     told = json.loads(capfd.readouterr().out)
     assert (told["queued"], told["deliveries"]) == (3, [])
+
+
+@pytest.mark.usefixtures("vault")
+def test_a_store_that_check_cannot_read_is_to_be_restored(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "mail.store"
+    damaged = path.read_bytes().replace(b'CREATE TABLE "bin_act', b'CREATE TABLF "bin_act', 1)
+    assert damaged != path.read_bytes()
+    path.write_bytes(damaged)
+    for words in (["check"], ["status"]):
+        capsys.readouterr()
+        assert main(words) == 1
+        assert "If it cannot read the store either, restore a backup." in capsys.readouterr().err

@@ -61,6 +61,9 @@ def test_list_and_revoke(
     assert main(["gateway", "list", *here]) == 0
     assert capsys.readouterr().out == "No gateway is enrolled.\n"
     assert enroll(store, key, "mx1", "--credentials", str(tmp_path / "credentials")) == 0
+    capsys.readouterr()
+    assert main(["gateway", "list", *here]) == 0
+    assert capsys.readouterr().out.endswith("  not running, or its [delivery] is off\n")
     gateway = open_with_credentials(store, tmp_path / "credentials")
     copy_id = gateway.put(b"Subject: x\r\n\r\nx\r\n", CopyRecord(envelope_recipients=("a@x.example",)))
     beat(gateway)
@@ -77,7 +80,12 @@ def test_list_and_revoke(
     gateway.close()
     assert main(["gateway", "revoke", "mx1", "--yes", *here]) == 0
     said = capsys.readouterr().out
-    assert "Gateway mx1 is revoked" in said and "`mailhold queue retry 1`" in said and len(asked) == 1
+    assert (
+        "Gateway mx1 is revoked" in said
+        and "(1 epoch)" in said
+        and "`mailhold queue retry 1`" in said
+        and len(asked) == 1
+    )
     assert main(["gateway", "list", *here]) == 0
     assert capsys.readouterr().out.split()[:3] == ["2", "mx1", "enrolled"]
     assert main(["gateway", "list", *here]) == 0

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import UTC
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,6 +19,8 @@ from typing import Any
 import pytest
 
 from store.delivery import outbox
+from store.enrolment.enrolled import beat
+from store.enrolment.enrolment import open_with_credentials
 from store.opening.opening import Unlock, open_store
 from store.terms.records import CopyRecord
 from tests.store.mail.smtp_server import ScriptedServer
@@ -120,10 +123,44 @@ def test_named_ones_are_sent_at_once_and_no_others(run: Run, server: ScriptedSer
     assert taken(server) == ["a@x.example", "c@x.example"]
     assert [each["state"] for each in listed(run)] == ["sent", "queued", "sent"]
     again = run("queue", "send", 1)
-    assert again.code == 1 and "delivery 1: Delivery 1 is finished (sent)" in again.err and "queue retry 1" in again.err
+    assert again.code == 1 and "Delivery 1 is finished (sent): all its recipients have" in again.err
+    assert "retry" not in again.err
     assert run("queue", "retry", 2, "--yes").code == 0
     assert run("queue", "send").code == 0
     assert taken(server) == ["a@x.example", "b@x.example", "c@x.example"]
+
+
+def test_only_what_is_open_is_listed(run: Run, server: ScriptedServer) -> None:
+    assert "No delivery waits, failed or is unknown." in run("queue", "list", "--open").out
+    assert run("queue", "send").out == "No delivery is waiting.\n"
+    run("deliver", "1", "--original")
+    assert run("queue", "send", 1).code == 0
+    server.script = lambda point, _argument: "550 5.1.1 no" if point == "rcpt" else None
+    run("deliver", "2", "--original")
+    assert run("queue", "send", 2).code == 0
+    run("deliver", "3", "--original")
+    assert [each["id"] for each in json.loads(run("queue", "list", "--open", "--json").out)] == [3, 2]
+    assert [each["id"] for each in json.loads(run("queue", "send", "--json").out)] == [3]
+    assert [each["id"] for each in listed(run)] == [3, 2, 1]
+    run("queue", "cancel", "3")
+    assert run("queue", "send").out == "No delivery is waiting.\n"
+    assert run("queue", "send", 1).out == ""
+    assert run("queue", "send", "--open").code == 2
+
+
+def test_what_no_running_gateway_sends_says_what_to_do(run: Run, tmp_path: Path) -> None:
+    run("deliver", "1", "--original")
+    assert "\n        an open console sends it, or `mailhold queue send`\n" in run("queue").out
+    run("queue", "cancel", "1")
+    assert listed(run)[0]["waits_for"] is None
+    credentials = tmp_path / "credentials"
+    assert run("gateway", "enroll", "mx1", "--credentials", credentials).code == 0
+    with closing(open_with_credentials(str(tmp_path / "backup.db"), credentials)) as gateway:
+        beat(gateway)
+        run("deliver", "2", "--original")
+        assert listed(run)[0]["waits_for"] is None
+        beat(gateway, alive=False)
+    assert listed(run)[0]["waits_for"] == "the gateway mx1 is not running: start it, or `mailhold queue retry ID`"
 
 
 def test_wait_waits_the_hold_out(run: Run, server: ScriptedServer) -> None:

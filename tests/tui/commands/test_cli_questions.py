@@ -91,7 +91,7 @@ def test_the_question_for_a_damaged_slot() -> None:
     said = removal_question([SlotInfo(1, "passphrase", "", 0), SlotInfo(2, "key-file", "a", 0)], 1, 1)
     assert said == (
         "This removes key slot 1, a passphrase: it no longer opens the store. It is the last passphrase. This command "
-        "opened the store with it. This cannot be undone."
+        "opened the store with it. Consoles that are open with it stay open. This cannot be undone."
     )
 
 
@@ -102,6 +102,22 @@ def test_a_short_passphrase_is_refused(monkeypatch: pytest.MonkeyPatch, key: Pat
         monkeypatch.delenv("MAILHOLD_KEY_FILE")
         assert (main(["init", "--store", str(tmp_path / f"{typed}.db")]) == 0) is taken
         monkeypatch.setenv("MAILHOLD_KEY_FILE", str(key))
+
+
+def test_without_a_terminal_the_message_names_what_was_to_be_typed(
+    monkeypatch: pytest.MonkeyPatch, key: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(passphrases, "can_ask_secret", lambda: False)
+    capsys.readouterr()
+    assert main(["keys", "add"]) == 1
+    assert "for the new passphrase" in (said := capsys.readouterr().err) and "--new-key-file" in said
+    assert main(["--recovery", "status"]) == 1
+    assert "for the recovery key" in (said := capsys.readouterr().err) and "--key-file" not in said
+    monkeypatch.delenv("MAILHOLD_KEY_FILE")
+    assert main(["init", "--store", str(tmp_path / "new.store")]) == 1
+    assert "mailhold init --key-file F" in capsys.readouterr().err
+    assert main(["status"]) == 1
+    assert "needs a passphrase" in (said := capsys.readouterr().err) and "set MAILHOLD_KEY_FILE" in said
 
 
 @pytest.mark.usefixtures("key")

@@ -336,6 +336,20 @@ def test_a_library_that_does_not_load_is_named_by_its_own_words(
     )
 
 
+def test_no_traceback_even_if_no_library_loads(tmp_path: Path) -> None:
+    (tmp_path / "msgspec").mkdir()
+    (tmp_path / "msgspec" / "__init__.py").write_text("raise ImportError('no \\x1b[31m_core')\n")
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-m", "tui", "list"], capture_output=True, text=True, check=False, env=environment
+    )
+    assert done.returncode == 1
+    assert done.stderr == (
+        "mailhold: a library does not load (ImportError: no \\x1b[31m_core). Reinstall it in the Python that runs "
+        "Mailhold.\n"
+    )
+
+
 def test_status_says_why_nothing_seen_of_the_store_is_remembered(
     shell: Shell, capfd: pytest.CaptureFixture[str], state_home: Path
 ) -> None:
