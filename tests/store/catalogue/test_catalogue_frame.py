@@ -189,6 +189,10 @@ class PlainExtras:
         record = self.some[copy_id].record
         return any(value.holds(record.client_address, record.client_name) for value in values)
 
+    def _envelope(self, copy_id: int, values: Sequence[str]) -> bool:
+        texts = asked.envelope_texts(self.some[copy_id].record)
+        return any(value in searched(text) for text in texts for value in values)
+
     def _score(self, copy_id: int, values: Sequence[int | None]) -> bool:
         score, (low, high) = asked.score_of(self.some[copy_id].record), values
         return score is not None and (low is None or score >= low) and (high is None or score <= high)
