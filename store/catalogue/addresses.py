@@ -14,7 +14,8 @@ from weakref import WeakKeyDictionary
 
 import polars as pl
 
-from store.catalogue.text import RankedTexts, Texts, places
+from store.catalogue.masks import places
+from store.catalogue.text import RankedTexts, Texts
 from store.terms.sender import PLAIN, sender_of
 
 #: A random seed, so that no sender can craft two addresses whose hashes collide.

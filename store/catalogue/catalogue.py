@@ -244,9 +244,8 @@ class Catalogue:
             return select_newest(self._vault, flt, sort, now=self.now(), outcomes=outcomes, standing=self.standing)
         frame = state.frame
         mask, extras = self._mask(frame, flt)
-        positions = frame.orders.order(sort) if mask is None else frame.orders.ordered(mask, sort)
         return FrameSelection(
-            *(frame, positions, mask),
+            *(frame, frame.orders.shown(mask, sort), mask),
             total=state.total,
             partial=not (state.complete and extras.complete),
             high_water=state.high_water,

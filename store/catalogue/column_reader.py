@@ -55,7 +55,7 @@ class Seen(NamedTuple):
             return mask
         if not len(mask):
             return self.there
-        return mask.gather(self.places) & self.there
+        return mask[self.places] & self.there
 
 
 def lie_in(frame: Frame, table: ColumnTable) -> Seen:
@@ -66,7 +66,7 @@ def lie_in(frame: Frame, table: ColumnTable) -> Seen:
     if not len(mine):
         return Seen(table, _zeros(len(ids)), pl.repeat(False, len(ids), dtype=pl.Boolean, eager=True))
     places = mine.search_sorted(ids).clip(upper_bound=len(mine) - 1).cast(pl.UInt32)
-    return Seen(table, places, mine.gather(places) == ids)
+    return Seen(table, places, mine[places] == ids)
 
 
 class ColumnReader:

@@ -165,7 +165,7 @@ class ColumnTable:
         """Return a mask by row: copies that have any of the words that `find` selects."""
         values = self.values[name]
         sets = values.having(find(values.words))
-        return sets.cast(pl.UInt8).gather(self.rows.get_column(name)) != 0
+        return sets.cast(pl.UInt8)[self.rows.get_column(name)] != 0
 
     def estimated_size(self) -> int:
         """Return the approximate size in memory (bytes)."""

@@ -61,7 +61,7 @@ def _mask_of(frame: Frame, ids: pl.Series) -> pl.Series:
     if len(ids) > len(frame) // _FEW:
         return occur_in(frame.ids, ids)
     rows = frame.ids.search_sorted(ids).clip(upper_bound=max(0, len(frame) - 1)).cast(pl.UInt32)
-    return _none(frame).scatter(rows.filter(frame.ids.gather(rows) == ids), True)
+    return _none(frame).scatter(rows.filter(frame.ids[rows] == ids), True)
 
 
 def _members(campaigns: Iterable[Campaign]) -> pl.Series:

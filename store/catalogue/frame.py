@@ -5,7 +5,7 @@ Imports Polars: only the modules that the catalogue loads in the background may 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 from itertools import repeat
 
@@ -13,6 +13,8 @@ import polars as pl
 
 from store.catalogue.forms import forms, identifier_forms, sender_forms
 from store.catalogue.identifiers import Identifiers
+from store.catalogue.lookup import LookUps
+from store.catalogue.masks import all_are, only
 from store.catalogue.order import Orders
 from store.catalogue.senders import Senders
 from store.catalogue.text import Dictionary, Texts
@@ -72,6 +74,7 @@ class Frame:
         self.orders = Orders(rows, texts, placed)
         #: The latest filter that depends only on this frame, and its mask (`query.mask_of`).
         self.found: tuple[MessageFilter, pl.Series | None] | None = None
+        self._look_ups: dict[tuple[str, ...], LookUps] = {}
 
     @classmethod
     def of(cls, copies: Iterable[Copy]) -> Frame:
@@ -194,11 +197,19 @@ class Frame:
         if not len(self) or not len(wanted):
             return pl.Series([], dtype=pl.UInt32)
         rows = self.ids.search_sorted(wanted).clip(upper_bound=len(self) - 1).cast(pl.UInt32)
-        return rows.filter(self.ids.gather(rows) == wanted)
+        return rows.filter(self.ids[rows] == wanted)
 
     def among(self, ids: Iterable[int]) -> pl.Series:
         """Return a mask by row: whether the row's id is one of these."""
-        return pl.repeat(False, len(self), dtype=pl.Boolean, eager=True).scatter(self.rows_of(ids), True)
+        return only(self.rows_of(ids), len(self))
+
+    def having(self, masks: Mapping[str, pl.Series]) -> pl.Series:
+        """Return a mask by row: those of which any text is in the mask of its column's texts."""
+        names = tuple(masks)
+        if names not in self._look_ups:
+            self._look_ups[names] = LookUps([self.rows.get_column(name) for name in names])
+        ways = [[mask if name == other else None for other in names] for name, mask in masks.items()]
+        return self._look_ups[names].fits_any(ways)
 
     def prepare(self) -> None:
         """Make the first sorts and the first searches fast. Costs seconds per million rows once, then little."""
@@ -208,7 +219,7 @@ class Frame:
 
     def placed_span(self, ids: Iterable[int]) -> tuple[int, int]:
         """Return when the oldest and the newest of these copies were placed (Unix ms); (0, 0) if none exists."""
-        placed = self.rows.get_column("stored_at").gather(self.rows_of(ids))
+        placed = self.rows.get_column("stored_at")[self.rows_of(ids)]
         if not len(placed):
             return 0, 0
         return int(placed.min()), int(placed.max())  # type: ignore[arg-type]  # numbers, of a column of numbers
@@ -300,6 +311,6 @@ def _ordered(ids: Iterable[int]) -> pl.Series:
 def occur_in(values: pl.Series, ordered: pl.Series) -> pl.Series:
     """Return a mask: which values occur in the ascending series `ordered`."""
     if not len(ordered):
-        return pl.repeat(False, len(values), dtype=pl.Boolean, eager=True)
+        return all_are(False, len(values))
     places = ordered.search_sorted(values).clip(upper_bound=len(ordered) - 1)
-    return ordered.gather(places) == values
+    return ordered[places] == values

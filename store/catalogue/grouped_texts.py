@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 import polars as pl
 
+from store.catalogue.masks import only, places
 from store.catalogue.plain_texts import PlainTexts, contains_ascii
-from store.catalogue.text import places
 
 #: Members of a group.
 GROUP = 16
@@ -52,7 +52,7 @@ class GroupedTexts:
         """Return the text of each code."""
         numbers = codes // GROUP
         kept = numbers.unique().sort()
-        return _members(self._groups.gather(kept)).gather(kept.search_sorted(numbers) * GROUP + codes % GROUP)
+        return _members(self._groups[kept])[kept.search_sorted(numbers) * GROUP + codes % GROUP]
 
     def find_among(self, needles: Sequence[str], codes: pl.Series) -> pl.Series:
         """Return a mask by code: whether its text contains any of the needles."""
@@ -70,13 +70,12 @@ class GroupedTexts:
         """Return a mask of the texts in these groups that contain any of the needles."""
         # The end of a member is in no text.
         needles = [needle for needle in needles if _END not in needle]
-        groups = self._groups if len(numbers) == len(self._groups) else self._groups.gather(numbers)
+        groups = self._groups if len(numbers) == len(self._groups) else self._groups[numbers]
         if not needles or contains_ascii(groups.head(_SAMPLE), needles).sum() < _MOST * min(_SAMPLE, len(groups)):
             some = contains_ascii(groups, needles)
             numbers, groups = numbers.filter(some), groups.filter(some)
         found = places(contains_ascii(_members(groups), needles))
-        none = pl.repeat(False, len(self._groups) * GROUP, dtype=pl.Boolean, eager=True)
-        return none.scatter(numbers.gather(found // GROUP) * GROUP + found % GROUP, True).head(self._count)
+        return only(numbers[found // GROUP] * GROUP + found % GROUP, len(self._groups) * GROUP).head(self._count)
 
 
 def _members(groups: pl.Series) -> pl.Series:

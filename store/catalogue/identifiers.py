@@ -178,7 +178,7 @@ class Identifiers(Texts):
         groups = [(int(part.get_column("piece")[0]), part) for part in rows.partition_by("piece")] if len(rows) else []
         found = pl.concat([pl.Series([], dtype=kind), *on_every_processor(one, groups)], rechunk=True)
         order = pl.concat([rows.get_column("row").head(0), *(part.get_column("row") for _, part in groups)])
-        return found.gather(order.arg_sort())
+        return found[order.arg_sort()]
 
     def _scan(self, needles: Sequence[str], start: int) -> pl.Series:
         def one(at: tuple[int, Piece]) -> pl.Series:

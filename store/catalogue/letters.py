@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 import polars as pl
 
+from store.catalogue.masks import all_are, first
+
 
 class Letters(NamedTuple):
     """Masks of the first `covered` entries of a dictionary: by character, and of all that are not only ASCII."""
@@ -32,9 +34,10 @@ class Letters(NamedTuple):
         found = [mask for mask in each if mask is not None]
         if not found or len(found) < len(each):
             return None
-        mask = reduce(or_, found).head(count)
-        new = pl.repeat(True, max(0, count - self.covered), dtype=pl.Boolean, eager=True)
-        return pl.concat([mask, new], rechunk=True) if len(new) else mask
+        mask = reduce(or_, found)
+        if count <= self.covered:
+            return first(mask, count)
+        return pl.concat([mask, all_are(True, count - self.covered)], rechunk=True)
 
     def _with_all(self, needle: str) -> pl.Series | None:
         """Return a mask of the entries with all characters of the needle; None if nothing is known of them."""

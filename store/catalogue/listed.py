@@ -49,7 +49,7 @@ def sender_fields(frame: Frame, ids: Sequence[int], *, most: int) -> tuple[list[
 
 
 def _codes(frame: Frame, name: str, ids: Sequence[int]) -> pl.Series:
-    return frame.rows.get_column(name).gather(_positions(frame, ids))
+    return frame.rows.get_column(name)[_positions(frame, ids)]
 
 
 def _positions(frame: Frame, ids: Sequence[int]) -> pl.Series:
@@ -58,4 +58,4 @@ def _positions(frame: Frame, ids: Sequence[int]) -> pl.Series:
     if not len(frame) or not len(wanted):
         return pl.Series([], dtype=pl.UInt32)
     positions = frame.ids.search_sorted(wanted).clip(upper_bound=len(frame) - 1).cast(pl.UInt32)
-    return positions.filter(frame.ids.gather(positions) == wanted)
+    return positions.filter(frame.ids[positions] == wanted)

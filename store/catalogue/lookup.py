@@ -13,25 +13,55 @@ from operator import and_, or_
 
 import polars as pl
 
+from store.catalogue.masks import all_are
 from store.catalogue.slices import by_slices
 
 #: One way in which a row may fit: masks of texts, each with the rows' codes, all of which must be True.
 Way = Sequence[tuple[pl.Series, pl.Series]]
+#: The same of rows whose codes are known: a mask for each column of codes; None: any text.
+Masks = Sequence[pl.Series | None]
 
 
 def fits_any(ways: Sequence[Way], count: int) -> pl.Series:
     """Return a mask of `count` rows: those that fit any of the ways."""
     tables = [way for way in map(_tables, ways) if way is not None]
     if not tables or () in tables:
-        return pl.repeat(bool(tables), count, dtype=pl.Boolean, eager=True)
+        return all_are(bool(tables), count)
 
     def part(start: int, stop: int) -> pl.Series:
-        found = [
-            reduce(and_, [table.gather(codes.slice(start, stop - start)) for table, codes in way]) for way in tables
-        ]
+        found = [reduce(and_, [table[codes.slice(start, stop - start)] for table, codes in way]) for way in tables]
         return reduce(or_, found) != 0
 
     return by_slices(part, 0, count)
+
+
+class LookUps:
+    """Looks up in the columns of codes of the same rows. Thread-safe.
+
+    The latest result is kept: typing on in a word mostly finds the same texts, for which `Texts.find` returns the same
+    masks.
+    """
+
+    def __init__(self, columns: Sequence[pl.Series]) -> None:
+        self._columns = tuple(columns)
+        self._latest: tuple[list[Masks], pl.Series] | None = None
+
+    def fits_any(self, ways: Sequence[Masks]) -> pl.Series:
+        """Return a mask by row: those that fit any of the ways."""
+        possible = [way for way in ways if all(mask is None or mask.any() for mask in way)]
+        latest = self._latest
+        if latest is not None and _are_same(possible, latest[0]):
+            return latest[1]
+        pairs = [[pair for pair in zip(way, self._columns, strict=True) if pair[0] is not None] for way in possible]
+        found = fits_any(pairs, len(self._columns[0]))  # type: ignore[arg-type]  # pairs without None
+        self._latest = possible, found
+        return found
+
+
+def _are_same(ways: Sequence[Masks], others: Sequence[Masks]) -> bool:
+    return len(ways) == len(others) and all(
+        mask is other for way, same in zip(ways, others, strict=True) for mask, other in zip(way, same, strict=True)
+    )
 
 
 def looked_up(mask: pl.Series, codes: pl.Series) -> pl.Series:

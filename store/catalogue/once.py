@@ -81,9 +81,9 @@ def select_once(vault: Vault, flt: MessageFilter, sort: Sort, limit: int) -> tup
     follower.finish()
     frame = follower.state.frame
     mask = mask_of(frame, flt, now=now_ms())
-    positions = frame.orders.order(sort) if mask is None else frame.orders.ordered(mask, sort)
+    positions = frame.orders.shown(mask, sort)
     count = len(frame) if positions is None else len(positions)
-    ids = frame.ids.head(limit) if positions is None else frame.ids.gather(positions.head(limit))
+    ids = frame.ids.head(limit) if positions is None else frame.ids[positions.slice(0, limit)]
     try:
         return [row_of(copy) for copy in vault.get_many(ids.to_list())], count
     except TamperedError:

@@ -11,14 +11,46 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from store.catalogue.sort import Sort, SortKey
-from store.catalogue.text import RankedTexts, Texts, places
+from store.catalogue.masks import all_are, how_many, places
+from store.catalogue.sort import NEWEST, Sort, SortKey
+from store.catalogue.text import RankedTexts, Texts
 
 SORT_TEXTS = {SortKey.FROM: "from", SortKey.TO: "to", SortKey.SUBJECT: "subject"}
 _SORT_NUMBERS = {SortKey.ENGINE: "verdict", SortKey.SIZE: "size", SortKey.RULE: "rule_id"}
 _CACHED_ORDERS = 3
 _FEW_ROWS = 16
 _FEW_TEXTS = 50_000
+#: Rows of a mask that are looked through at once.
+_BLOCK = 1 << 16
+
+
+class LastFirst:
+    """The row numbers (UInt32) that a mask selects, the last first. Found when asked for: mostly a first page is."""
+
+    def __init__(self, mask: pl.Series) -> None:
+        self._mask = mask
+        self._count = how_many(mask)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def slice(self, start: int, length: int) -> pl.Series:
+        """Return the row numbers from a place on."""
+        found, stop, left = [pl.Series([], dtype=pl.UInt32)], len(self._mask), min(length, self._count - start)
+        while left > 0:
+            first = max(0, stop - _BLOCK)
+            block = self._mask.slice(first, stop - first)
+            count, stop = how_many(block), first
+            if start < count:
+                rows = pl.arange(first, first + len(block), dtype=pl.UInt32, eager=True).filter(block)
+                found.append(rows.reverse().slice(start, left))
+                left -= len(found[-1])
+            start = max(0, start - count)
+        return pl.concat(found, rechunk=True)
+
+    def place(self, row: int) -> int:
+        """Return the place of a selected row."""
+        return how_many(self._mask.slice(row + 1))
 
 
 class Orders:
@@ -67,7 +99,7 @@ class Orders:
         if self._placed is None:
             return None
         places = keep.cast(pl.UInt32).cum_sum() - 1
-        return places.gather(self._placed.filter(keep.gather(self._placed)))
+        return places[self._placed.filter(keep[self._placed])]
 
     def order(self, sort: Sort) -> pl.Series | None:
         """Return all row numbers in this order; None if the rows already are in that order."""
@@ -88,7 +120,7 @@ class Orders:
         """Return the row numbers of a Boolean mask, in this order."""
         if sort.key is SortKey.PLACED:
             placed = self.placed()
-            chosen = places(mask) if placed is None else placed.filter(mask.gather(placed))
+            chosen = places(mask) if placed is None else placed.filter(mask[placed])
             return chosen.reverse() if sort.descending else chosen
         with self._lock:
             known = sort in self._known
@@ -96,7 +128,13 @@ class Orders:
             return self._sorted(self.ordered(mask, Sort(SortKey.PLACED, True)), sort)
         order = self.order(sort)
         assert order is not None
-        return order.filter(mask.gather(order))
+        return order.filter(mask[order])
+
+    def shown(self, mask: pl.Series | None, sort: Sort) -> pl.Series | LastFirst | None:
+        """Return the row numbers of a mask (None: all), in this order; None for all rows as they are."""
+        if sort == NEWEST and self.in_time_order:
+            return LastFirst(all_are(True, self._rows.height) if mask is None else mask)
+        return self.order(sort) if mask is None else self.ordered(mask, sort)
 
     def prepare(self) -> None:
         """Compute what sorts by time and by text need, so that the first such sort is fast."""
@@ -116,17 +154,17 @@ class Orders:
 
     def _sorted(self, positions: pl.Series, sort: Sort) -> pl.Series:
         if name := _SORT_NUMBERS.get(sort.key):
-            keys = self._rows.get_column(name).gather(positions)
+            keys = self._rows.get_column(name)[positions]
         else:
             name = SORT_TEXTS[sort.key]
-            codes = self._rows.get_column(name).gather(positions)
+            codes = self._rows.get_column(name)[positions]
             words = self._words(name)
             if len(positions) < _FEW_TEXTS and not words.ranked:
                 keys = words.sorted_by(words.forms(codes))
             else:
-                keys = words.ranks().gather(codes)
+                keys = words.ranks()[codes]
         by_key = pl.arg_sort_by("key", descending=sort.descending, maintain_order=True)
-        return positions.gather(pl.DataFrame({"key": keys}).select(by_key).to_series())
+        return positions[pl.DataFrame({"key": keys}).select(by_key).to_series()]
 
     def _words(self, name: str) -> RankedTexts:
         words = self._texts[name]

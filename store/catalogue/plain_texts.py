@@ -11,7 +11,8 @@ from typing import Self
 
 import polars as pl
 
-from store.catalogue.text import Lineage, SlicedTexts, contains_any, joined, places
+from store.catalogue.masks import only, places
+from store.catalogue.text import Lineage, SlicedTexts, contains_any, joined
 
 _NOTHING = pl.Series([None], dtype=pl.String)
 
@@ -33,7 +34,7 @@ class PlainTexts(SlicedTexts):
     def of(cls, texts: pl.Series, folded: pl.Series) -> Self:
         """Make a dictionary of texts and their searched forms; null for those that are searched in place."""
         odd = places(folded.is_not_null())
-        return cls(texts, odd, folded.gather(odd))
+        return cls(texts, odd, folded[odd])
 
     def extend(self, other: Self) -> Self:
         """Append another dictionary's entries; codes of this one stay valid."""
@@ -44,20 +45,20 @@ class PlainTexts(SlicedTexts):
 
     def parts(self, codes: pl.Series) -> tuple[pl.Series, pl.Series]:
         """Return the arguments of `of` for these codes."""
-        return self.texts.gather(codes), self._odd_forms(codes)
+        return self.texts[codes], self._odd_forms(codes)
 
     def _odd_forms(self, codes: pl.Series) -> pl.Series:
         """Return the searched form of each code, null for those that are searched in place."""
         if not len(self.odd):
             return pl.repeat(None, len(codes), dtype=pl.String, eager=True)
         at = self.odd.search_sorted(codes).clip(upper_bound=len(self.odd) - 1)
-        return self.odd_search.gather(at).zip_with(self.odd.gather(at) == codes, _NOTHING)
+        return self.odd_search[at].zip_with(self.odd[at] == codes, _NOTHING)
 
     def gather(self, codes: pl.Series) -> pl.Series:
-        return self.texts.gather(codes)
+        return self.texts[codes]
 
     def find_among(self, needles: Sequence[str], codes: pl.Series) -> pl.Series:
-        found = contains_ascii(self.texts.gather(codes), needles)
+        found = contains_ascii(self.texts[codes], needles)
         odd = self._odd_forms(codes)
         return contains_any(odd, needles).zip_with(odd.is_not_null(), found) if odd.count() else found
 
@@ -67,11 +68,12 @@ class PlainTexts(SlicedTexts):
 
     def contain_among(self, needles: Sequence[str], mask: pl.Series, start: int) -> pl.Series:
         found = places(mask).filter(contains_ascii(self.texts.slice(start, len(mask)).filter(mask), needles))
-        none = pl.repeat(False, len(mask), dtype=pl.Boolean, eager=True)
-        return self._with_odd(none.scatter(found, True), needles, start)
+        return self._with_odd(only(found, len(mask)), needles, start)
 
     def _with_odd(self, mask: pl.Series, needles: Sequence[str], start: int) -> pl.Series:
         """Correct a mask of the entries from `start` on for the odd ones, which are not searched in place."""
+        if not len(self.odd):
+            return mask
         first, last = (int(self.odd.search_sorted(code)) for code in (start, start + len(mask)))
         if first == last:
             return mask

@@ -15,8 +15,7 @@ import polars as pl
 
 from store.catalogue.column_fields import CAMPAIGN_FIELDS
 from store.catalogue.frame import Frame, verdict_engine, verdict_status
-from store.catalogue.lookup import fits_any
-from store.catalogue.text import places
+from store.catalogue.masks import all_are, how_many, only, places
 from store.filters.asked import client_wanted, hundredths
 from store.filters.folding import needles
 from store.filters.model import KB, Group, MessageFilter, Term
@@ -128,7 +127,7 @@ def _grouped(asked: _Question, group: Group, mask: pl.Series | None) -> pl.Serie
 
 
 def _every(frame: Frame) -> pl.Series:
-    return pl.repeat(True, len(frame), dtype=pl.Boolean, eager=True)
+    return all_are(True, len(frame))
 
 
 def _beside(flt: MessageFilter) -> Iterator[tuple[str, Sequence[Any], bool]]:
@@ -196,7 +195,7 @@ def _numbers(frame: Frame, flt: MessageFilter, now: int, outcomes: Mapping[int, 
             and verdict_status(code) not in flt.not_status
         ]
         wanted = pl.Series([code in codes for code in range(256)], dtype=pl.Boolean)
-        yield wanted.gather(rows.get_column("verdict"))
+        yield wanted[rows.get_column("verdict")]
     if flt.asks_delivered():
         never = flt.lets_through(Delivered.NO)
         through = {outcome: flt.lets_through(outcome) for outcome in Delivered}
@@ -215,27 +214,23 @@ def _narrowed(frame: Frame, names: Sequence[str], term: Term, mask: pl.Series | 
     """Narrow the mask (None: all rows) by a term."""
     wanted = [needle for needle in needles(term.text) if _is_text(needle)]
     rows = None
-    if mask is not None and (mask.sum() or 0) < _FEW * len(frame):
+    if mask is not None and how_many(mask) < _FEW * len(frame):
         rows = places(mask)
     length = len(frame) if rows is None else len(rows)
 
     def find(name: str) -> pl.Series:
         if rows is not None:
-            return frame.texts[name].find_among(wanted, frame.rows.get_column(name).gather(rows))
+            return frame.texts[name].find_among(wanted, frame.rows.get_column(name)[rows])
         return frame.texts[name].find(*wanted)
 
     if not wanted:
-        found = pl.repeat(False, length, dtype=pl.Boolean, eager=True)
+        found = all_are(False, length)
     else:
         answers = [*(_pool().map if len(names) > 1 and length > _PARALLEL else map)(find, names)]
-        if rows is not None:
-            found = reduce(or_, answers)
-        else:
-            codes = map(frame.rows.get_column, names)
-            found = fits_any([[pair] for pair in zip(answers, codes, strict=True)], length)
+        found = reduce(or_, answers) if rows is not None else frame.having(dict(zip(names, answers, strict=True)))
     found = ~found if term.negated else found
     if rows is not None:
-        return pl.repeat(False, len(frame), dtype=pl.Boolean, eager=True).scatter(rows.filter(found), True)
+        return only(rows.filter(found), len(frame))
     return found if mask is None else mask & found
 
 

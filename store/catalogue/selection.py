@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from store.catalogue.frame import Frame
+    from store.catalogue.order import LastFirst
 
 
 class Selection(ABC):
@@ -90,7 +91,7 @@ class FrameSelection(Selection):
     def __init__(
         self,
         frame: Frame,
-        positions: pl.Series | None,
+        positions: pl.Series | LastFirst | None,
         mask: pl.Series | None,
         *,
         total: int,
@@ -125,18 +126,22 @@ class FrameSelection(Selection):
         return self._frame.row_list(self._slice(start, stop), identifiers=identifiers)
 
     def ids(self, start: int = 0, stop: int | None = None) -> list[int]:
-        return self._frame.ids.gather(self._slice(start, stop)).to_list()
+        return self._frame.ids[self._slice(start, stop)].to_list()
 
     def position(self, copy_id: int) -> int | None:
+        import polars as pl
+
         row = self._frame.position(copy_id)
         if row is None or (self._mask is not None and not self._mask[row]):
             return None
         if self._positions is None:
             return row
-        return int((self._positions == row).arg_true()[0])
+        if isinstance(self._positions, pl.Series):
+            return int((self._positions == row).arg_true()[0])
+        return self._positions.place(row)
 
     def among(self, ids: Iterable[int]) -> set[int]:
         rows = self._frame.rows_of(ids)
         if self._mask is not None:
-            rows = rows.filter(self._mask.gather(rows))
-        return set(self._frame.ids.gather(rows).to_list())
+            rows = rows.filter(self._mask[rows])
+        return set(self._frame.ids[rows].to_list())

@@ -10,14 +10,14 @@ from typing import NamedTuple, Self
 
 import polars as pl
 
-from store.catalogue.lookup import fits_any
+from store.catalogue.lookup import LookUps, Masks
+from store.catalogue.masks import places
 from store.catalogue.text import (
     Dictionary,
     Lineage,
     RankedTexts,
     contains_any,
     joined,
-    places,
     ranks_at,
 )
 from store.filters.folding import NUL
@@ -28,11 +28,8 @@ PARTS = ("head", "local", "tail")
 #: Head, local part and tail, of which the field is the concatenation. The head is empty or ends with the last `<`, the
 #: local part ends with the last `@`. A field without an address is a head.
 _SHAPE = r"(?s)^(.*<)?([^<@]*@)([^<@]*)$"
-_FEW = 100_000
 #: Up to this many new senders are ranked by a binary search, all in step.
 _FEW_NEW = 5_000
-
-_Masks = tuple[pl.Series | None, ...]
 
 
 class _Parted(NamedTuple):
@@ -44,7 +41,7 @@ class _Parted(NamedTuple):
     local: str
     tail: str | None
 
-    def masks(self, parts: Sequence[Dictionary]) -> _Masks:
+    def masks(self, parts: Sequence[Dictionary]) -> Masks:
         """Return by part which entries fit; None: all."""
         head, local, tail = (part.search for part in parts)
         at_head = None if self.head is None else head.str.ends_with(self.head)
@@ -75,6 +72,7 @@ class Senders(RankedTexts):
         super().__init__(lineage)
         self.parts = tuple(parts)
         self.codes = tuple(codes)
+        self._look_ups = LookUps(self.codes)
 
     @classmethod
     def of(cls, texts: pl.Series, folded: pl.Series) -> Self:
@@ -112,11 +110,11 @@ class Senders(RankedTexts):
         """Yield the entries `used` for `of_section`, each with at most `length` rows, in as many frames as `count`."""
         codes, kept = [], []
         for part, code in zip(self.parts, self.codes, strict=True):
-            among = code.gather(used)
+            among = code[used]
             numbers = among.unique().sort()
             kept.append(numbers)
             each = pl.arange(len(numbers), dtype=pl.UInt32, eager=True)
-            codes.append(pl.repeat(0, len(part), dtype=pl.UInt32, eager=True).scatter(numbers, each).gather(among))
+            codes.append(pl.repeat(0, len(part), dtype=pl.UInt32, eager=True).scatter(numbers, each)[among])
         for start in range(0, len(self), length):
             yield pl.DataFrame({name: code.slice(start, length) for name, code in zip(PARTS, codes, strict=True)})
         for name, part, numbers in zip(PARTS, self.parts, kept, strict=True):
@@ -149,10 +147,10 @@ class Senders(RankedTexts):
         return len(self.codes[0])
 
     def gather(self, codes: pl.Series) -> pl.Series:
-        return _concatenated([part.gather(code.gather(codes)) for part, code in self.columns()])
+        return _concatenated([part.gather(code[codes]) for part, code in self.columns()])
 
     def forms(self, codes: pl.Series) -> pl.Series:
-        return _concatenated([part.forms(code.gather(codes)) for part, code in self.columns()])
+        return _concatenated([part.forms(code[codes]) for part, code in self.columns()])
 
     def forms_between(self, start: int, stop: int) -> pl.Series:
         return _concatenated([part.forms(code[start:stop]) for part, code in self.columns()])
@@ -167,34 +165,31 @@ class Senders(RankedTexts):
 
     def find_among(self, needles: Sequence[str], codes: pl.Series) -> pl.Series:
         # Only a head has a second form, in Latin letters.
-        odd = self.parts[0].find_among(needles, self.codes[0].gather(codes))
+        odd = self.parts[0].find_among(needles, self.codes[0][codes])
         return odd | contains_any(self.forms(codes), [needle for needle in needles if not mixes_in_a_word(needle)])
 
     def _scan(self, needles: Sequence[str], start: int) -> pl.Series:
-        return _found(self._ways(needles), [code.slice(start) for code in self.codes])
+        ways = self._ways(needles)
+        look_ups = LookUps([code.slice(start) for code in self.codes]) if start else self._look_ups
+        return look_ups.fits_any(ways)
 
     def _narrow(self, needles: Sequence[str], mask: pl.Series) -> pl.Series:
-        if int(mask.sum() or 0) >= _FEW:
-            return self._scan(needles, 0)
-        ways, rows = self._ways(needles), places(mask)
-        found = _found(ways, [code.gather(rows) for code in self.codes] if ways else [rows])
-        return pl.repeat(False, len(self), dtype=pl.Boolean, eager=True).scatter(rows.filter(found), True)
+        return self._scan(needles, 0)
 
-    def _ways(self, needles: Sequence[str]) -> list[_Masks]:
-        """Return all ways in which an entry may contain any of the needles, without those that none does."""
-        ways: list[_Masks] = []
+    def _ways(self, needles: Sequence[str]) -> list[Masks]:
+        """Return all ways in which an entry may contain any of the needles."""
+        ways: list[Masks] = []
         for number, part in enumerate(self.parts):
             mask = part.find(*needles)
             ways.append(tuple(mask if other == number else None for other in range(len(PARTS))))
-        ways += [across.masks(self.parts) for needle in needles for across in _parted(needle)]
-        return [way for way in ways if all(mask is None or mask.any() for mask in way)]
+        return ways + [across.masks(self.parts) for needle in needles for across in _parted(needle)]
 
     def sorted_by(self, search: pl.Series) -> pl.Series:
         shown = search.str.strip_chars(" ").str.replace(f"^{PLAIN}$", PLAIN_FIRST).str.strip_chars_end(" ")
         others = places(shown.str.contains("<", literal=True))
         if not len(others):
             return shown
-        texts = [address_first(text) for text in search.gather(others).to_list()]
+        texts = [address_first(text) for text in search[others].to_list()]
         return shown.scatter(others, pl.Series(texts, dtype=pl.String))
 
     def _ranks_between(self, distinct: pl.Series, tail: pl.Series) -> pl.Series:
@@ -203,7 +198,7 @@ class Senders(RankedTexts):
             return super()._ranks_between(distinct, tail)
 
         def keys(place: pl.Series) -> pl.Series:
-            return self.sorted_by(self.forms(distinct.gather(place.clip(upper_bound=last))))
+            return self.sorted_by(self.forms(distinct[place.clip(upper_bound=last)]))
 
         # Computing the sort keys of all distinct texts would take half a second per million.
         low = pl.repeat(0, len(tail), dtype=pl.UInt32, eager=True)
@@ -216,12 +211,6 @@ class Senders(RankedTexts):
 
 
 _EMPTY = pl.Series([""], dtype=pl.String)
-
-
-def _found(ways: Sequence[_Masks], codes: Sequence[pl.Series]) -> pl.Series:
-    """Return a mask: the entries with these codes that fit any of the ways."""
-    pairs = ([(mask, code) for mask, code in zip(way, codes, strict=False) if mask is not None] for way in ways)
-    return fits_any([*pairs], len(codes[0]))
 
 
 def _moved(codes: pl.Series, by: int) -> pl.Series:

@@ -17,6 +17,7 @@ import polars as pl
 
 from store.catalogue.arrow import written_anew
 from store.catalogue.letters import Letters
+from store.catalogue.masks import all_are, first, how_many, only, places
 from store.catalogue.ranking import ranked
 from store.catalogue.slices import by_slices
 from store.filters.folding import NUL
@@ -27,6 +28,10 @@ _CACHED_MASKS = 24
 _NARROW_BELOW = 0.5
 #: Up to this many entries are searched at once: sharing them out takes longer.
 _FEW = 100_000
+#: From as many entries on, common letters are looked for before they are typed.
+_PREPARED = 5_000
+#: Fewer entries are searched sooner than narrowed down.
+_TINY = 1_000
 _TAIL_LIMIT = 20_000
 #: The characters that `prepare` looks for besides those in ASCII: the commonest of a sample.
 _LETTERS, _SAMPLE = 60, 2_000
@@ -34,8 +39,6 @@ _GAP = 1 << 24
 _CHUNKS = 12
 #: Entries whose sort keys are made at once.
 _PART = 1 << 17
-#: Entries whose positions are numbered at once: the next ones reuse their memory, which is quicker than new memory.
-_PLACES = 1 << 17
 #: Entries copied at once: each is in memory three times meanwhile.
 _FEW_COPIED = 1 << 15
 
@@ -107,22 +110,31 @@ class Texts(ABC):
         if known is None and letters is not None:
             known = letters.mask(needles)
         if known is not None and len(known) >= len(self):
-            return known.head(len(self))
-        if letters is not None and (possible := letters.possible(needles, len(self))) is not None:
-            wider.append(possible)
-        narrowest = min((mask.head(len(self)) for mask in wider), key=lambda mask: int(mask.sum() or 0), default=None)
+            return first(known, len(self))
         if known is not None:
             mask = pl.concat([known, self._scan(needles, len(known))], rechunk=True)
-        elif narrowest is not None and (narrowest.sum() or 0) < _NARROW_BELOW * len(self):
-            mask = self._narrow(needles, narrowest)
         else:
-            mask = self._scan(needles, 0)
+            if letters is not None and (possible := letters.possible(needles, len(self))) is not None:
+                wider.append(possible)
+            mask = self._among(needles, [first(mask, len(self)) for mask in wider])
         with lineage.lock:
             lineage.masks[needles] = mask
             lineage.masks.move_to_end(needles)
             while len(lineage.masks) > _CACHED_MASKS:
                 lineage.masks.popitem(last=False)
         return mask
+
+    def _among(self, needles: Sequence[str], wider: Sequence[pl.Series]) -> pl.Series:
+        """Do `_scan` from 0, given masks, each of all entries that may contain any of the needles, and maybe others."""
+        if not wider:
+            return self._scan(needles, 0)
+        count, narrowest = min(((how_many(mask), mask) for mask in wider), key=lambda one: one[0])
+        if not count:
+            return narrowest
+        scan = count >= _NARROW_BELOW * len(self) or len(self) < _TINY
+        mask = self._scan(needles, 0) if scan else self._narrow(needles, narrowest)
+        # All of them: the same object, for which `LookUps` need not look up again.
+        return narrowest if how_many(mask) == count else mask
 
 
 class SlicedTexts(Texts):
@@ -140,8 +152,8 @@ class SlicedTexts(Texts):
         return by_slices(lambda first, last: self.contain(needles, first, last), start, len(self))
 
     def _narrow(self, needles: Sequence[str], mask: pl.Series) -> pl.Series:
-        if int(mask.sum() or 0) < _FEW:
-            return self.contain_among(needles, mask.head(len(self)), 0)
+        if how_many(mask) < _FEW:
+            return self.contain_among(needles, mask, 0)
         return by_slices(
             lambda start, stop: self.contain_among(needles, mask.slice(start, stop - start), start), 0, len(self)
         )
@@ -169,8 +181,9 @@ class _Odd(NamedTuple):
 
     def found(self, needles: Sequence[str], start: int, stop: int) -> pl.Series:
         """Return the codes (UInt32, from `start` to `stop`) whose form contains any of the needles."""
-        first, last = (int(self.codes.search_sorted(code)) for code in (start, stop))
-        part = slice(first, last)
+        if not len(self.codes):
+            return self.codes
+        part = slice(*(int(self.codes.search_sorted(code)) for code in (start, stop)))
         return self.codes[part].filter(contains_any(self.texts[part], needles))
 
     def of(self, codes: pl.Series) -> pl.Series:
@@ -178,7 +191,7 @@ class _Odd(NamedTuple):
         if not len(self.codes):
             return pl.repeat(None, len(codes), dtype=pl.String, eager=True)
         places = self.codes.search_sorted(codes).clip(upper_bound=len(self.codes) - 1)
-        return self.texts.gather(places).zip_with(self.codes.gather(places) == codes, _NOTHING)
+        return self.texts[places].zip_with(self.codes[places] == codes, _NOTHING)
 
 
 class RankedTexts(Texts):
@@ -227,10 +240,8 @@ class RankedTexts(Texts):
         """Return ranks for `tail` between those of the entries `distinct`, whose ranks are 1, 2, 3, … times `_GAP`."""
         base = self.sorted_by(self.forms(distinct))
         place = base.search_sorted(tail, side="left")
-        if len(base):
-            equal = (place < len(base)) & (base.gather(place.clip(upper_bound=len(base) - 1)) == tail)
-        else:
-            equal = place < 0
+        last = len(base) - 1
+        equal = (place <= last) & (base[place.clip(upper_bound=last)] == tail) if len(base) else place < 0
         return ranks_at(place, equal, tail)
 
 
@@ -256,7 +267,7 @@ class Dictionary(RankedTexts, SlicedTexts):
         odd = places(folded.str.contains(NUL, literal=True).fill_null(False))
         if not len(odd):
             return cls(texts, folded.zip_with(folded.is_not_null(), texts))
-        both = folded.gather(odd).str.split_exact(NUL, 1).struct
+        both = folded[odd].str.split_exact(NUL, 1).struct
         search = folded.scatter(odd, both.field("field_0"))
         return cls(texts, search.zip_with(search.is_not_null(), texts), _Odd(odd, both.field("field_1")))
 
@@ -273,7 +284,7 @@ class Dictionary(RankedTexts, SlicedTexts):
 
     def columns(self, codes: pl.Series) -> tuple[pl.DataFrame, pl.Series]:
         """Return the arguments of `of_columns` for these codes: the searched forms, and the texts that differ."""
-        texts, search = self.texts.gather(codes), self.search.gather(codes)
+        texts, search = self.texts[codes], self.search[codes]
         searched, latin = pl.DataFrame({"search": search}), self._odd.of(codes)
         if latin.null_count() < len(latin):
             searched = searched.with_columns(latin=latin)
@@ -300,11 +311,11 @@ class Dictionary(RankedTexts, SlicedTexts):
         return len(self.texts)
 
     def gather(self, codes: pl.Series) -> pl.Series:
-        return self.texts.gather(codes)
+        return self.texts[codes]
 
     def parts(self, codes: pl.Series) -> tuple[pl.Series, pl.Series]:
         """Return the arguments of `of` for these codes."""
-        texts, search = self.texts.gather(codes), self.search.gather(codes)
+        texts, search = self.texts[codes], self.search[codes]
         folded = search.zip_with(search != texts, _NOTHING)
         if not len(self._odd.codes):
             return texts, folded
@@ -315,7 +326,7 @@ class Dictionary(RankedTexts, SlicedTexts):
         odd = self._odd.found(needles, 0, len(self))
         # A needle that mixes scripts in a word can only be in texts that do so too.
         plain = [needle for needle in needles if not mixes_in_a_word(needle)]
-        found = contains_any(self.search.gather(codes), plain)
+        found = contains_any(self.search[codes], plain)
         return found | codes.is_in(odd.implode()) if len(odd) else found
 
     def contain(self, needles: Sequence[str], start: int, stop: int) -> pl.Series:
@@ -328,11 +339,11 @@ class Dictionary(RankedTexts, SlicedTexts):
         odd = self._odd.found(needles, start, start + len(mask))
         plain = [needle for needle in needles if not mixes_in_a_word(needle)]
         found = contains_any(self.search.slice(start, len(mask)).filter(mask), plain)
-        none = pl.repeat(False, len(mask), dtype=pl.Boolean, eager=True)
-        return none.scatter(places(mask).filter(found), True).scatter(odd - start, True)
+        mask = only(places(mask).filter(found), len(mask))
+        return mask.scatter(odd - start, True) if len(odd) else mask
 
     def forms(self, codes: pl.Series) -> pl.Series:
-        return self.search.gather(codes)
+        return self.search[codes]
 
     def forms_between(self, start: int, stop: int) -> pl.Series:
         return self.search[start:stop]
@@ -340,9 +351,9 @@ class Dictionary(RankedTexts, SlicedTexts):
     def prepare(self) -> None:
         """Look for each common character in all texts, because the first letter typed is one of them."""
         known = self._lineage.letters
-        if len(self) < _FEW or (known is not None and len(self) - known.covered <= _TAIL_LIMIT):
+        if len(self) < _PREPARED or (known is not None and len(self) - known.covered <= _TAIL_LIMIT):
             return
-        sample = self.search.gather_every(len(self) // _SAMPLE)
+        sample = self.search.gather_every(max(1, len(self) // _SAMPLE))
         common = Counter(letter for text in sample.to_list() for letter in {*text}).most_common(_LETTERS)
         letters = {*ascii_lowercase, *digits, *(letter for letter, _ in common)}
         beyond = self.search.str.len_bytes() != self.search.str.len_chars()
@@ -351,16 +362,6 @@ class Dictionary(RankedTexts, SlicedTexts):
 
 
 _NOTHING = pl.Series([None], dtype=pl.String)
-
-
-def places(mask: pl.Series) -> pl.Series:
-    """Return the positions (UInt32) of the True values. Polars' `arg_true` takes five times as long."""
-    starts = range(0, max(1, len(mask)), _PLACES)
-    return pl.concat([_places(mask.slice(start, _PLACES), start) for start in starts], rechunk=True)
-
-
-def _places(mask: pl.Series, start: int) -> pl.Series:
-    return pl.arange(start, start + len(mask), dtype=pl.UInt32, eager=True).filter(mask)
 
 
 def joined(series: pl.Series, other: pl.Series) -> pl.Series:
@@ -382,7 +383,7 @@ def contains_any(texts: pl.Series, needles: Sequence[str]) -> pl.Series:
     if len(needles) == 1:
         return texts.str.contains(needles[0], literal=True)
     if not needles:
-        return pl.repeat(False, len(texts), dtype=pl.Boolean, eager=True)
+        return all_are(False, len(texts))
     return texts.str.contains("|".join(map(re.escape, needles)))
 
 

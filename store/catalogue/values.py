@@ -16,7 +16,8 @@ import polars as pl
 
 from store.catalogue.arrow import written_anew
 from store.catalogue.lookup import looked_up
-from store.catalogue.text import joined, places
+from store.catalogue.masks import places
+from store.catalogue.text import joined
 
 #: Set members searched at once; each takes about 6 bytes meanwhile.
 _AT_ONCE = 1 << 20

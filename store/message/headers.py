@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from store.mail.header_fields import Header, header_of
+from store.mail.header_fields import Field, Header, header_of
 from store.message.charset import decode, guess
 from store.message.transfer import decode_base64, decode_quoted_printable
 
@@ -17,18 +17,27 @@ from store.message.transfer import decode_base64, decode_quoted_printable
 BLOCK_LIMIT, LINE_LIMIT, FIELD_COUNT_LIMIT = 4 * 1024 * 1024, 20_000, 2000
 #: Max bytes kept of a field and of its name. A longer field does not hide the fields after it.
 FIELD_LIMIT, NAME_LIMIT = 64 * 1024, 1000
+#: Fields that say who wrote to whom, what about, and what the message consists of. No limit on the header hides them.
+_ESSENTIAL = frozenset(
+    (
+        b"from", b"to", b"cc", b"bcc", b"subject", b"message-id", b"date", b"content-type", b"content-disposition",
+        b"content-transfer-encoding",
+    )
+)  # fmt: skip
 
 _WORD = r"=\?([^?\s]{1,80})\?([BbQq])\?([^?]*)\?="
 _WORDS = re.compile(rf"{_WORD}(?:\s*{_WORD})*")
 _ONE_WORD = re.compile(_WORD)
 _SPECIALS = re.compile(r'[",;:<>@()\[\]\\]')
+_FIELD_END = re.compile(rb"\n(?![ \t])")
 
 
 class Block(NamedTuple):
     """A header block: its fields in order (lower-case name, unfolded raw value), and its offsets.
 
     `start`, `end` and `body` (start of the body) are offsets in the scanned bytes. `cut`: a limit was reached.
-    `broken`: the block ends at a line that is not a field, which then belongs to the body.
+    `broken`: the block ends at a line that is not a field, which then belongs to the body. `late`: how many of the
+    fields, the last ones, are essential fields from beyond the limit.
     """
 
     fields: list[tuple[bytes, bytes]]
@@ -37,6 +46,7 @@ class Block(NamedTuple):
     body: int
     cut: bool
     broken: bool
+    late: int = 0
 
     def first(self, name: bytes) -> bytes:
         """Return the first field of this name (lower case); b"" if there is none."""
@@ -49,7 +59,9 @@ class Block(NamedTuple):
         """Return the fields with their names as written. The block must have been scanned without `wanted`."""
         cut = header_of(raw, self.start, self.end, mbox=False).fields()
         named = (raw[field.start : field.start + min(len(field.name), NAME_LIMIT)] for field in cut if field.name)
-        return [(name, value) for name, (_, value) in zip(named, self.fields, strict=False)]
+        early = len(self.fields) - self.late
+        named_early = [(name, value) for name, (_, value) in zip(named, self.fields[:early], strict=False)]
+        return named_early + [(name.title(), value) for name, value in self.fields[early:]]
 
     def all(self, name: bytes) -> list[bytes]:
         """Return all fields of this name (lower case), in order."""
@@ -68,26 +80,50 @@ def scan_block(
     """Scan the header at ``raw[start:end]``, whose lines end in LF; with `wanted`, keep only fields of these names.
 
     At the `top` of a message an mbox `From ` line is skipped first. Continuation lines are joined with one space.
-    `header` is what `header_of` returns for these arguments, if the caller has it.
+    `header` is what `header_of` returns for these arguments, if the caller has it. Beyond a limit, only the first field
+    of each essential name that did not occur before is kept.
     """
     header = header_of(raw, start, end, mbox=top) if header is None else header
     fields: list[tuple[bytes, bytes]] = []
     cut = header.end - header.start > BLOCK_LIMIT
     many = raw.count(b"\n", header.start, header.end) > LINE_LIMIT
-    lines = 0
+    lines = late = 0
     for field in header.fields():
         lines += raw.count(b"\n", field.start, field.end) if many else 0
-        if lines > LINE_LIMIT or field.start - header.start > BLOCK_LIMIT:
+        kept = field.name and (wanted is None or field.name in wanted)
+        too_long = lines > LINE_LIMIT or field.start - header.start > BLOCK_LIMIT
+        if too_long or (kept and len(fields) == FIELD_COUNT_LIMIT):
             cut = True
+            found = {name for name, _ in fields}
+            missing = (_ESSENTIAL if wanted is None else _ESSENTIAL & wanted) - found
+            beyond = _late_fields(raw, field, header.end, missing)
+            late = len(beyond)
+            fields += beyond
             break
-        if field.name and (wanted is None or field.name in wanted):
-            if len(fields) == FIELD_COUNT_LIMIT:
-                cut = True
-                break
-            fields.append(
-                (field.name[:NAME_LIMIT], unfolded(raw[field.value : min(field.end, field.value + 2 * FIELD_LIMIT)]))
-            )
-    return Block(fields, header.start, header.end, header.body, cut, header.broken)
+        if kept:
+            fields.append((field.name[:NAME_LIMIT], _value(raw, field.value, field.end)))
+    return Block(fields, header.start, header.end, header.body, cut, header.broken, late)
+
+
+def _late_fields(raw: bytes, field: Field, end: int, missing: frozenset[bytes]) -> list[tuple[bytes, bytes]]:
+    """Return the first field of each `missing` name from `field` to the `end` of the header: one search in all."""
+    fields: list[tuple[bytes, bytes]] = []
+    if field.name in missing:
+        fields.append((field.name, _value(raw, field.value, field.end)))
+        missing -= {field.name}
+    at = field.end - 1
+    while missing and (found := re.compile(rb"(?i)\n(%s)[ \t]*:" % b"|".join(sorted(missing))).search(raw, at, end)):
+        name = found[1].lower()
+        limit = min(end, found.end() + 2 * FIELD_LIMIT)
+        stop = _FIELD_END.search(raw, found.end(), limit)
+        fields.append((name, _value(raw, found.end(), stop.end() if stop else limit)))
+        missing -= {name}
+        at = found.end()
+    return fields
+
+
+def _value(raw: bytes, start: int, end: int) -> bytes:
+    return unfolded(raw[start : min(end, start + 2 * FIELD_LIMIT)])
 
 
 def unfolded(value: bytes) -> bytes:

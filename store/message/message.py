@@ -15,6 +15,7 @@ from store.message.filetype import attachment_type
 from store.message.headers import decode_addresses, decode_field, scan_block
 from store.message.links import Link
 from store.message.mime import Budget, Part, scan_structure
+from store.message.params import with_ending
 from store.message.parsed import ParsedAttachment, ParsedMessage
 from store.message.parser import parse_message
 from store.message.transfer import base64_size, decode_quoted_printable, decode_uuencode
@@ -104,7 +105,9 @@ def _attachments(raw: bytes, root: Part) -> tuple[Attachment, ...]:
             if len(found) == ATTACHMENT_LIMIT:
                 break
             found.append(
-                Attachment(attachment_name(part)[:NAME_LIMIT], part.type[:TYPE_LIMIT], _decoded_size(raw, part))
+                Attachment(
+                    with_ending(attachment_name(part), NAME_LIMIT), part.type[:TYPE_LIMIT], _decoded_size(raw, part)
+                )
             )
     return tuple(found)
 

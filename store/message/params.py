@@ -88,7 +88,7 @@ def _unquote(text: str) -> str:
 def _plain(key: str, content: str) -> str:
     if key == "boundary":
         return content
-    return decode_field(content.encode("latin-1"), 4096)
+    return decode_field(content.encode("latin-1"), _VALUE_LIMIT)
 
 
 def _extended(content: bytes) -> str:
@@ -114,7 +114,12 @@ def _joined(sections: dict[int, tuple[str, bool]]) -> str:
             data = rest.partition(b"'")[2]
         out += _unpercent(data) if extended else data
     text = decode(bytes(out), charset)
-    return decode_field(text.encode("utf-8", "replace"), 4096) if "=?" in text else text
+    return decode_field(text.encode("utf-8", "replace"), _VALUE_LIMIT) if "=?" in text else text
+
+
+def with_ending(name: str, limit: int) -> str:
+    """Shorten a file name to at most `limit` characters, in its middle: its ending says what opens it."""
+    return name if len(name) <= limit else f"{name[: limit // 2]}…{name[limit // 2 + 1 - limit :]}"
 
 
 def media_type(parameters: Parameters, default: str) -> str:

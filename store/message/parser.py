@@ -15,13 +15,15 @@ from store.message.headers import Block, decode_field, scan_block
 from store.message.html import LINK_LIMIT, TEXT_LIMIT, read_html, strip_html
 from store.message.links import Link, links_in_text
 from store.message.mime import Budget, Part, nest_message, scan_structure
-from store.message.params import EMPTY, parse_parameters
+from store.message.params import EMPTY, parse_parameters, with_ending
 from store.message.parsed import ParsedAttachment, ParsedMessage
 from store.message.transfer import decode_transfer, is_base64, uuencoded_files
 
 #: Max attachments listed; max bytes kept of the raw headers; max characters of a decoded field; max bytes decoded of
 #: one text part.
 ATTACHMENT_LIMIT, RAW_HEADERS_LIMIT, HEADER_LIMIT, TEXT_PART_LIMIT = 500, 256 * 1024, 16_000, 8_000_000
+#: Max characters of the name of a file.
+FILE_NAME_LIMIT = 1000
 #: Max bytes decoded of all text parts together: several times the text shown of them.
 _TEXT_TOTAL = 16_000_000
 #: Max decoded bytes of all attachments that are hashed. Only a message with overlapping parts exceeds it.
@@ -48,6 +50,8 @@ def parse_message(
     hint = reader.guessed or root.charset
     if any(utf8_of(value) is None for _, value in block.fields):
         budget.problem(f"the header holds raw bytes; read as {charset_name(raw_codec(hint))} (a guess)")
+    if len(reader.links) > LINK_LIMIT:
+        budget.problem("not all links are listed")
     parsed = _headers(raw, block, hint)
     parsed.problems = budget.problems
     parsed.text, parsed.text_source, parsed.plain_text = reader.texts()
@@ -88,6 +92,12 @@ def _field(value: bytes, limit: int, hint: str = "") -> str:
         return decode_field(value, limit, hint)
     except Exception:
         return value[:limit].decode("latin-1")
+
+
+def _calendar_text(text: str) -> str:
+    """Unfold the lines of an iCalendar file, and replace its escapes (RFC 5545, 3.1 and 3.3.11)."""
+    unfolded = re.sub(r"\r?\n[ \t]", "", text)
+    return re.sub(r"\\([nN,;\\])", lambda found: "\n" if found[1] in "nN" else found[1], unfolded)
 
 
 def _reason(error: Exception) -> str:
@@ -170,7 +180,11 @@ class _Reader:
         stands = memoryview(self.raw)[part.start : part.end]
         digest = hashlib.sha256(stands).digest()
         note = f"it could not be decoded ({why}): size and SHA-256 are of its encoded bytes in Source"
-        name, declared, disposition = part.name[:1000], part.type[:200], part.disposition.value[:40]
+        name, declared, disposition = (
+            with_ending(part.name, FILE_NAME_LIMIT),
+            part.type[:200],
+            part.disposition.value[:40],
+        )
         self.attachments.append(
             ParsedAttachment(name, declared, OCTETS, len(stands), digest, disposition, messages, note)
         )
@@ -232,10 +246,14 @@ class _Reader:
         self.has_plain = True
         if show:
             self._show(text, plain)
-            known = {link.target for link in self.links}
-            self.links += [link for link in links_in_text(text[:TEXT_LIMIT], LINK_LIMIT) if link.target not in known]
+            self._links_in(text)
         elif plain:
             self._keep_plain(text)
+
+    def _links_in(self, text: str) -> None:
+        known = {link.target for link in self.links}
+        found = links_in_text(text[:TEXT_LIMIT], LINK_LIMIT + 1)
+        self.links += [link for link in found if link.target not in known]
 
     def _uuencoded(self, data: bytes) -> None:
         for file in uuencoded_files(data):
@@ -292,6 +310,8 @@ class _Reader:
         if not name and children:
             name = decode_field(children[0].block.first(b"subject"), 255)
         self._add(name, part.type, data, part.disposition.value, messages, _name_note(part))
+        if "text/calendar" in (part.type, self.attachments[-1].detected_type):
+            self._links_in(_calendar_text(guess(data[:TEXT_PART_LIMIT])))
         if children is not part.children:
             outer, self.raw = self.raw, data
             try:
@@ -307,8 +327,9 @@ class _Reader:
     def _add(self, name: str, declared: str, data: bytes, disposition: str, depth: int, note: str) -> None:
         detected = "message/rfc822" if declared == "message/rfc822" else attachment_type(data)
         digest = hashlib.sha256(data).digest()
+        name = with_ending(name, FILE_NAME_LIMIT)
         self.attachments.append(
-            ParsedAttachment(name[:1000], declared[:200], detected, len(data), digest, disposition[:40], depth, note)
+            ParsedAttachment(name, declared[:200], detected, len(data), digest, disposition[:40], depth, note)
         )
 
     def _encoded_message(self, part: Part, data: bytes, messages: int) -> list[Part]:

@@ -94,7 +94,7 @@ def _question(what: str, days: int) -> str:
     if not days:
         return f"This permanently deletes {what}."
 
-    return f"This deletes {what}; `mailhold bin restore --last` restores them until {day(now_ms() + days * DAY_MS)}."
+    return f"This deletes {what}; `mailhold bin restore --last` undoes this until {day(now_ms() + days * DAY_MS)}."
 
 
 def _said(vault: Vault, result: DeleteResult) -> str:

@@ -17,6 +17,7 @@ from store.helpers.clock import now_ms
 from store.helpers.installed import installed
 from store.terms.errors import TamperedError, UsageError
 from store.terms.records import row_of
+from store.terms.sender import address_first
 from tui.commands.ids import in_range, parse_ids
 from tui.commands.printing import local_time
 from tui.commands.reporting import say_copies, say_failed
@@ -252,7 +253,8 @@ def described(vault: Vault, ids: Sequence[int]) -> str:
     ends = vault.get_many(sorted({min(ids), max(ids)}), on_error=lambda _id, error: failed.append(error))
     if len(ids) == 1:
         said = [
-            f'"{fit(copy.record.subject, 60).rstrip()}" from {fit(copy.record.from_, 60).rstrip()}' for copy in ends
+            f'"{fit(copy.record.subject, 60).rstrip()}" from {fit(address_first(copy.record.from_), 60).rstrip()}'
+            for copy in ends
         ]
         return " ".join([f"copy {ids[0]}", *said])
     times = [local_time(copy.stored_at) for copy in ends]

@@ -4,7 +4,8 @@ Only the newest request of a group counts; its result is passed to the event loo
 requests never run at the same time. While one runs, older waiting requests are skipped, and the result of a superseded
 request is dropped. So a burst of keystrokes costs at most two queries, and a stale result is never shown.
 
-A request may hold the event loop for a moment, so that its work need not share the interpreter with painting.
+A request may hold the event loop for a moment, so that its work need not share the interpreter with painting. It then
+passes its result on at once, so that both are one paint.
 """
 
 from __future__ import annotations
@@ -25,6 +26,14 @@ class _Request(NamedTuple):
     on_error: Callable[[Exception], None]
 
 
+class _Answer(NamedTuple):
+    """The result of a request, and what receives it."""
+
+    number: int
+    receiver: Callable[[Any], None]
+    result: Any
+
+
 class _Group:
     """A group's thread and its queue of requests, of which only the newest is run."""
 
@@ -36,6 +45,8 @@ class _Group:
         self.busy = 0
         #: Whether the newest request has its result.
         self._answered = threading.Event()
+        #: Results that nobody has received yet.
+        self._answers: list[_Answer] = []
         self.thread = threading.Thread(target=self._run, name=f"console {name}", daemon=True)
         self.thread.start()
 
@@ -49,8 +60,9 @@ class _Group:
             self._waiting.put(_Request(self._newest, work, on_done, on_error))
 
     def wait(self, seconds: float) -> None:
-        """Wait for the result of the newest request, at most this long."""
-        self._answered.wait(seconds)
+        """Wait for the result of the newest request, at most this long, and pass it on. Call it on the event loop."""
+        if self._answered.wait(seconds):
+            self._deliver(None)
 
     def stop(self) -> None:
         self._waiting.put(None)
@@ -58,28 +70,31 @@ class _Group:
     def _run(self) -> None:
         while (request := self._waiting.get()) is not None:
             if request.number == self._newest:
-                receiver, answer = self._done(request)
-                self._hand(self._deliver, (request, receiver, answer))
+                answer = self._done(request)
                 with self._lock:
+                    self._answers.append(answer)
                     if request.number == self._newest:
                         self._answered.set()
+                self._hand(self._deliver, None)
             else:
                 with self._lock:
                     self.busy -= 1
 
-    def _done(self, request: _Request) -> tuple[Callable[[Any], None], Any]:
-        """Do a request's work. Returns what receives the result, and the result."""
+    def _done(self, request: _Request) -> _Answer:
+        """Do a request's work."""
         try:
-            return request.on_done, request.work()
+            return _Answer(request.number, request.on_done, request.work())
         except Exception as error:  # any error: the user sees it as a notice
-            return request.on_error, error
+            return _Answer(request.number, request.on_error, error)
 
-    def _deliver(self, what: tuple[_Request, Callable[[Any], None], Any]) -> None:
-        request, receiver, result = what
+    def _deliver(self, _: object) -> None:
+        """Pass on the results that are there, on the event loop: that of the newest request, if it is among them."""
         with self._lock:
-            self.busy -= 1
-        if request.number == self._newest:
-            receiver(result)
+            answers, self._answers = self._answers, []
+            self.busy -= len(answers)
+        for answer in answers:
+            if answer.number == self._newest:
+                answer.receiver(answer.result)
 
 
 class Background:
@@ -101,7 +116,8 @@ class Background:
         wait: float = 0.0,
     ) -> None:
         """Run `work` in the group's thread; then pass its result to `on_done`, or its error to
-        `on_error`, on the event loop. Returns after `wait` seconds, or earlier if the work is done.
+        `on_error`, on the event loop. Returns after `wait` seconds, or earlier if the work is done: its result is
+        passed on then.
 
         Call it on the event loop's thread.
         """

@@ -36,6 +36,7 @@ __all__ = [
     "OpenApp",
     "OpenCompositor",
     "OpenParser",
+    "ReflowResult",
     "Renders",
     "output_of",
     "own_scroll_bar",

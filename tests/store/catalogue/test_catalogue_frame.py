@@ -11,6 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from store.catalogue import lookup as catalogue_lookup
+from store.catalogue import masks as catalogue_masks
 from store.catalogue import order as catalogue_order
 from store.catalogue import sections as catalogue_sections
 from store.catalogue import senders as catalogue_senders
@@ -18,12 +20,13 @@ from store.catalogue import slices
 from store.catalogue import text as catalogue_text
 from store.catalogue.catalogue import NEWEST, Sort, SortKey
 from store.catalogue.frame import Frame, empty_frame, senders
-from store.catalogue.lookup import fits_any, looked_up
+from store.catalogue.lookup import LookUps, fits_any, looked_up
+from store.catalogue.masks import places
+from store.catalogue.order import LastFirst
 from store.catalogue.query import Extras, day_counts, engine_counts, mask_of, rule_ids
 from store.catalogue.sections import frame_of, layout_of, merged, sections, tightened
 from store.catalogue.selection import FrameSelection
 from store.catalogue.senders import Senders
-from store.catalogue.text import places
 from store.filters import asked
 from store.filters.folding import searched
 from store.filters.line import MessageFilter, Term, parse
@@ -35,6 +38,9 @@ from store.terms.verdicts import Engine, Status, Verdict
 from tests.amounts import amount
 from tests.store.catalogue.catalogue_model import expected, sorts
 from tests.store.filters.filter_model import NOW, SENDERS, besides, filters, moments, needles, records, wide_filters
+
+#: Mostly False.
+_RARELY = st.sampled_from([False, False, False, True])
 
 
 @st.composite
@@ -56,8 +62,9 @@ def select(
     extras: Extras | None = None,
 ) -> FrameSelection:
     mask = mask_of(frame, flt, now=NOW, outcomes=outcomes, extras=extras)
-    positions = frame.orders.order(sort) if mask is None else frame.orders.ordered(mask, sort)
-    return FrameSelection(frame, positions, mask, total=len(frame), partial=False, high_water=frame.last_id)
+    return FrameSelection(
+        frame, frame.orders.shown(mask, sort), mask, total=len(frame), partial=False, high_water=frame.last_id
+    )
 
 
 @given(copies(), filters, sorts, st.dictionaries(st.integers(1, 40), st.sampled_from(Delivered)))
@@ -123,6 +130,24 @@ def test_rows_that_fit_a_way_fit_each_of_its_masks(
         assert fits_any(made, count).to_list() == fits
 
 
+@given(st.lists(st.lists(st.booleans(), min_size=4, max_size=4), min_size=1, max_size=3), st.data())
+def test_the_latest_look_up_is_kept_only_for_the_same_masks(sets: list[list[bool]], data: st.DataObject) -> None:
+    masks = [None, *(pl.Series(bits, dtype=pl.Boolean) for bits in sets)]
+    codes = data.draw(st.lists(st.tuples(*[st.integers(0, 3)] * 2), min_size=1, max_size=9))
+    columns = [pl.Series(column, dtype=pl.UInt32) for column in zip(*codes, strict=True)]
+    look_ups = LookUps(columns)
+    for _ in range(4):
+        ways = data.draw(st.lists(st.tuples(*[st.integers(0, len(sets))] * 2), max_size=3))
+        expected = [
+            any(
+                all(number == 0 or sets[number - 1][code] for number, code in zip(way, row, strict=True))
+                for way in ways
+            )
+            for row in codes
+        ]
+        assert look_ups.fits_any([[masks[number] for number in way] for way in ways]).to_list() == expected
+
+
 class PlainExtras:
     """Answers questions beyond the rows from the copies themselves, one by one."""
 
@@ -163,6 +188,10 @@ class PlainExtras:
     def _client(self, copy_id: int, values: Sequence[asked.Client]) -> bool:
         record = self.some[copy_id].record
         return any(value.holds(record.client_address, record.client_name) for value in values)
+
+    def _envelope(self, copy_id: int, values: Sequence[str]) -> bool:
+        texts = asked.envelope_texts(self.some[copy_id].record)
+        return any(value in searched(text) for text in texts for value in values)
 
     def _score(self, copy_id: int, values: Sequence[int | None]) -> bool:
         score, (low, high) = asked.score_of(self.some[copy_id].record), values
@@ -255,19 +284,70 @@ def test_parts_put_together_are_what_all_at_once_is(
                 assert len({*zip(*(codes.to_list() for codes in words.codes), strict=True)}) == len(words)
 
 
-@given(st.lists(records, min_size=1, max_size=8), st.lists(needles, min_size=2, max_size=6), st.data())
-@settings(max_examples=amount(50, 150))
-def test_typing_on_finds_what_a_fresh_search_finds(
-    some: list[CopyRecord], typed: list[str], data: st.DataObject
+_TYPED = st.one_of(
+    st.sampled_from(["in", "v", "oi", "ce", "с", "ч", "ё", "т", "ss", "@", "<", " ", "a", "x.", "e", "о", "i"]), needles
+)
+_EDITS = st.lists(st.tuples(st.sampled_from(["type", "type", "type", "delete", "replace"]), _TYPED), max_size=8)
+
+
+@given(st.lists(records, min_size=1, max_size=10), _EDITS, st.data())
+@settings(max_examples=amount(60, 300))
+def test_however_a_filter_is_typed_it_finds_what_a_plain_search_finds(
+    some: list[CopyRecord], edits: list[tuple[str, str]], data: st.DataObject
 ) -> None:
     rows = [Copy(number, NOW, 0, record) for number, record in enumerate(some, 1)]
-    frame, line = Frame.of(rows[:1]), ""
-    for number, text in enumerate(typed):
-        line = line + text if data.draw(st.booleans()) else text
-        if number < len(rows) and number:
-            frame = frame.merge(Frame.of(rows[number : number + 1]))
-        flt = MessageFilter(words=(Term(line),))
-        assert select(frame, flt).ids() == select(Frame.of(rows[: len(frame)]), flt).ids()
+    many = data.draw(st.booleans())
+    with pytest.MonkeyPatch.context() as patch:
+        if many:  # as if there were many copies: in slices, narrowed down, with common letters known
+            patch.setattr(slices, "_SLICE", 8)
+            patch.setattr(catalogue_text, "_FEW", 2)
+            patch.setattr(catalogue_text, "_TINY", 2)
+            patch.setattr(catalogue_text, "_PREPARED", 2)
+            patch.setattr(catalogue_text, "_SAMPLE", 1)
+        there, waiting = rows[: len(rows) // 2 + 1], rows[len(rows) // 2 + 1 :]
+        frame, line = Frame.of(there), ""
+        for edit, text in edits:
+            line = line[: -len(text)] if edit == "delete" else line + text if edit == "type" else text
+            match data.draw(st.sampled_from(["", "", "", "", "come", "go", "prepare"])):
+                case "come" if waiting:
+                    there, waiting = [*there, waiting[0]], waiting[1:]
+                    frame = frame.merge(Frame.of(there[-1:]))
+                case "go" if len(there) > 1:
+                    gone = there[data.draw(st.integers(0, len(there) - 1))]
+                    there = [copy for copy in there if copy is not gone]
+                    frame = frame.without([gone.id])
+                case "prepare":
+                    frame.prepare()
+            term = Term(line, data.draw(_RARELY))
+            field = data.draw(st.sampled_from(["words", "words", "words", "from_", "to", "subject"]))
+            flt = MessageFilter(**{field: (term,)}) if line else MessageFilter()
+            assert select(frame, flt).ids() == [copy.id for copy in expected(there, flt, NEWEST)]
+
+
+def test_what_the_same_texts_show_is_not_looked_up_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A longer word that is in the same texts as the shorter one has the same mask, of texts and of rows."""
+    subjects = ["casino", "the casino", "else"]
+    frame = Frame.of(
+        [Copy(number, NOW, 0, CopyRecord(subject=text, from_=f"{text} <a@b>")) for number, text in enumerate(subjects)]
+    )
+    found = mask_of(frame, parse("cas"), now=NOW)
+    monkeypatch.setattr(catalogue_lookup, "fits_any", None)
+    assert mask_of(frame, parse("casi"), now=NOW) is found
+    assert mask_of(frame, parse("casin"), now=NOW) is found
+    assert select(frame, parse("casino")).ids() == [1, 0]
+
+
+@given(st.lists(st.booleans(), max_size=40), st.integers(1, 9), st.integers(0, 45), st.integers(0, 45))
+def test_the_last_rows_first_are_all_rows_turned_round(bits: list[bool], block: int, start: int, length: int) -> None:
+    mask = pl.Series(bits, dtype=pl.Boolean)
+    rows = [row for row, bit in enumerate(bits) if bit][::-1]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(catalogue_order, "_BLOCK", block)
+        found = LastFirst(mask)
+        assert len(found) == len(rows)
+        assert found.slice(start, length).to_list() == rows[start : start + length]
+        assert found.slice(start, length).dtype == pl.UInt32
+        assert [found.place(row) for row in rows] == [*range(len(rows))]
 
 
 @given(copies(20), sorts)
@@ -406,7 +486,7 @@ def test_every_sort_key_is_a_sort_of_an_empty_frame() -> None:
 def test_places_and_look_ups_are_what_polars_slower_ways_give(bits: list[bool], data: st.DataObject) -> None:
     mask = pl.Series(bits, dtype=pl.Boolean)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(catalogue_text, "_PLACES", data.draw(st.integers(1, 60)))
+        patch.setattr(catalogue_masks, "_PLACES", data.draw(st.integers(1, 60)))
         assert places(mask).to_list() == mask.arg_true().to_list()
     assert places(mask).dtype == pl.UInt32
     codes = data.draw(st.lists(st.integers(0, len(bits) - 1), max_size=50)) if bits else []

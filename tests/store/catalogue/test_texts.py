@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from store.catalogue import grouped_texts, slices
 from store.catalogue import identifiers as catalogue_identifiers
-from store.catalogue import senders as catalogue_senders
 from store.catalogue import text as catalogue_text
 from store.catalogue.forms import SIMPLE, forms, identifier_forms, sender_forms
 from store.catalogue.frame import dictionary, identifiers, senders
@@ -36,10 +35,11 @@ def small() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(slices, "_SLICE", 8)
         patch.setattr(catalogue_text, "_FEW", 2)
+        patch.setattr(catalogue_text, "_TINY", 2)
+        patch.setattr(catalogue_text, "_PREPARED", 2)
         patch.setattr(catalogue_text, "_SAMPLE", 1)
         patch.setattr(catalogue_text, "_LETTERS", 4)
         patch.setattr(catalogue_text, "_TAIL_LIMIT", 1)
-        patch.setattr(catalogue_senders, "_FEW", 2)
         patch.setattr(catalogue_identifiers, "_PIECE", 3)
         patch.setattr(grouped_texts, "GROUP", 2)
         patch.setattr(grouped_texts, "_SAMPLE", 1)

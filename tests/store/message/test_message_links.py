@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from store.message.links import defang, examine, host_warning, links_in_text, read_url
+from store.message.message import parse_message
 from store.terms.hosts import punycode
 from tests.store.message.hostile import texts
 
@@ -136,3 +137,12 @@ def test_urls_in_text_are_found_once_and_limited() -> None:
         "http://www.c.example",
     ]
     assert len(links_in_text(text, 2)) == 2
+
+
+def test_links_in_an_invitation_are_links_of_the_message() -> None:
+    raw = (
+        b"Content-Type: text/calendar; method=REQUEST\n\nBEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\n"
+        b"URL:http://one.example/jo\r\n in\r\nDESCRIPTION:see https://two.example/x\\nnow\\, or http://one.example/join\r\n"
+        b"END:VEVENT\r\nEND:VCALENDAR\r\n"
+    )
+    assert [link.target for link in parse_message(raw).links] == ["http://one.example/join", "https://two.example/x"]

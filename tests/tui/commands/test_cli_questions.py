@@ -174,3 +174,16 @@ def test_save_on_a_read_only_store_says_what_works_instead(
     said = capsys.readouterr().err
     assert said.startswith(f"mailhold: The store {tmp_path / 'backup.db'} cannot be changed:")
     assert said.endswith("To write a message to a file anyway: `mailhold show --raw ID >FILE`.\n")
+
+
+@pytest.mark.usefixtures("key")
+def test_a_question_about_one_copy_names_its_senders_address_before_the_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "1.eml").write_text('From: "ceo@corp.example" <evil@x.example>\nSubject: pay\n\nhi\n')
+    assert main(["import", str(tmp_path / "1.eml")]) == 0
+    capsys.readouterr()
+    assert main(["delete", "1"]) == 2
+    said = capsys.readouterr().err
+    assert 'copy 1 "pay" from evil@x.example ceo@corp.example' in said
+    assert "`mailhold bin restore --last` undoes this until" in said

@@ -46,14 +46,28 @@ async def test_only_the_newest_result_of_a_group_is_handed_over() -> None:
     assert len(ran) <= 2
 
 
-async def test_a_request_that_waits_returns_with_its_work_done() -> None:
+async def test_a_request_that_waits_returns_with_its_result_passed_on_once() -> None:
     background = on_loop()
-    done: list[int] = []
+    got: list[int] = []
     for number in range(50):
-        background.start(lambda number=number: done.append(number), lambda _: None, print, "select", 30.0)
-        assert done[-1:] == [number]
+        background.start(lambda number=number: number, got.append, print, "select", 30.0)
+        assert got == [*range(number + 1)]
+        assert not background.busy()
+    await asyncio.sleep(0.01)
+    background.stop()
+    assert got == [*range(50)]
+
+
+async def test_an_older_result_is_not_passed_on_by_a_request_that_waits() -> None:
+    background, began = on_loop(), threading.Event()
+    got: list[str] = []
+    background.start(lambda: began.set() or "old", got.append, print, "select")  # type: ignore[func-returns-value]  # None
+    began.wait(5)
+    background.start(lambda: "new", got.append, print, "select", 30.0)
+    assert got == ["new"]
     await quiet(background)
     background.stop()
+    assert got == ["new"]
 
 
 async def test_a_request_does_not_wait_longer_than_it_may_nor_for_older_work() -> None:

@@ -214,7 +214,7 @@ async def test_c_on_a_copy_of_no_campaign_says_so(console: MailholdApp) -> None:
         while campaign_of(standing, console.main.backup.list.cursor_id) is not None:
             await press(pilot, "j")
         await press(pilot, "c")
-        await until(pilot, "This copy is in no campaign.")
+        await until(pilot, f"Copy {console.main.backup.list.cursor_id} is in no campaign.")
 
 
 async def test_a_click_marks_a_copy_and_a_double_click_views_it(console: MailholdApp) -> None:

@@ -6,20 +6,24 @@ import threading
 import time
 
 import pytest
+from textual.geometry import Size
+from textual.widget import Widget
 
 from store.catalogue.selection import Selection
 from store.catalogue.sort import NEWEST, Sort
 from store.filters.line import MessageFilter, Term, parse
 from store.terms.errors import FilterError
+from store.terms.records import Copy, CopyRecord
 from store.terms.verdicts import Engine
 from store.vault.vault import Vault
 from tests.tui.console.driven import TZ, counts, lines, make_console, settle, the_list
-from tests.tui.console.fakes import FakeCatalogue, copies
+from tests.tui.console.fakes import NOW, FakeCatalogue, copies
 from tests.tui.console.test_marks import Found
 from tui.console.marks import Frozen
 from tui.console.screens import backup
 from tui.console.screens.backup import _STANDS
 from tui.console.screens.marking import Marking
+from tui.console.textual_private import OpenCompositor, ReflowResult
 
 
 async def test_typing_filters_at_once(vault: Vault) -> None:
@@ -52,6 +56,43 @@ async def test_a_letter_typed_is_painted_with_its_result(vault: Vault, monkeypat
         app.main.backup.edit_filter("invoice")
         assert found[-1] == parse("invoice")
         await settle(pilot)
+
+
+async def test_a_letter_and_its_result_make_no_new_layout(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    laid_out: list[Size] = []
+    reflow = OpenCompositor.reflow
+
+    def counted(compositor: OpenCompositor, parent: Widget, size: Size) -> ReflowResult:
+        laid_out.append(size)
+        return reflow(compositor, parent, size)
+
+    subjects = ["xy"] * 20 + ["x"] * 10 + ["z"] * 10
+    some = [Copy(number, NOW, 0, CopyRecord(subject=subject)) for number, subject in enumerate(subjects, 1)]
+    app = make_console(vault, FakeCatalogue(some))
+    async with app.run_test(size=(120, 14)) as pilot:
+        await settle(pilot)
+        await pilot.press("slash", "x")
+        await settle(pilot)
+        assert "30 shown of 40" in counts(app)
+        monkeypatch.setattr(OpenCompositor, "reflow", counted)
+        await pilot.press("y")
+        await settle(pilot)
+        assert "20 shown of 40" in counts(app) and "xy" in lines(app)[1]
+        assert not laid_out
+        view = the_list(app)
+        assert view.vertical_scrollbar.window_virtual_size == view.count == 20
+        await pilot.press("enter", "G")
+        await settle(pilot)
+        assert view.scroll_y == view.max_scroll_y == 20 - view.size.height
+
+
+async def test_text_longer_than_the_line_is_scrolled_to_its_end(vault: Vault) -> None:
+    app = make_console(vault)
+    async with app.run_test(size=(60, 14)) as pilot:
+        await settle(pilot)
+        await pilot.press("slash", *("a" * 60), "b", "c")
+        await settle(pilot)
+        assert "aabc" in lines(app)[1]
 
 
 async def test_a_filter_longer_than_its_line_is_cut_with_an_ellipsis_unless_one_types_there(vault: Vault) -> None:

@@ -330,6 +330,7 @@ def test_links_show_text_against_the_real_target_defanged():
         ("text/plain", "application/x-empty", False),
         ("application/pkcs7-signature", "application/pkcs7-mime", False),
         ("message/delivery-status", "message/rfc822", False),
+        ("application/ms-tnef", "application/vnd.ms-tnef", False),
         ("image/jpeg", "image/png", True),
         ("application/zip", "application/gzip", True),
         ("application/vnd.openxmlformats-officedocument.wordprocessingml.document", "application/zip", False),

@@ -198,6 +198,6 @@ def open_campaign_of(context: ConsoleContext, copy_id: int) -> None:
     """Open the campaign that a copy is in (odd or not), or say that it is in none."""
     one = campaign_of(context.catalogue.standing, copy_id)
     if one is None:
-        context.shell.notice("This copy is in no campaign.")
+        context.shell.notice(f"Copy {copy_id} is in no campaign.")
     else:
         context.shell.open_campaign(one.id, copy_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from array import array
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -9,7 +10,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from store.terms.sizes import format_size
-from tui.terminal.lines import EMPTY, Line, Span, field
+from tui.terminal.lines import EMPTY, Line, Span, field, wrap
 from tui.terminal.safe import safe
 
 if TYPE_CHECKING:
@@ -30,17 +31,18 @@ def full_size(size: int) -> str:
 
 def attachment_lines(parsed: ParsedMessage, width: int) -> list[Line]:
     """Write each attachment: name, declared type, type by content, size and SHA-256."""
+    lines = _omission_lines(parsed, width)
     if not parsed.attachments:
-        return [(Span("The message has no attachments.", "muted"),)]
-    lines: list[Line] = []
+        none = "No attachments were found in what was read." if lines else "The message has no attachments."
+        return [*lines, (Span(none, "muted"),)]
     for attachment in parsed.attachments:
-        differs = not _types_agree(attachment.declared_type, attachment.detected_type)
+        differs = _difference(attachment)
         values: list[tuple[str, str, str]] = [
-            ("Name", attachment.name or "(no name)", "strong"),
+            ("Name", _SPACES.sub(_counted, attachment.name) or "(no name)", "strong"),
             ("Declared type", attachment.declared_type, "text"),
             (
                 "Type by content",
-                f"{attachment.detected_type}{'  △ differs from the declared type' if differs else ''}",
+                f"{attachment.detected_type}{f'  △ {differs}' if differs else ''}",
                 "risk" if differs else "text",
             ),
             ("Size", full_size(attachment.size), "text"),
@@ -58,6 +60,14 @@ def attachment_lines(parsed: ParsedMessage, width: int) -> list[Line]:
     return lines[:-1]
 
 
+def _omission_lines(parsed: ParsedMessage, width: int) -> list[Line]:
+    """Write what was not read of the message, so that a list of its parts never passes for complete if it is not."""
+    notes = [note for note in parsed.problems if any(words in note for words in _OMISSION)]
+    notes = ([parsed.error] if parsed.error else []) + notes
+    lines: list[Line] = [(Span(piece, "risk"),) for note in notes for piece in wrap(safe(f"△ {note}"), width)]
+    return [*lines, EMPTY] if lines else []
+
+
 def _attachment_notes(attachment: ParsedAttachment) -> list[str]:
     notes = [f"△ {attachment.note}"] if attachment.note else []
     if attachment.depth:
@@ -65,6 +75,16 @@ def _attachment_notes(attachment: ParsedAttachment) -> list[str]:
     return notes
 
 
+#: So many spaces in a file name that its ending could be overlooked behind them.
+_SPACES = re.compile(r"\s{4,}")
+
+
+def _counted(spaces: re.Match[str]) -> str:
+    return f" [{len(spaces[0]):,} spaces] "
+
+
+#: Words of the problems that say that something was not read.
+_OMISSION = ("not all", "could not", "NOT detected")
 #: MIME types that say nothing about the content: they contradict no other type.
 _VAGUE = frozenset(
     {"", "application/octet-stream", "application/x-download", "application/force-download", "application/x-empty"}
@@ -75,8 +95,29 @@ _KINDS = (
     ("gzip", "gtar", "x-tgz"),
     ("message/", "rfc822"),
     ("pkcs7",),
+    ("ms-tnef",),
     ("jpeg", "jpg"),
 )
+
+
+#: What the endings of file names promise: those that people open without a second thought.
+_PROMISED = {
+    "pdf": "application/pdf", "jpg": "image/jpeg", "jpeg": "image/jpeg", "png": "image/png", "gif": "image/gif",
+    "txt": "text/plain", "csv": "text/plain", "mp3": "audio/mpeg", "mp4": "video/mp4", "zip": "application/zip",
+    "docx": "application/vnd.openxmlformats", "xlsx": "application/vnd.openxmlformats",
+    "pptx": "application/vnd.openxmlformats",
+}  # fmt: skip
+
+
+def _difference(attachment: ParsedAttachment) -> str:
+    """Say in what the content differs from the declared type or, if that says nothing, from the name; "" if not."""
+    declared, detected = attachment.declared_type, attachment.detected_type
+    if not _types_agree(declared, detected):
+        return "differs from the declared type"
+    _, dot, ending = attachment.name.rstrip(" .").rpartition(".")
+    if declared.lower() in _VAGUE and not _types_agree(_PROMISED.get(dot and ending.lower(), ""), detected):
+        return "differs from the name's ending"
+    return ""
 
 
 def _types_agree(declared: str, detected: str) -> bool:
@@ -93,9 +134,10 @@ def _types_agree(declared: str, detected: str) -> bool:
 
 def link_lines(parsed: ParsedMessage, width: int) -> list[Line]:
     """Write each link: the text shown, the real target (defanged), and what is odd about it."""
+    lines = _omission_lines(parsed, width)
     if not parsed.links:
-        return [(Span("The message has no links.", "muted"),)]
-    lines: list[Line] = []
+        none = "No links were found in what was read." if lines else "The message has no links."
+        return [*lines, (Span(none, "muted"),)]
     for number, link in enumerate(parsed.links, 1):
         kind = "danger" if link.mismatch else "risk" if link.reason else "text"
         values: list[tuple[str, str, str]] = [

@@ -11,7 +11,9 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
+from textual.geometry import Size
 from textual.message import Message
+from textual.reactive import Reactive
 from textual.strip import Strip
 from textual.widget import Widget
 from textual.widgets import Input, Static
@@ -36,6 +38,8 @@ class FilterInput(Input, inherit_css=False):
     COMPONENT_CLASSES: ClassVar[set[str]] = Input.COMPONENT_CLASSES
     BINDINGS: ClassVar[list[BindingType]] = bindings(Scope.FILTER)
     scope = Scope.FILTER
+    #: Without a new layout at each letter: the place of the field does not depend on its text.
+    virtual_size = Reactive(Size(0, 0))
 
     class Left(Message):
         """The user has finished typing."""

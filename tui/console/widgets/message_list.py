@@ -12,6 +12,7 @@ from textual import events
 from textual.binding import BindingType
 from textual.geometry import Region, Size
 from textual.message import Message
+from textual.reactive import Reactive
 from textual.scrollbar import ScrollBar
 from textual.strip import Strip
 
@@ -62,6 +63,8 @@ class MessageList(MarkedRows, can_focus=True):
     BINDINGS: ClassVar[list[BindingType]] = bindings(Scope.LIST, only=MOVES)
 
     scope = Scope.LIST
+    #: Without a new layout for each result: the scroll bar is always there.
+    virtual_size = Reactive(Size(0, 0))
 
     class Opened(Message):
         """View a copy."""
@@ -120,6 +123,7 @@ class MessageList(MarkedRows, can_focus=True):
         self.painter.now = self.clock()
         self.painter.forget()
         self.virtual_size = Size(0, count)
+        self.vertical_scrollbar.window_virtual_size = count
         self.set_reactive(MessageList.cursor, cursor)
         self._scroll_rows(max(0, min(top, count - self._height)))
         self._note_cursor()
