@@ -17,6 +17,7 @@ from tui.commands.printing import print_json
 from tui.commands.reporting import apart, say_cancelled, say_copies
 from tui.commands.selection import add_selection, check_selection, described, selected_ids
 from tui.terminal.progress import Progress
+from tui.terminal.words import counted
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -71,10 +72,8 @@ def run(args: argparse.Namespace) -> int:
     else:
         print(f"{len(result.saved):,} saved to {args.to}")
     if dangerous:
-        print(
-            f"mailhold: Warning: {len(dangerous):,} of the saved files are infected or probably infected.",
-            file=sys.stderr,
-        )
+        said = counted(len(dangerous), "saved file is", "saved files are")
+        print(f"mailhold: Warning: {said} infected or probably infected.", file=sys.stderr)
     failures = say_copies(result.failed) + missing.say()
     failures += say_cancelled(interrupt, "save", f"cancelled; {len(ids) - len(saved):,} were not saved")
     return 1 if failures else 0

@@ -258,4 +258,7 @@ def described(vault: Vault, ids: Sequence[int]) -> str:
         ]
         return " ".join([f"copy {ids[0]}", *said])
     times = [local_time(copy.stored_at) for copy in ends]
-    return f"{len(ids):,} copies" + (f", placed between {times[0]} and {times[-1]}" if len(times) == 2 else "")
+    if len(times) < 2:
+        return f"{len(ids):,} copies"
+    first, last = times
+    return f"{len(ids):,} copies, placed {f'between {first} and {last}' if first != last else f'at {first}'}"

@@ -14,10 +14,13 @@ import pytest
 from store.opening.opening import Unlock, open_store
 from store.opening.slots import add_passphrase
 from store.space.rotation import Removal
+from store.terms.records import CopyRecord
 from store.vault.vault import Vault
 from tests import prepared
 from tests.tui.commands.asking import Asked, answered, asked
 from tui.commands.cli import main
+from tui.commands.printing import local_time
+from tui.commands.selection import described
 
 Main = Callable[..., int]
 ACTING = [("delete", "--yes"), ("deliver", "--also", "z@y.example", "--yes"), ("save", "--to", "out", "--yes")]
@@ -117,6 +120,13 @@ def test_all_takes_all(home: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert copies(capfd) == []
 
 
+def test_a_question_says_when_several_copies_were_placed(vault: Vault) -> None:
+    ids = [vault.put(b"raw", CopyRecord(), stored_at=at) for at in (0, 59_999, 60_000)]
+    first, last = local_time(0), local_time(60_000)
+    assert described(vault, ids[:2]) == f"2 copies, placed at {first}"
+    assert described(vault, ids) == f"3 copies, placed between {first} and {last}"
+
+
 @pytest.mark.parametrize("select", [["--query", "from:ann"], ["--all"]])
 @pytest.mark.parametrize("words", [["delete"], ["deliver", "--also", "z@y.example"], ["save", "--to", "out"]])
 def test_many_copies_by_query_need_yes_where_nobody_can_be_asked(
@@ -126,7 +136,7 @@ def test_many_copies_by_query_need_yes_where_nobody_can_be_asked(
     assert main([*words, *select, "--json"]) == 2
     out, err = capfd.readouterr()
     count = 4 if select == ["--all"] else 3
-    assert out == "" and f"{count} copies, placed between " in err and "--yes" in err
+    assert out == "" and f"{count} copies, placed " in err and "--yes" in err
     assert nothing_done(home, capfd)
 
 
@@ -143,7 +153,7 @@ def test_the_number_is_typed_on_a_terminal(home: Path, capfd: pytest.CaptureFixt
     done = asked(home, ["save", "--query", "from:ann", "--to", "out", "--json"], b"3\n")
     assert done.code == 0
     assert len(json.loads(done.out)["saved"]) == 3, "what is asked stays out of standard output"
-    assert "This saves 3 copies, placed between " in done.shown
+    assert "This saves 3 copies, placed " in done.shown
     done = asked(home, ["deliver", "--all", "--also", "z@y.example", "--json"], b"4\n")
     assert (done.code, json.loads(done.out)["queued"]) == (0, 4)
     assert main(["queue", "cancel", "1-4"]) == 0
