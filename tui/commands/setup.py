@@ -179,8 +179,7 @@ def _say_next(places: Places, operators: list[str]) -> None:
     location = shlex.quote(shown_location(places.store))
     print(f"  Open the store: export MAILHOLD_STORE={location} MAILHOLD_KEY_FILE={places.key_file}")
     if operators:
-        print(
-            f"  {', '.join(map(safe, operators))}: log in again, and set MAILHOLD_STORE as above and MAILHOLD_KEY_FILE=~/.config/mailhold/key"
-        )
+        who = ", ".join(map(safe, operators))
+        print(f"  {who}: log in again, and export MAILHOLD_STORE={location} MAILHOLD_KEY_FILE=~/.config/mailhold/key")
     else:
         print(f"  To give a user who is not root a key file: {_again(places)} --operator USER")
