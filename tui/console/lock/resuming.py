@@ -45,11 +45,11 @@ def resume(main: MainScreen, view: View) -> None:
 
 def _resume_list(backup: BackupView, view: View) -> None:
     """Restore filter, sort order and cursor, and the marks of copies that still exist."""
-    backup.once_shown = partial(_stand, backup, view)
     if view.filter:
         backup.line.show_text(view.filter)
         backup.edit_filter(view.filter)
         backup.settle()
+    backup.once_shown = partial(_stand, backup, view)  # for what the sort lists: it moves to the first row
     backup.set_sort(Sort(SortKey(view.sort), view.descending))
     if view.marks:
         vault = backup.context.vault
