@@ -131,9 +131,26 @@ def test_consoles_and_commands_at_once_send_to_nobody_twice(filled: Vault, tmp_p
         _agrees(filled, receiver)
 
 
+def _history(vault: Vault, receiver: RandomReceiver, message_id: str) -> str:
+    """Tell what receiver and store know of a message: as it was taken, its deliveries, their recipients."""
+    lines = [
+        f"taken {place}: {each.address}" for place, each in enumerate(receiver.taken) if each.message_id == message_id
+    ]
+    [copy_id] = [copy.id for copy in vault.newest(COPIES) if copy.record.message_id == message_id]
+    lines += [str(row) for row in opened_rows(vault, [copy_id])]
+    deliveries, recipients = vault.models.Delivery, vault.models.DeliveryRecipient
+    with vault.reading():
+        for row in deliveries.select().where(deliveries.copy_id == copy_id).dicts():
+            lines.append(str({name: value for name, value in row.items() if not isinstance(value, bytes | memoryview)}))
+            of_it = recipients.select().where(recipients.delivery_id == row["id"]).dicts()
+            lines += [f"  {each['id']} {each['state']} at {each['changed_at']}" for each in of_it]
+    return "\n".join(lines)
+
+
 def _agrees(vault: Vault, receiver: RandomReceiver) -> None:
     counts = Counter(Taken(each.message_id, mailbox(each.address)) for each in receiver.taken)
-    assert {each: count for each, count in counts.items() if count > 1} == {}
+    twice = [each for each, count in counts.items() if count > 1]
+    assert not twice, "\n".join(_history(vault, receiver, each.message_id) for each in twice)
     states: defaultdict[Taken, list[State]] = defaultdict(list)
     ids = {copy.id: copy.record.message_id for copy in vault.newest(COPIES)}
     for row in opened_rows(vault, list(ids)):
