@@ -258,12 +258,13 @@ class Shift:
             return session, parcel.refused
         if parcel.unmarked:
             self._worker.say("released without a delivery marker", level=30, delivery=each.id, why=parcel.unmarked)
+        failed: dict[str, Outcome] = {}
         try:
-            session, outcomes = await self._attempt(each, parcel, session, following)
+            session, outcomes = await self._attempt(each, parcel, session, following, failed)
         except LeaseLost:
             return session, None
         except (SessionLost, MailholdError) as error:  # DATA was not sent, though it may have been announced.
-            outcomes = dict.fromkeys(parcel.rows, Outcome(State.DEFERRED, str(error)))
+            outcomes = dict.fromkeys(parcel.rows, Outcome(State.DEFERRED, str(error))) | failed
         refused = [to for to, outcome in outcomes.items() if outcome.state not in (State.SENT, State.UNKNOWN)]
         if each.key in self._announced and refused:
             with suppress(MailholdError):  # On failure, it is not sent again from here.
@@ -271,11 +272,16 @@ class Shift:
         return session, {parcel.rows[address]: parcel.told(outcome) for address, outcome in outcomes.items()}
 
     async def _attempt(
-        self, each: Claim, parcel: Parcel, session: Session | None, following: list[Ready]
+        self, each: Claim, parcel: Parcel, session: Session | None, following: list[Ready], failed: dict[str, Outcome]
     ) -> tuple[Session, dict[str, Outcome]]:
-        """Send over `session`, or over a new session if that one was closed since its last use."""
+        """Send over `session`, or over a new session if that one was closed since its last use.
+
+        Adds to `failed` whom the relay refused for good. Once that is recorded, anybody may release the copy to them
+        anew, so this delivery must not go to them any more, whatever the relay would say next time.
+        """
 
         async def before_data(accepted: Sequence[str], refused: Mapping[str, Outcome]) -> None:
+            failed.update((address, outcome) for address, outcome in refused.items() if not outcome.state.live)
             if marked := self._marks.pop(each.key, None):
                 mark, at = marked
                 await self._ledger.now(mark)
@@ -292,17 +298,18 @@ class Shift:
             if session is not None and session.offers.pipelining and not following:
                 self._look_ahead(following)
 
-        parts = (parcel.sender, list(parcel.rows), parcel.message, before_data, parcel.dsn, parcel.wire, before_content)
+        parts = (parcel.message, before_data, parcel.dsn, parcel.wire, before_content)
         if session and session.connected and session.relay is self._worker._relay:
             try:
-                return session, await session.send(*parts)
+                return session, await session.send(parcel.sender, list(parcel.rows), *parts)
             except SessionLost:
                 pass
         if session:
             await session.close()
         session = await self._greeting.connect()
+        left = [address for address in parcel.rows if address not in failed]
         try:
-            return session, await session.send(*parts)
+            return session, failed | await session.send(parcel.sender, left, *parts)
         except BaseException:
             await session.close(polite=False)  # The caller does not have it yet.
             raise

@@ -8,14 +8,15 @@ import sqlite3
 import pytest
 
 from store.delivery import leases, relaying, shift
-from store.delivery.queue import delivery_of
+from store.delivery.queue import delivery_of, release
+from store.delivery.retrying import retry
 from store.delivery.spent import Spent
 from store.delivery.worker import DeliveryWorker
 from store.helpers.clock import now_ms
 from store.mail.outcome import State
 from store.terms.errors import StoreUnavailable
 from store.vault.vault import Vault
-from tests.store.delivery.test_delivery_worker import DEADLINE, QUICK, fill, until, use
+from tests.store.delivery.test_delivery_worker import DEADLINE, QUICK, fill, received, send, until, use
 from tests.store.mail.smtp_server import ScriptedServer, offering
 
 
@@ -61,6 +62,43 @@ async def test_a_message_put_off_after_it_was_announced_is_recorded_again_before
             await asyncio.wait_for(task, DEADLINE)
     [(state, started)] = seen
     assert state == "sending" and started is not None
+
+
+@pytest.mark.parametrize("breaks", [1, 2])
+async def test_who_was_refused_for_good_is_not_asked_for_again_over_another_connection(
+    vault: Vault, monkeypatch: pytest.MonkeyPatch, breaks: int
+) -> None:
+    """The connection breaks at DATA, when it is recorded that he was refused. So somebody releases it to him again."""
+    monkeypatch.setattr("store.delivery.ahead.OPENERS", 1)  # So that they go out in order.
+    anew: list[int] = []
+    broken = 0
+
+    def script(point: str, argument: str) -> str | None:
+        if point == "rcpt" and argument == "u1.0@x.example" and not anew:
+            return "550 no such user"
+        nonlocal broken
+        if point == "data" and server.taken and broken < breaks:
+            broken += 1
+            if not anew:
+                copy_id = delivery_of(vault, second).copy_id
+                anew.extend(release(vault, [copy_id], original=True, operator="another").queued)
+            return "die"
+        return None
+
+    with offering(False):
+        async with ScriptedServer(script) as server:
+            use(vault, server.port)
+            _first, second = fill(vault, 2, recipients=2)
+            await send(vault, connections=1)
+            if breaks == 2:
+                states = [each.state for each in delivery_of(vault, second).recipients]
+                assert states == [State.FAILED, State.DEFERRED]
+                retry(vault, second)
+                await send(vault, connections=1)
+            states = [each.state for each in delivery_of(vault, second).recipients]
+            assert len(anew) == 1 and states == [State.FAILED, State.SENT]
+            assert [each.state for each in delivery_of(vault, anew[0]).recipients] == [State.SENT]
+            assert set(received(server).values()) == {1} and len(received(server)) == 4
 
 
 async def test_letting_go_of_a_claim_leaves_a_later_one_of_the_same_delivery(vault: Vault) -> None:
