@@ -27,13 +27,15 @@ LATER = 0.005
 class _Write(NamedTuple):
     """A write that waits, and what the machine's record of sent orders is to hold once it is committed.
 
-    `many` executes the `work` of all that wait for it in one call, and returns their results, LeaseLost among them.
+    `many` executes the `work` of all that wait for it in one call, and returns their results, LeaseLost among them. It
+    does so at the place of the first of them or, with `last`, of the last.
     """
 
     many: Callable[[list[Any]], Sequence[Any]] | None
     work: Any
     future: asyncio.Future[Any]
     spending: Spending | None
+    last: bool = False
 
 
 class Ledger:
@@ -69,19 +71,27 @@ class Ledger:
         return self._later(None, function, spending)
 
     def together(
-        self, many: Callable[[list[W]], Sequence[T | LeaseLost]], work: W, spending: Spending | None = None
+        self,
+        many: Callable[[list[W]], Sequence[T | LeaseLost]],
+        work: W,
+        spending: Spending | None = None,
+        *,
+        last: bool = False,
     ) -> asyncio.Future[T]:
         """Write as `later` does, by one call of `many` for the `work` of all such writes in a commit.
 
-        `many` must not raise LeaseLost, but return it in place of the result.
+        The call is at the place of the first of these writes; with `last`, of the last, so that none is executed before
+        a write that was asked for earlier. `many` must not raise LeaseLost, but return it in place of the result.
         """
-        return self._later(many, work, spending)
+        return self._later(many, work, spending, last=last)
 
-    def _later(self, many: Callable[[list[Any]], Any] | None, work: Any, spending: Spending | None) -> Any:
+    def _later(
+        self, many: Callable[[list[Any]], Any] | None, work: Any, spending: Spending | None, *, last: bool = False
+    ) -> Any:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
         with self._lock:
-            self._waiting.append(_Write(many, work, future, spending))
+            self._waiting.append(_Write(many, work, future, spending, last))
         if self._timer is None:
             self._timer = loop.call_later(LATER, self._flush)
         return future
@@ -146,19 +156,23 @@ class Ledger:
 
 
 def _executed(group: Sequence[_Write]) -> list[_Result]:
-    """Execute writes in their order, except that those for one `many` are executed with the first of them."""
+    """Execute writes in their order, except that those for one `many` are executed together."""
     results: list[_Result] = []
     shared: dict[Any, list[_Write]] = {}
-    for each in group:
+    places: dict[Any, int] = {}
+    for place, each in enumerate(group):
         if each.many is not None:
             shared.setdefault(each.many, []).append(each)
-    for each in group:
+            if each.last or each.many not in places:
+                places[each.many] = place
+    for place, each in enumerate(group):
         if each.many is None:
             try:
                 results.append((each.future, each.work(), None))
             except LeaseLost as error:
                 results.append((each.future, None, error))
-        elif (writes := shared.pop(each.many, None)) is not None:
+        elif places[each.many] == place:
+            writes = shared[each.many]
             for one, found in zip(writes, each.many([one.work for one in writes]), strict=True):
                 lost = found if isinstance(found, LeaseLost) else None
                 results.append((one.future, None if lost else found, lost))

@@ -353,7 +353,9 @@ class Shift:
         until = time.monotonic() + self._patience
         while True:
             try:
-                await self._ledger.together(self._settle_all, End(each, outcomes, self._worker.clock.now()))
+                # Last: a record that DATA was about to be sent must not come after the end of that attempt.
+                end = End(each, outcomes, self._worker.clock.now())
+                await self._ledger.together(self._settle_all, end, last=True)
             except LeaseLost:
                 return
             except MailholdError as error:

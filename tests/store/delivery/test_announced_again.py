@@ -8,6 +8,7 @@ import sqlite3
 import pytest
 
 from store.delivery import leases, relaying, shift
+from store.delivery.ledger import Ledger
 from store.delivery.queue import delivery_of, release
 from store.delivery.retrying import retry
 from store.delivery.spent import Spent
@@ -99,6 +100,29 @@ async def test_who_was_refused_for_good_is_not_asked_for_again_over_another_conn
             assert len(anew) == 1 and states == [State.FAILED, State.SENT]
             assert [each.state for each in delivery_of(vault, anew[0]).recipients] == [State.SENT]
             assert set(received(server).values()) == {1} and len(received(server)) == 4
+
+
+async def test_an_attempt_s_end_is_written_after_its_start_whatever_else_is_in_the_commit(vault: Vault) -> None:
+    """A start that nobody waits for, because the connection failed first, would else leave the delivery as sending."""
+    ledger = Ledger(vault)
+    done: list[str] = []
+
+    def starts(works: list[str]) -> list[None]:
+        return [done.append(work) for work in works]
+
+    def ends(works: list[str]) -> list[None]:
+        return [done.append(work) for work in works]
+
+    waiting = [
+        ledger.together(ends, "end of another", last=True),
+        ledger.together(starts, "start"),
+        ledger.later(lambda: done.append("claim")),
+        ledger.together(ends, "end", last=True),
+        ledger.together(starts, "start of a third"),
+    ]
+    await asyncio.gather(*map(ledger.now, waiting))
+    await ledger.close()
+    assert done == ["start", "start of a third", "claim", "end of another", "end"]
 
 
 async def test_letting_go_of_a_claim_leaves_a_later_one_of_the_same_delivery(vault: Vault) -> None:
