@@ -77,7 +77,7 @@ class EpochReader:
         self._lock = threading.Lock()
 
     def chains(self, epoch_id: int) -> Chains:
-        """Return an epoch's keys. Raises TamperedError naming the epoch or its gateway."""
+        """Return an epoch's keys. Raises StoreUnavailable, and TamperedError naming the epoch or its gateway."""
         latest = self._latest
         if latest is not None and latest.name.epoch_id == epoch_id:
             return latest
@@ -88,8 +88,9 @@ class EpochReader:
                 self._latest = known
                 return known
         what = f"epoch {epoch_id}"
-        with sound(what):
+        with self._session.reading():
             row = run(self._session.db, _OPENING, epoch_id).fetchone()
+        with sound(what):
             if row is None:
                 raise TamperedError(what, "its row is missing")
             fresh = self.read(_Opened(*row))

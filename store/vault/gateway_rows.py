@@ -68,7 +68,7 @@ class Signers:
             self._known[gateway_id] = (b"", key)
             return key
         what, table = f"gateway {gateway_id}", self._session.models.Gateway
-        with sound(what):
+        with sound(what), self._session.reading():
             if known is not None:
                 same = run(self._session.db, _SIGNATURE, gateway_id).fetchone()
                 if same is not None and as_bytes(same[0]) == known[0]:
