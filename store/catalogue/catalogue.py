@@ -183,6 +183,7 @@ class Catalogue:
         from store.catalogue.follow import Follower
 
         follower = Follower(self._vault, self._columns.take)
+        self._thin_above = _THIN_FROM
         span = self._keeper.resume(follower) or follower.begin()
         self._follower = follower
         self._read(follower, spans_of(*span))

@@ -78,8 +78,9 @@ def mask_of(
     """
     # The same filter again, in another order: if it depends only on the frame, so does its mask.
     lasting = not flt.asks() and not flt.asks_delivered() and flt.fixed(now) == flt
-    if lasting and frame.found is not None and frame.found[0] == flt:
-        return frame.found[1]
+    # Read once: another thread may ask for another filter meanwhile.
+    if lasting and (found := frame.found) is not None and found[0] == flt:
+        return found[1]
     mask = _left(_Question(frame, now, outcomes or {}, extras), flt, None)
     if lasting:
         frame.found = flt, mask

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import chain, pairwise, repeat
 from typing import Any
 
 import polars as pl
@@ -107,6 +107,20 @@ def test_the_same_filter_in_another_order_is_not_searched_again(monkeypatch: pyt
     found = mask_of(frame, parse("subject:b"), now=NOW)
     monkeypatch.setattr(catalogue_text.Texts, "find", None)
     assert mask_of(frame, parse("subject:b"), now=NOW + 1) is found
+
+
+def test_a_filter_is_not_answered_with_what_another_thread_asked_for_meanwhile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    frame = Frame.of([Copy(1, NOW, 0, CopyRecord(subject="abc"))])
+    mine, other = parse("subject:b"), parse("subject:x")
+    nothing = mask_of(frame, other, now=NOW)
+    answer = mine, mask_of(frame, mine, now=NOW)
+    reads = chain([answer, answer], repeat((other, nothing)))
+    found = property(lambda _: next(reads), lambda _frame, _value: None)
+    monkeypatch.setattr(Frame, "found", found, raising=False)
+    mask = mask_of(frame, mine, now=NOW)
+    assert mask is not None and mask.to_list() == [True]
 
 
 _WAYS = st.lists(st.lists(st.lists(st.booleans(), min_size=1, max_size=5), max_size=3), max_size=3)

@@ -69,6 +69,32 @@ def test_duplicates_go_while_copies_are_loaded(vault: Vault, monkeypatch: pytest
         catalogue.close()
 
 
+def test_duplicates_go_again_if_loading_begins_anew(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    thinned: list[int] = []
+    finish, failures = Follower.finish, iter([MemoryError])
+
+    def fails_once(follower: Follower) -> None:
+        if failure := next(failures, None):
+            raise failure
+        finish(follower)
+
+    monkeypatch.setattr(catalogues, "_THIN_FROM", 0)
+    monkeypatch.setattr(catalogues, "_RETRY_SECONDS", 0)
+    monkeypatch.setattr(tightening, "thin", lambda follower: thinned.append(len(follower.state.frame)))
+    monkeypatch.setattr(Follower, "finish", fails_once)
+    vault.put(b"x", CopyRecord(from_="a@b.example"))
+    catalogue = Catalogue(vault)
+    try:
+        catalogue.start()
+        until = time.monotonic() + 60
+        while not catalogue.complete:
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        assert thinned == [1, 1]
+    finally:
+        catalogue.close()
+
+
 def test_thinning_changes_only_columns_with_duplicates(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tightening, "_FEW", 0)
     follower = Follower(vault)
