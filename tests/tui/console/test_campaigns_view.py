@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from store.campaigns.keys import Kind, key_of
 from store.campaigns.marks import Mark
 from store.campaigns.oddness import Reason
 from store.campaigns.order import Rank
+from store.catalogue import newest
+from store.catalogue.catalogue import Catalogue
 from store.catalogue.summary import Sender, Summary
 from store.filters.line import parse
 from store.filters.model import MessageFilter, Term
@@ -323,6 +326,20 @@ async def test_a_senders_copies_are_those_that_no_act_applies_to(console: Mailho
         assert parse(print_filter(left)) == left
         fits = set().union(*offered.values())
         assert copy.id in both and set(catalogue.select(left).ids()) == set(both) - fits
+
+
+async def test_while_copies_are_loaded_a_senders_copies_are_none_that_an_act_applies_to(
+    console: MailholdApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(newest, "FIRST_ROWS", 1)
+    standing = console.catalogue.standing
+    offered = {one.id: set(one.copies) for one in standing.campaigns if one.rank.offered}
+    some = next(iter(offered.values()))
+    [first, *_] = console.vault.get_many(sorted(some))
+    with closing(Catalogue(console.vault)) as loading:  # Not started: the newest copy is all it has.
+        left = left_filter(loading, standing, sender_of(first.record.from_))
+    fits = set().union(*offered.values())
+    assert fits.isdisjoint(console.catalogue.select(left).ids())
 
 
 async def test_a_store_in_which_none_were_looked_for_says_so(any_vault: Vault) -> None:

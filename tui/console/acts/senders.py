@@ -65,15 +65,17 @@ def left_filter(catalogue: Catalogue, standing: Standing, address: str) -> Messa
     """Make the filter for a sender's copies that the Campaigns page lists below the line.
 
     It leaves out what fits the campaigns that acts are offered for: a wave may forge a sender's address, and such
-    copies must not be released with the good ones. Call it in a thread. Raises StoreUnavailable.
+    copies must not be released with the good ones. While not all copies are loaded, it leaves out what fits any such
+    campaign. Call it in a thread. Raises StoreUnavailable.
     """
     whole = MessageFilter(from_=(Term(address),))
     placed, numbers = standing.placed, set[int]()
-    for copy_id in catalogue.select(whole, NEWEST).ids():
+    found = catalogue.select(whole, NEWEST)
+    for copy_id in found.ids():
         at = bisect_left(placed.copies, copy_id)
         if at < len(placed.copies) and placed.copies[at] == copy_id and not placed.odd[at]:
             numbers.add(placed.campaigns[at])
-    offered = tuple(one.id for one in standing.campaigns if one.id in numbers and one.rank.offered)
+    offered = tuple(one.id for one in standing.campaigns if one.rank.offered and (found.partial or one.id in numbers))
     if not offered:
         return whole
     fitting = MessageFilter(campaigns=offered, odd=False)
