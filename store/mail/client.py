@@ -105,8 +105,22 @@ def _clean(text: str) -> str:
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")[:MAX_REPLY]
 
 
+def _refuses(response: SMTPResponse) -> bool:
+    """Return whether MAIL, RCPT or DATA was refused; False if it was accepted, by any 2xx (RFC 5321, 4.3.1).
+
+    For any other answer raises SMTPResponseException: nobody knows then whom the relay would take content for. A 354 is
+    one: the relay waits for content already, so that whatever is sent next would become part of a message.
+    """
+    from aiosmtplib import SMTPResponseException
+
+    if response.code // 100 not in (2, 4, 5):
+        text = reply_text(response.code, response.message)
+        raise SMTPResponseException(-1, f"The relay's answer to a command is not valid SMTP: {text}")
+    return response.code // 100 != 2
+
+
 def outcome_of(response: SMTPResponse) -> Outcome:
-    """Convert a refusal to an Outcome: 5xx is FAILED; 4xx and unknown codes are DEFERRED."""
+    """Convert a refusal to an Outcome: 5xx is FAILED; anything else is DEFERRED."""
     state = State.FAILED if 500 <= response.code <= 599 else State.DEFERRED
     return Outcome(state, reply_text(response.code, response.message))
 
@@ -229,11 +243,12 @@ class Session:
         accepted = [address for address in accepted if address not in refused]
         if not accepted:
             # A server that wants content for nobody cannot be told that there is none.
-            await (self.close(polite=False) if data is not None and data.code == 354 else self._reset())
+            await (self.close(polite=False) if data is not None and data.code // 100 == 3 else self._reset())
             return outcomes
         assert data is not None
         if data.code != 354:
-            await self._reset()
+            # RSET would be content for a server that answers otherwise than RFC 5321 has it.
+            await (self._reset() if _refuses(data) else self.close(polite=False))
             return outcomes | dict.fromkeys(accepted, outcome_of(data))
         return outcomes | dict.fromkeys(accepted, await self._content(wire, before_content))
 
@@ -254,23 +269,16 @@ class Session:
         self, commands: Sequence[bytes], recipients: list[str], before_data: BeforeData, outcomes: dict[str, Outcome]
     ) -> tuple[dict[str, Outcome], SMTPResponse | None]:
         """Send MAIL, RCPT and DATA in one write. Returns the refused recipients, and the reply to DATA."""
-        from aiosmtplib import SMTPResponseException
-
         await before_data(recipients, outcomes)
         replies = await self._ask(*commands, b"DATA")
-        if any(reply.code == 354 for reply in replies[: len(commands)]):
-            # It waits for content already, so that whatever is sent next would become part of a message.
-            raise SMTPResponseException(-1, "The relay answers commands in another order than they were sent.")
-        if replies[0].code != 250:
+        refuses = list(map(_refuses, replies[: len(commands)]))
+        if refuses[0]:
             return dict.fromkeys(recipients, outcome_of(replies[0])), replies[-1] if replies[1:] else None
         if len(replies) <= len(commands):
             raise SessionLost("The connection was lost.")
         *answers, data = replies[1:]
-        refused = {
-            address: outcome_of(answer)
-            for address, answer in zip(recipients, answers, strict=True)
-            if answer.code not in (250, 251)
-        }
+        each = zip(recipients, answers, refuses[1:], strict=True)
+        refused = {address: outcome_of(answer) for address, answer, no in each if no}
         accepted = [address for address in recipients if address not in refused]
         if refused and accepted and data.code == 354:
             await self._first(before_data(accepted, outcomes | refused))
@@ -281,12 +289,12 @@ class Session:
     ) -> tuple[dict[str, Outcome], SMTPResponse | None]:
         """Send each command after the reply to the one before it. Returns as `_all_at_once`."""
         [response] = await self._ask(commands[0])
-        if response.code != 250:
+        if _refuses(response):
             return dict.fromkeys(recipients, outcome_of(response)), None
         refused: dict[str, Outcome] = {}
         for address, command in zip(recipients, commands[1:], strict=True):
             [response] = await self._ask(command)
-            if response.code not in (250, 251):
+            if _refuses(response):
                 refused[address] = outcome_of(response)
         accepted = [address for address in recipients if address not in refused]
         if not accepted:
