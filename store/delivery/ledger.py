@@ -63,6 +63,11 @@ class Ledger:
         """Run `function` in the writing thread, in one transaction with other writes. Returns after the commit."""
         return await self.now(self.later(function))
 
+    async def after(self, function: Callable[[], T]) -> T:
+        """Run `function` in the writing thread after all writes that were asked for, and what they spend."""
+        self._flush()
+        return await asyncio.get_running_loop().run_in_executor(self._writer, function)
+
     def later(self, function: Callable[[], T], spending: Spending | None = None) -> asyncio.Future[T]:
         """Write as `write` does, but together with the next write that somebody waits for, or after 5 ms.
 

@@ -267,6 +267,13 @@ class Shift:
             outcomes = dict.fromkeys(parcel.rows, Outcome(State.DEFERRED, str(error))) | failed
         refused = [to for to, outcome in outcomes.items() if outcome.state not in (State.SENT, State.UNKNOWN)]
         if each.key in self._announced and refused:
+            try:
+                if marked := self._marks.pop(each.key, None):
+                    await self._ledger.now(marked[0])
+            except LeaseLost:
+                return session, None
+            except MailholdError:
+                pass
             with suppress(MailholdError):  # On failure, it is not sent again from here.
                 await self._strike(parcel, refused)
         return session, {parcel.rows[address]: parcel.told(outcome) for address, outcome in outcomes.items()}
@@ -344,9 +351,12 @@ class Shift:
         return settle_all(self._vault, ends)
 
     async def _strike(self, parcel: Parcel, refused: Sequence[str]) -> None:
-        """Note on this machine that the message did not go to these recipients. Raises StoreUnavailable."""
+        """Note on this machine that the message did not go to these recipients. Raises StoreUnavailable.
+
+        An announcement that is still being written, perhaps of a task that was cancelled, is noted before that.
+        """
         if (spent := self._worker.spent) is not None:
-            await self._ledger.read(lambda: spent.strike(parcel.nonce, refused))
+            await self._ledger.after(lambda: spent.strike(parcel.nonce, refused))
 
     async def _settle(self, each: Claim, outcomes: Mapping[int, Outcome]) -> None:
         """Write the outcomes, retrying while the database is away and patience lasts; leases are kept meanwhile."""

@@ -6,6 +6,8 @@ import asyncio
 import itertools
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -26,11 +28,13 @@ PATIENT = Timeouts(connect=20, command=20, message=20)
 CUT = ""
 #: What the relay answers to a command: what is fine, what is fine but seldom, refusals, and what is no answer.
 SEEN = {
+    "HELLO": ["220", "220", "220", "421", "554", CUT],
     "MAIL": ["250", "200", "450", "550", "421", "354", "banana", CUT],
     "RCPT": ["250", "250", "251", "252", "200", "450", "550", "421", "354", "150", "650", "banana", CUT],
     "DATA": ["354", "354", "354", "300", "250", "451", "554", "421", "banana", CUT],
     "DOT": ["250", "200", "252", "451", "554", "421", "354", "150", "650", "banana", CUT],
 }
+FINE = {"HELLO": "220", "DATA": "354"}
 #: How an answer comes: in one line, in several, without CR, byte by byte.
 SHAPES = ["{0} ok\r\n", "{0}\r\n", "{0}-first\r\n{0}-and\r\n{0} last\r\n", "{0} ok\n", "\0{0}-first\r\n{0} last\r\n"]
 
@@ -80,7 +84,7 @@ class OddRelay:
 
     async def _answer(self, verb: str, writer: asyncio.StreamWriter) -> str:
         answers = self._plan.get(verb)
-        answer, shape = answers.popleft() if answers else ("354" if verb == "DATA" else "250", SHAPES[0])
+        answer, shape = answers.popleft() if answers else (FINE.get(verb, "250"), SHAPES[0])
         if answer == CUT:
             return answer
         data = shape.format(answer).encode()
@@ -90,7 +94,8 @@ class OddRelay:
         return answer
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"220 odd\r\n")
+        if await self._answer("HELLO", writer) != "220":
+            return
         begun, to = False, list[str]()
         while line := (await reader.readline()).decode().strip():
             verb = line[:4].upper()
@@ -143,25 +148,24 @@ PLANS = st.fixed_dictionaries(
 
 
 @settings(max_examples=amount(40, 600), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@example(plan={"RCPT": [("252", SHAPES[0])]}, pipelining=False, keeps=False, to=[2])
-@example(plan={"RCPT": [("250", SHAPES[0]), ("650", SHAPES[0])]}, pipelining=True, keeps=True, to=[2])
+@example(plan={"RCPT": [("252", SHAPES[0])]}, behaves=(False, False, 1), to=[2])
+@example(plan={"RCPT": [("250", SHAPES[0]), ("650", SHAPES[0])]}, behaves=(True, True, 1), to=[2])
 @given(
-    plan=PLANS, pipelining=st.booleans(), keeps=st.booleans(), to=st.lists(st.integers(1, 3), min_size=1, max_size=4)
+    plan=PLANS,
+    behaves=st.tuples(st.booleans(), st.booleans(), st.integers(1, 3)),
+    to=st.lists(st.integers(1, 3), min_size=1, max_size=6),
 )
 def test_whatever_a_relay_answers_nobody_gets_a_message_twice_or_is_lost(
-    vault: Vault, numbers: Iterator[int], plan: Plan, pipelining: bool, keeps: bool, to: list[int]
+    vault: Vault, tmp_path: Path, numbers: Iterator[int], plan: Plan, behaves: tuple[bool, bool, int], to: list[int]
 ) -> None:
-    asyncio.run(_sent(vault, numbers, plan, pipelining, keeps, to))
+    """Draw whether the relay offers PIPELINING, whether it keeps what it gave no valid answer to, and connections."""
+    asyncio.run(_sent(vault, tmp_path / "spent", numbers, plan, behaves, to))
 
 
 async def _sent(
-    vault: Vault,
-    numbers: Iterator[int],
-    plan: Plan,
-    pipelining: bool,
-    keeps: bool,
-    to: Sequence[int],
+    vault: Vault, spent: Path, numbers: Iterator[int], plan: Plan, behaves: tuple[bool, bool, int], to: Sequence[int]
 ) -> None:
+    pipelining, keeps, connections = behaves
     async with OddRelay(plan, pipelining=pipelining, keeps=keeps) as relay:
         change_settings(vault, Settings(relay=f"smtp://127.0.0.1:{relay.port}"))
         copies = []
@@ -173,7 +177,8 @@ async def _sent(
             if not tries_left:
                 relay.become_fine()
             vault.models.Delivery.update(next_attempt_at=0).where(vault.models.Delivery.finished_at.is_null()).execute()
-            worker = DeliveryWorker(vault, owner="test", connections=1, timeouts=PATIENT, poll=0.02)
+            fields: dict[str, Any] = {"connections": connections, "timeouts": PATIENT, "poll": 0.02, "spent": spent}
+            worker = DeliveryWorker(vault, owner="test", **fields)
             await asyncio.wait_for(worker.run_until_idle(), 60)
         ends = [each for delivery in deliveries for each in delivery_of(vault, delivery).recipients]
         assert queue_length(vault) == 0

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import stat
+import threading
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from store.authority.memory import user_spent
+from store.delivery import shift
 from store.delivery import spent as room
+from store.delivery.leases import LeaseLost
 from store.delivery.queue import cancel, deliveries, retry
 from store.delivery.spent import Spending, Spent
+from store.delivery.together import Start
 from store.delivery.worker import DeliveryWorker
 from store.helpers.clock import now_ms
 from store.mail.outcome import State
@@ -20,8 +27,8 @@ from store.opening.opening import create_store
 from store.terms.errors import StoreUnavailable
 from store.vault.vault import Vault
 from tests.conftest import PASSPHRASE
-from tests.store.delivery.test_delivery_worker import fill, send, use
-from tests.store.mail.smtp_server import ScriptedServer
+from tests.store.delivery.test_delivery_worker import DEADLINE, fill, send, until, use
+from tests.store.mail.smtp_server import ScriptedServer, offering
 
 NONCE = bytes(16)
 LATER = now_ms() + 86_400_000
@@ -71,6 +78,61 @@ async def test_a_cancelled_order_put_back_is_not_sent(any_vault: Vault, monkeypa
         put_back(any_vault, before)
         await send(any_vault)
         assert server.taken == [] and deliveries(any_vault)[0].state is State.UNKNOWN
+
+
+async def test_a_message_announced_ahead_and_not_sent_counts_as_not_sent(vault: Vault, tmp_path: Path) -> None:
+    """The session ends before the announcement is written, and the relay cannot be reached again."""
+
+    def script(point: str, argument: str) -> str | None:
+        if point != "dot" or sender.paused:
+            return None
+        sender._paused_until = time.monotonic() + DEADLINE  # As if another connection had failed.
+        return "421 4.3.2 going down"
+
+    def worker() -> DeliveryWorker:
+        return DeliveryWorker(vault, owner="test", connections=1, poll=0.05, spent=tmp_path / "spent")
+
+    with offering(True):
+        async with ScriptedServer(script) as server:
+            use(vault, server.port)
+            fill(vault, 2)
+            sender = worker()
+            await asyncio.wait_for(sender.run_until_idle(), DEADLINE)
+            assert {each.state for each in deliveries(vault)} == {State.DEFERRED} and not server.taken
+            server.script = lambda _point, _argument: None
+            vault.models.Delivery.update(next_attempt_at=0).execute()
+            await asyncio.wait_for(worker().run_until_idle(), DEADLINE)
+            assert len(server.taken) == 2
+    assert {each.state for each in deliveries(vault)} == {State.SENT}
+
+
+async def test_a_message_whose_announcement_is_still_being_written_at_the_end_counts_as_not_sent(
+    vault: Vault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go_on, start = threading.Event(), threading.Event(), shift.start_all
+
+    def slowly(vault: Vault, starts: Sequence[Start]) -> list[LeaseLost | None]:
+        begun.set()
+        assert go_on.wait(DEADLINE)
+        return start(vault, starts)
+
+    def worker() -> DeliveryWorker:
+        return DeliveryWorker(vault, owner="test", connections=1, poll=0.05, spent=tmp_path / "spent")
+
+    monkeypatch.setattr(shift, "start_all", slowly)
+    async with ScriptedServer() as server:
+        use(vault, server.port)
+        fill(vault, 1)
+        sending = asyncio.create_task(worker().run_until_idle())
+        await until(begun.is_set)
+        sending.cancel()
+        await asyncio.sleep(0.2)
+        go_on.set()
+        with pytest.raises(asyncio.CancelledError):
+            await sending
+        await asyncio.wait_for(worker().run_until_idle(), DEADLINE)
+        assert len(server.taken) == 1
+    assert {each.state for each in deliveries(vault)} == {State.SENT}
 
 
 def test_what_the_relay_refused_is_struck_out(vault: Vault) -> None:
