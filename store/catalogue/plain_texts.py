@@ -11,8 +11,9 @@ from typing import Self
 
 import polars as pl
 
+from store.catalogue.latin import contains_any, joined
 from store.catalogue.masks import only, places
-from store.catalogue.text import Lineage, SlicedTexts, contains_any, joined
+from store.catalogue.text import Lineage, SlicedTexts
 
 _NOTHING = pl.Series([None], dtype=pl.String)
 

@@ -262,10 +262,7 @@ def _first_of_equals(words: Dictionary, used: pl.Series, start: int) -> pl.Serie
     Works by section (from `start`), because comparing copies the texts.
     """
     before = min(start, 1)
-    codes = used.slice(start - before, _SECTION + before)
-    texts, search = words.texts.gather(codes), words.search.gather(codes)
-    differs = texts.ne_missing(texts.shift(1)) | search.ne_missing(search.shift(1))
-    return differs.slice(before)
+    return words.differ(used.slice(start - before, _SECTION + before)).slice(before)
 
 
 def _renumbered(words: Texts, codes: pl.Series) -> tuple[pl.Series, pl.Series]:

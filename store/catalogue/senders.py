@@ -10,18 +10,16 @@ from typing import NamedTuple, Self
 
 import polars as pl
 
+from store.catalogue.latin import contains_any, joined, unmixed
 from store.catalogue.lookup import LookUps, Masks
 from store.catalogue.masks import places
 from store.catalogue.text import (
     Dictionary,
     Lineage,
     RankedTexts,
-    contains_any,
-    joined,
     ranks_at,
 )
 from store.filters.folding import NUL
-from store.terms.folding import mixes_in_a_word
 from store.terms.sender import PLAIN, PLAIN_FIRST, address_first
 
 PARTS = ("head", "local", "tail")
@@ -166,7 +164,7 @@ class Senders(RankedTexts):
     def find_among(self, needles: Sequence[str], codes: pl.Series) -> pl.Series:
         # Only a head has a second form, in Latin letters.
         odd = self.parts[0].find_among(needles, self.codes[0][codes])
-        return odd | contains_any(self.forms(codes), [needle for needle in needles if not mixes_in_a_word(needle)])
+        return odd | contains_any(self.forms(codes), unmixed(needles))
 
     def _scan(self, needles: Sequence[str], start: int) -> pl.Series:
         ways = self._ways(needles)

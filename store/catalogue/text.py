@@ -5,23 +5,24 @@ Imports Polars: only the modules that the catalogue loads in the background may 
 
 from __future__ import annotations
 
-import re
 import threading
 from abc import ABC, abstractmethod
 from collections import Counter, OrderedDict
 from collections.abc import Sequence
+from functools import reduce
+from operator import or_
 from string import ascii_lowercase, digits
-from typing import NamedTuple, Self
+from typing import Self
 
 import polars as pl
 
 from store.catalogue.arrow import written_anew
+from store.catalogue.latin import LatinForms, contains_any, joined, unmixed
 from store.catalogue.letters import Letters
-from store.catalogue.masks import all_are, first, how_many, only, places
+from store.catalogue.masks import first, how_many, only, places
 from store.catalogue.ranking import ranked
 from store.catalogue.slices import by_slices
 from store.filters.folding import NUL
-from store.terms.folding import mixes_in_a_word
 
 _CACHED_MASKS = 24
 #: Search only the previous (shorter) needle's matches if they are under this share of all texts.
@@ -36,7 +37,6 @@ _TAIL_LIMIT = 20_000
 #: The characters that `prepare` looks for besides those in ASCII: the commonest of a sample.
 _LETTERS, _SAMPLE = 60, 2_000
 _GAP = 1 << 24
-_CHUNKS = 12
 #: Entries whose sort keys are made at once.
 _PART = 1 << 17
 #: Entries copied at once: each is in memory three times meanwhile.
@@ -164,36 +164,6 @@ def _implied(needles: Sequence[str], texts: Sequence[str]) -> bool:
     return all(any(text in needle for text in texts) for needle in needles)
 
 
-class _Odd(NamedTuple):
-    """A second searched form that few entries have: their codes (ascending) and those forms."""
-
-    codes: pl.Series
-    texts: pl.Series
-
-    def before(self, code: int) -> int:
-        """Return how many of the entries have a lower code."""
-        return int(self.codes.search_sorted(code))
-
-    def after(self, count: int, other: _Odd) -> _Odd:
-        """Append the forms of a dictionary whose entries follow this one's `count` entries."""
-        codes = pl.concat([self.codes, other.codes + count], rechunk=True)
-        return _Odd(codes, pl.concat([self.texts, other.texts], rechunk=True))
-
-    def found(self, needles: Sequence[str], start: int, stop: int) -> pl.Series:
-        """Return the codes (UInt32, from `start` to `stop`) whose form contains any of the needles."""
-        if not len(self.codes):
-            return self.codes
-        part = slice(*(int(self.codes.search_sorted(code)) for code in (start, stop)))
-        return self.codes[part].filter(contains_any(self.texts[part], needles))
-
-    def of(self, codes: pl.Series) -> pl.Series:
-        """Return the form of each code, or null."""
-        if not len(self.codes):
-            return pl.repeat(None, len(codes), dtype=pl.String, eager=True)
-        places = self.codes.search_sorted(codes).clip(upper_bound=len(self.codes) - 1)
-        return self.texts[places].zip_with(self.codes[places] == codes, _NOTHING)
-
-
 class RankedTexts(Texts):
     """Texts that have a sort order."""
 
@@ -252,12 +222,12 @@ class Dictionary(RankedTexts, SlicedTexts):
     """
 
     def __init__(
-        self, texts: pl.Series, search: pl.Series, odd: _Odd | None = None, lineage: Lineage | None = None
+        self, texts: pl.Series, search: pl.Series, odd: LatinForms | None = None, lineage: Lineage | None = None
     ) -> None:
         super().__init__(lineage)
         self.texts = texts
         self.search = search
-        self._odd = odd or _Odd(pl.Series([], dtype=pl.UInt32), pl.Series([], dtype=pl.String))
+        self._odd = odd or LatinForms(pl.Series([], dtype=pl.UInt32), pl.Series([], dtype=pl.String))
 
     @classmethod
     def of(cls, texts: pl.Series, folded: pl.Series) -> Self:
@@ -269,7 +239,7 @@ class Dictionary(RankedTexts, SlicedTexts):
             return cls(texts, folded.zip_with(folded.is_not_null(), texts))
         both = folded[odd].str.split_exact(NUL, 1).struct
         search = folded.scatter(odd, both.field("field_0"))
-        return cls(texts, search.zip_with(search.is_not_null(), texts), _Odd(odd, both.field("field_1")))
+        return cls(texts, search.zip_with(search.is_not_null(), texts), LatinForms(odd, both.field("field_1")))
 
     @classmethod
     def of_columns(cls, searched: pl.DataFrame, shown: pl.Series | None) -> Self:
@@ -277,7 +247,7 @@ class Dictionary(RankedTexts, SlicedTexts):
         search, odd = searched.get_column("search"), None
         if "latin" in searched.columns:
             latin = searched.get_column("latin")
-            odd = _Odd(places(latin.is_not_null()), latin.drop_nulls())
+            odd = LatinForms(places(latin.is_not_null()), latin.drop_nulls())
         if shown is None or shown.null_count() == len(shown):
             return cls(search, search, odd)
         return cls(shown.zip_with(shown.is_not_null(), search), search, odd)
@@ -292,7 +262,7 @@ class Dictionary(RankedTexts, SlicedTexts):
 
     def head(self, count: int) -> Self:
         """Make a dictionary of the first entries, which shares their memory."""
-        search, found = self.search.head(count), _Odd(*(each[: self._odd.before(count)] for each in self._odd))
+        search, found = self.search.head(count), LatinForms(*(each[: self._odd.before(count)] for each in self._odd))
         return type(self)(search if self.search is self.texts else self.texts.head(count), search, found)
 
     def picked(self, codes: pl.Series) -> Self:
@@ -313,6 +283,11 @@ class Dictionary(RankedTexts, SlicedTexts):
     def gather(self, codes: pl.Series) -> pl.Series:
         return self.texts[codes]
 
+    def differ(self, codes: pl.Series) -> pl.Series:
+        """Return a mask by code: whether its entry differs, in its text or a searched form, from the code's before."""
+        columns = self.texts[codes], self.search[codes], self._odd.of(codes)
+        return reduce(or_, (column.ne_missing(column.shift(1)) for column in columns))
+
     def parts(self, codes: pl.Series) -> tuple[pl.Series, pl.Series]:
         """Return the arguments of `of` for these codes."""
         texts, search = self.texts[codes], self.search[codes]
@@ -323,22 +298,18 @@ class Dictionary(RankedTexts, SlicedTexts):
         return texts, (search + NUL + latin).zip_with(latin.is_not_null(), folded)
 
     def find_among(self, needles: Sequence[str], codes: pl.Series) -> pl.Series:
-        odd = self._odd.found(needles, 0, len(self))
-        # A needle that mixes scripts in a word can only be in texts that do so too.
-        plain = [needle for needle in needles if not mixes_in_a_word(needle)]
-        found = contains_any(self.search[codes], plain)
+        odd = self._odd.found(needles, self.search, 0, len(self))
+        found = contains_any(self.search[codes], unmixed(needles))
         return found | codes.is_in(odd.implode()) if len(odd) else found
 
     def contain(self, needles: Sequence[str], start: int, stop: int) -> pl.Series:
-        odd = self._odd.found(needles, start, stop)
-        plain = [needle for needle in needles if not mixes_in_a_word(needle)]
-        found = contains_any(self.search.slice(start, stop - start), plain)
+        odd = self._odd.found(needles, self.search, start, stop)
+        found = contains_any(self.search.slice(start, stop - start), unmixed(needles))
         return found.rechunk().scatter(odd - start, True) if len(odd) else found
 
     def contain_among(self, needles: Sequence[str], mask: pl.Series, start: int) -> pl.Series:
-        odd = self._odd.found(needles, start, start + len(mask))
-        plain = [needle for needle in needles if not mixes_in_a_word(needle)]
-        found = contains_any(self.search.slice(start, len(mask)).filter(mask), plain)
+        odd = self._odd.found(needles, self.search, start, start + len(mask))
+        found = contains_any(self.search.slice(start, len(mask)).filter(mask), unmixed(needles))
         mask = only(places(mask).filter(found), len(mask))
         return mask.scatter(odd - start, True) if len(odd) else mask
 
@@ -362,29 +333,6 @@ class Dictionary(RankedTexts, SlicedTexts):
 
 
 _NOTHING = pl.Series([None], dtype=pl.String)
-
-
-def joined(series: pl.Series, other: pl.Series) -> pl.Series:
-    """Concatenate two series with little copying.
-
-    Chunks beyond the first `_CHUNKS` are merged until each is at least twice as long as the next.
-    """
-    chunks = [chunk for chunk in (*series.get_chunks(), *other.get_chunks()) if len(chunk)]
-    if not chunks:
-        return series
-    while len(chunks) > _CHUNKS and len(chunks[-2]) < 2 * len(chunks[-1]):
-        last = chunks.pop()
-        chunks[-1] = pl.concat([chunks[-1], last], rechunk=True)
-    return pl.concat(chunks, rechunk=False)
-
-
-def contains_any(texts: pl.Series, needles: Sequence[str]) -> pl.Series:
-    """Return a mask: texts that contain any of the needles. One pass over the texts, whatever the number of needles."""
-    if len(needles) == 1:
-        return texts.str.contains(needles[0], literal=True)
-    if not needles:
-        return all_are(False, len(texts))
-    return texts.str.contains("|".join(map(re.escape, needles)))
 
 
 def ranks_at(place: pl.Series, equal: pl.Series, tail: pl.Series) -> pl.Series:

@@ -15,9 +15,9 @@ from typing import NamedTuple
 import polars as pl
 
 from store.catalogue.arrow import written_anew
+from store.catalogue.latin import joined
 from store.catalogue.lookup import looked_up
 from store.catalogue.masks import places
-from store.catalogue.text import joined
 
 #: Set members searched at once; each takes about 6 bytes meanwhile.
 _AT_ONCE = 1 << 20

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from store.catalogue import grouped_texts, slices
@@ -19,11 +19,13 @@ from store.catalogue.identifiers import Identifiers, Piece
 from store.catalogue.plain_texts import PlainTexts
 from store.catalogue.text import Texts
 from store.filters.folding import needles, searched
+from tests.amounts import amount
 
 _BITS = st.sampled_from(
     [
         *["<", ">", "@", " ", "a", "C", "Я", "о", "п", "Σ", "ς", "Ä", "\u0338", "\u00ad", "имя", "İ", "ß", "\t", "\0"],
         *["\u212a", "É", "é", "\uff46", "x.net>", "王", "<a1@B>", " <u@x.example>", "\u13a0", "α", "k", "K", "-", "\n"],
+        *["Η", "η"],  # Alike but for case, and each looks like another Latin letter.
     ]
 )
 texts = st.lists(_BITS, max_size=6).map("".join)
@@ -71,6 +73,7 @@ def _made(kind: str, parts: list[list[str]]) -> Texts:
     st.lists(texts.filter(bool), min_size=1, max_size=4),
     st.data(),
 )
+@settings(max_examples=amount(100, 2000))
 def test_every_way_to_search_finds_what_the_forms_contain(
     kind: str, parts: list[list[str]], lines: list[str], data: st.DataObject
 ) -> None:

@@ -14,7 +14,9 @@ from store.catalogue import sections, tightening
 from store.catalogue.catalogue import Catalogue
 from store.catalogue.follow import Follower
 from store.catalogue.frame import Frame, empty_frame
+from store.catalogue.query import mask_of
 from store.catalogue.text import Dictionary
+from store.filters.line import parse
 from store.terms.records import Copy, CopyRecord
 from store.vault.vault import Vault
 
@@ -47,6 +49,17 @@ def test_without_duplicates_every_row_keeps_its_texts_and_is_found_alike(some: l
     assert isinstance(subjects, Dictionary)
     distinct = {subject for part in some for *_, subject in part}
     assert len(subjects) < 1.2 * len(distinct) or len(subjects) == len(distinct)
+
+
+def test_recipients_that_differ_in_latin_letters_alone_stay_apart() -> None:
+    """Their To fields are equal, and so are their recipients but for a capital that looks like another letter."""
+    recipients = ("Ηello@y.example", "ηello@y.example", "Ηello@y.example")
+    records = [CopyRecord(to="x", envelope_recipients=(each,)) for each in recipients]
+    copies = [Copy(number, 0, 0, record) for number, record in enumerate(records, 1)]
+    tight = sections.tightened(Frame.of(copies), "to")
+    for text in ("to:hello", "to:nello", "to:ηello"):
+        mask = mask_of(tight, parse(text), now=0)
+        assert mask is not None and mask.to_list() == [parse(text).matches(each, now=0) for each in copies]
 
 
 def test_equal_hashes_of_different_texts_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

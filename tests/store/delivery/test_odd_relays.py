@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from store.authority.settings import Settings
-from store.delivery.queue import delivery_of, queue_length, release
+from store.delivery.queue import delivery_of, release
 from store.delivery.worker import DeliveryWorker
 from store.mail.client import Timeouts
 from store.mail.outcome import State
@@ -23,6 +23,7 @@ from store.terms.records import CopyRecord
 from store.vault.vault import Vault
 from tests.amounts import amount
 
+TRIES = amount(25, 400)
 PATIENT = Timeouts(connect=20, command=20, message=20)
 #: The relay cuts the connection in place of an answer.
 CUT = ""
@@ -147,7 +148,8 @@ PLANS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=amount(40, 600), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.timeout(120 + 2 * TRIES)
+@settings(max_examples=TRIES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @example(plan={"RCPT": [("252", SHAPES[0])]}, behaves=(False, False, 1), to=[2])
 @example(plan={"RCPT": [("250", SHAPES[0]), ("650", SHAPES[0])]}, behaves=(True, True, 1), to=[2])
 @given(
@@ -181,7 +183,6 @@ async def _sent(
             worker = DeliveryWorker(vault, owner="test", **fields)
             await asyncio.wait_for(worker.run_until_idle(), 60)
         ends = [each for delivery in deliveries for each in delivery_of(vault, delivery).recipients]
-        assert queue_length(vault) == 0
         for end in ends:
             took = relay.took[end.address]
             assert took <= 1, f"{end.address} got it {took} times"
