@@ -160,7 +160,8 @@ class Shift:
                 return
             self._progress.clear()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._progress.wait(), 0.1)
+                async with asyncio.timeout(0.1):
+                    await self._progress.wait()
 
     async def _return(self, claims: Sequence[Claim]) -> None:
         """Give back claims, except those that may have been sent: the next claim settles these by their recipients."""
@@ -196,7 +197,9 @@ class Shift:
                 ready = following.pop() if following else self._ahead.take_nowait()
                 if ready is None:
                     try:
-                        ready = await asyncio.wait_for(self._ahead.take(), IDLE)
+                        # Not `wait_for`: in Python 3.11 it swallows a cancellation if a message comes just then.
+                        async with asyncio.timeout(IDLE):
+                            ready = await self._ahead.take()
                     except TimeoutError:
                         if session:
                             await session.close()

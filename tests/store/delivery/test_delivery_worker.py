@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from store.authority.settings import Settings, read_settings
 from store.delivery import leases, shift
+from store.delivery.ahead import Ready
 from store.delivery.ledger import Ledger
 from store.delivery.marker import field_of, find_marker
 from store.delivery.queue import cancel, deliveries, delivery_of, queue_length, release, retry
@@ -392,6 +393,23 @@ async def test_a_lease_that_was_lost_while_sending_is_nothing_to_report(
         sender = await send(vault)
         assert settled == [delivery_id] and stopped == [] and sender.problem == ""
     assert delivery_of(vault, delivery_id).state is State.SENDING
+
+
+async def test_a_worker_ends_also_if_a_message_comes_just_then(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    take = shift.Ahead.take
+
+    async def take_and_end(ahead: shift.Ahead) -> Ready:
+        ready = await take(ahead)
+        sending.cancel()
+        return ready
+
+    monkeypatch.setattr(shift.Ahead, "take", take_and_end)
+    async with ScriptedServer() as server:
+        use(vault, server.port)
+        fill(vault, 1)
+        sending = asyncio.create_task(send(vault, connections=1))
+        await asyncio.wait([sending], timeout=DEADLINE)
+        assert sending.cancelled()
 
 
 async def test_a_long_transaction_keeps_its_lease(vault: Vault, open_again: Callable[[], Vault]) -> None:
