@@ -52,6 +52,8 @@ AHEAD_BYTES = 1024 * 1024
 IDLE = 5.0
 #: Seconds that a stop waits: for deliveries begun, and for those announced for DATA, which would else become `unknown`.
 GRACE, DATA_GRACE = 2.0, 20.0
+#: Seconds until a task that goes on although it was cancelled is cancelled again: more than the end of a session takes.
+CANCEL_AGAIN = 3.0
 
 Key = tuple[int, int]
 
@@ -87,9 +89,7 @@ class Shift:
             await self._feed(stop, until_idle, deadline)
             await self._drain(senders)
         finally:
-            for task in (*beside, *senders):
-                task.cancel()
-            await asyncio.gather(*beside, *senders, return_exceptions=True)
+            await _ended((*beside, *senders))
             await self._return(list(self._held.values()))
             await self._ahead.close()
             await self._ledger.close()
@@ -378,3 +378,13 @@ class Shift:
                 await asyncio.sleep(0.5)
             else:
                 return
+
+
+async def _ended(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Cancel tasks until they have ended: in Python 3.11 a library's `wait_for` may swallow a cancellation."""
+    left = set(tasks)
+    while left:
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=CANCEL_AGAIN)
+    await asyncio.gather(*tasks, return_exceptions=True)

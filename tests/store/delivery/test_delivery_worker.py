@@ -9,6 +9,7 @@ import sqlite3
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from store.delivery.together import End, settle_all
 from store.delivery.worker import DeliveryWorker
 from store.delivery.worker_thread import start_worker_thread
 from store.helpers.clock import now_ms
-from store.mail.client import Timeouts, local_host_name
+from store.mail.client import Session, SessionLost, Timeouts, local_host_name
 from store.mail.outcome import State
 from store.opening.opening import create_store
 from store.space.changing_settings import change_settings
@@ -410,6 +411,25 @@ async def test_a_worker_ends_also_if_a_message_comes_just_then(vault: Vault, mon
         sending = asyncio.create_task(send(vault, connections=1))
         await asyncio.wait([sending], timeout=DEADLINE)
         assert sending.cancelled()
+
+
+async def test_a_worker_ends_also_if_a_library_swallows_that(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def swallow(_session: Session) -> None:
+        opening.set()
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        raise SessionLost("no")
+
+    opening = asyncio.Event()
+    monkeypatch.setattr(Session, "open", swallow)
+    monkeypatch.setattr(shift, "CANCEL_AGAIN", 0.05)
+    use(vault, 1)
+    fill(vault, 1)
+    sending = asyncio.create_task(send(vault, connections=1))
+    await opening.wait()
+    sending.cancel()
+    await asyncio.wait([sending], timeout=DEADLINE)
+    assert sending.cancelled()
 
 
 async def test_a_long_transaction_keeps_its_lease(vault: Vault, open_again: Callable[[], Vault]) -> None:
