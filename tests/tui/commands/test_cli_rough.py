@@ -116,7 +116,7 @@ def test_a_full_disk_behind_standard_output_says_that_what_was_done_is_kept(shel
 
 @pytest.mark.parametrize("words", ["status", "--version", "--help", "list --help"])
 def test_a_full_disk_behind_standard_output_is_not_blamed_on_the_store(shell: Shell, words: str) -> None:
-    done = shell(f"env --unset=PYTHONUNBUFFERED mailhold {words} >/dev/full")
+    done = shell(f"unset PYTHONUNBUFFERED; mailhold {words} >/dev/full")
     assert done.returncode == 1
     said = "mailhold: the output cannot be written (No space left on device); what was done so far is kept.\n"
     assert done.stderr == said
