@@ -39,6 +39,7 @@ from store.gateway.metrics_server import ServedMetrics
 from store.gateway.policy import LivePolicy
 from store.gateway.proposal import PROPOSAL_SECONDS, Proposal
 from store.gateway.put_back import PutBack
+from store.gateway.recovery import RECOVERY_SECONDS, Recovery
 from store.gateway.replaced import identity, until_replaced
 from store.gateway.seen import SeenVersions, seen_path
 from store.intake.unavailable import Outage
@@ -79,8 +80,7 @@ class Gateway:
         self._keeper = ThreadPoolExecutor(1, "upkeep")
         self._worker: DeliveryWorker | None = None
         self._served: ServedMetrics | None = None
-        #: Whether it listens. A process that cannot, because the gateway runs already, must not tell it as stopped.
-        self._started = False
+        self._started = False  # whether it listens; if another process of the gateway does, that one has not stopped
         self._reload: asyncio.Task[None] | None = None
         self._refused = ""  # why mailhold.toml was refused when it was read again
         self._closing: set[asyncio.Task[None]] = set()
@@ -268,6 +268,7 @@ class Gateway:
             self._again(ANSWERS_SECONDS, vault.write_answers, "answers cannot be recorded"),
             self._again(LOOK, PutBack(vault, say, self._events.add).look, "events cannot be written"),
             self._again(LOOK, self._events.flush, "events cannot be written"),
+            self._again(RECOVERY_SECONDS, Recovery(vault, self.outage).look, "events cannot be written"),
             self._again(SIGN_SECONDS, vault.witness.beat, "the head cannot be signed"),
             self._again(FLUSH_SECONDS, self.intake.knowing.flush, "known senders cannot be counted"),
             self._again(PROPOSAL_SECONDS, suggest, "local domains cannot be suggested"),
