@@ -18,9 +18,11 @@ from store.delivery.leases import LEASE
 from store.delivery.queue import release
 from store.enrolment.enrolled import Running, delivery_target, gateways, running
 from store.enrolment.enrolment import enroll
+from store.enrolment.presence import is_here
 from store.space.changing_settings import change_settings
 from store.terms.gateway_events import STARTED, STOPPED
 from store.terms.records import CopyRecord
+from store.upgrading.upgrading import running_gateways
 from store.vault.vault import Vault
 from tests import prepared
 
@@ -101,3 +103,22 @@ def test_a_second_process_by_mistake_does_not_tell_the_running_one_as_stopped(va
     assert [each.action for each in events(vault, 10) if each.action in (STARTED, STOPPED)] == [STARTED]
     said = (tmp_path / "log").read_text()
     assert "Another process is listening on the socket" in said and "Warning" not in said
+
+
+def test_a_gateway_that_delivers_nothing_is_seen_to_run_on_this_machine(vault: Vault, tmp_path: Path) -> None:
+    """It sends no heartbeats."""
+    credentials = tmp_path / "mx1"
+    number = enroll(vault, "mx1", credentials)
+    (tmp_path / "mailhold.toml").write_text(
+        f'[store]\nlocation = "{vault.location}"\ncredentials = "{credentials}"\n'
+        f'[milter]\nlisten = ["unix:{tmp_path}/milter.sock"]\n[delivery]\nenabled = false\n'
+    )
+    assert not is_here(vault, number) and not running_gateways(vault)
+    with gateway(tmp_path) as process:
+        until(lambda: is_here(vault, number))
+        [each] = running_gateways(vault)
+        assert (each.name, each.heard_at) == ("mx1", 0)
+        assert delivery_target(vault).gateway_id != number
+        process.kill()
+        process.wait(30)
+        assert not is_here(vault, number) and not running_gateways(vault)
