@@ -142,8 +142,7 @@ class Gateway:
             listening = ", ".join(address for _, address in self.listeners.listening)
             say("gateway started", pid=os.getpid(), listening=listening, loop=type(loop).__module__.partition(".")[0])
             settle()
-            stopped = asyncio.create_task(self.stopping.wait())
-            tasks.append(stopped)
+            tasks.append(stopped := asyncio.create_task(self.stopping.wait()))
             await asyncio.wait([stopped, store], return_when=asyncio.FIRST_COMPLETED)
             if store.done():
                 store.result()
@@ -244,7 +243,8 @@ class Gateway:
             with suppress(MailholdError):
                 await self._aside(lambda: self.intake.knowing.flush(vault))
             with suppress(MailholdError):
-                await self._aside(lambda: self._started and beat(vault, alive=False))
+                if self._started:
+                    await self._aside(lambda: beat(vault, alive=False))
             await self._aside(vault.close)
 
     def _cut_off(self) -> None:
