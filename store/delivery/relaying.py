@@ -43,21 +43,21 @@ class Relaying:
         lease_owner: str = "",
         say: Callable[..., None] = lambda *_args, **_fields: None,
     ) -> None:
-        self._vault = vault
+        self.vault = vault
         self.say = say
-        self._access: Access = access or StoreAccess(vault)
+        self.access: Access = access or StoreAccess(vault)
         self.owner = owner
         self.clock = DecidingClock(vault.db)
         self.spent = spent_of(vault, spent)
-        self._lease_owner = lease_owner or secrets.token_hex(8)
-        self._connections = connections
-        self._lease = lease
-        self._poll = poll
+        self.lease_owner = lease_owner or secrets.token_hex(8)
+        self.connections = connections
+        self.lease = lease
+        self.poll = poll
         self._timeouts = timeouts or Timeouts()
         self._relay_text = ""
-        self._relay: Relay | None = None
+        self.relay: Relay | None = None
         self._context: ssl.SSLContext | None = None
-        self._host_name = ""
+        self.host_name = ""
         self._pause = PAUSE
         self._paused_until = 0.0
         self.problem = ""
@@ -85,18 +85,18 @@ class Relaying:
     def read_relay(self) -> bool:
         """Read the relay from the settings. False, with `problem` set, if there is none. Blocking."""
         try:
-            settings = self._access.settings()
-            self.resent_from = settings.administrator or f"mailhold@{self._host_name}"
+            settings = self.access.settings()
+            self.resent_from = settings.administrator or f"mailhold@{self.host_name}"
             self.ignored = ignored_names(settings) if settings.release_loops else None
             text = settings.relay
             if not text:
                 raise NoRelay("No relay is set, so queued deliveries wait. Set the relay in Settings.")
             if text != self._relay_text:
                 relay = parse_relay(text)
-                self._context, self._relay, self._relay_text = relay.tls_context(), relay, text
+                self._context, self.relay, self._relay_text = relay.tls_context(), relay, text
                 self.reached()
         except MailholdError as error:
-            self._relay, self._relay_text = None, ""
+            self.relay, self._relay_text = None, ""
             self.problem = str(error)
             return False
         if not self.paused and not self.problem.startswith("The relay cannot"):
@@ -105,6 +105,6 @@ class Relaying:
 
     def session(self, *, anew: bool = False) -> Session:
         """Return a session that is not open yet; with `anew` even during a pause. Raises SessionLost."""
-        if self._relay is None or (self.paused and not anew):
+        if self.relay is None or (self.paused and not anew):
             raise SessionLost(self.problem)
-        return Session(self._relay, self._context, self._host_name, self._timeouts)
+        return Session(self.relay, self._context, self.host_name, self._timeouts)

@@ -63,10 +63,10 @@ class Shift:
 
     def __init__(self, worker: Relaying) -> None:
         self._worker = worker
-        self._vault = worker._vault
-        self._ledger = Ledger(worker._vault, worker.spent)
-        self._greeting = Greeting(worker._vault, self._ledger, worker, worker._access.gateway_id)
-        self._ahead = Ahead(worker._vault, self._open)
+        self._vault = worker.vault
+        self._ledger = Ledger(worker.vault, worker.spent)
+        self._greeting = Greeting(worker.vault, self._ledger, worker, worker.access.gateway_id)
+        self._ahead = Ahead(worker.vault, self._open)
         # By `Claim.key`: a delivery whose lease ran out, as while the machine slept, may be claimed here once more.
         self._held: dict[Key, Claim] = {}
         #: Claims recorded as about to be sent: the states of their recipients before, and what is being sent.
@@ -79,10 +79,10 @@ class Shift:
 
     async def work(self, stop: asyncio.Event, *, until_idle: bool, deadline: float | None) -> None:
         worker = self._worker
-        worker._host_name = worker._host_name or await local_host_name()
+        worker.host_name = worker.host_name or await local_host_name()
         # If somebody waits for the end, give up writing an outcome when the lease ends, as a killed worker would.
-        self._patience = worker._lease / 1000 if until_idle else math.inf
-        senders = [asyncio.create_task(self._send_all()) for _ in range(worker._connections)]
+        self._patience = worker.lease / 1000 if until_idle else math.inf
+        senders = [asyncio.create_task(self._send_all()) for _ in range(worker.connections)]
         works = (self._keep_leases(), self._greeting.answer(), self._wake_at(stop))
         beside = [asyncio.create_task(each) for each in works]
         try:
@@ -102,28 +102,28 @@ class Shift:
         worker = self._worker
         while not stop.is_set() and (deadline is None or time.monotonic() < deadline):
             self._progress.clear()
-            if self._ahead.unopened >= worker._connections or worker.paused:
+            if self._ahead.unopened >= worker.connections or worker.paused:
                 await self._ledger.read(worker.read_relay)  # So that messages in hand go to a relay just changed.
             elif (
-                await self._claim(worker._connections * CLAIMED - self._ahead.unopened)
-                and self._ahead.unopened < worker._connections
+                await self._claim(worker.connections * CLAIMED - self._ahead.unopened)
+                and self._ahead.unopened < worker.connections
             ):
                 continue
             if until_idle and not self._held:
                 return
             # Wake when claims run out, when `stop` is set, or after the poll interval.
             with suppress(TimeoutError):
-                async with asyncio.timeout(worker._poll):
+                async with asyncio.timeout(worker.poll):
                     await self._progress.wait()
 
     async def _claim(self, limit: int) -> int:
         """Claim up to `limit` deliveries, and have them opened. Returns how many."""
-        worker, vault, gateway = self._worker, self._vault, self._worker._access.gateway_id
+        worker, vault, gateway = self._worker, self._vault, self._worker.access.gateway_id
         try:
             if not await self._ledger.read(lambda: worker.read_relay() and self._any_due()):
                 return 0
             claims = await self._ledger.write(
-                lambda: claim(vault, gateway, worker._lease_owner, limit, worker.clock.now(), worker._lease)
+                lambda: claim(vault, gateway, worker.lease_owner, limit, worker.clock.now(), worker.lease)
             )
         except MailholdError as error:
             worker.problem = str(error)
@@ -136,19 +136,19 @@ class Shift:
         with self._vault.reading():
             self._vault.witness.require_current()
         if self._worker.spent is not None:
-            self._worker.spent.spend_cancelled(self._vault, self._worker._access)
+            self._worker.spent.spend_cancelled(self._vault, self._worker.access)
         with self._vault.reading():
-            return bool(due(self._vault, self._worker._access.gateway_id, 1, self._worker.clock.read()))
+            return bool(due(self._vault, self._worker.access.gateway_id, 1, self._worker.clock.read()))
 
     async def _keep_leases(self) -> None:
         worker = self._worker
         while True:
-            await asyncio.sleep(worker._lease / 3000)
+            await asyncio.sleep(worker.lease / 3000)
             held = [each.id for each in self._held.values()]
             if held:
                 with suppress(MailholdError):
                     now = worker.clock.now()
-                    await self._ledger.write(partial(renew, self._vault, worker._lease_owner, held, now, worker._lease))
+                    await self._ledger.write(partial(renew, self._vault, worker.lease_owner, held, now, worker.lease))
 
     async def _drain(self, senders: Sequence[asyncio.Task[None]]) -> None:
         """Give back claims not begun, and wait for the others, longer if their message may be out already."""
@@ -185,8 +185,8 @@ class Shift:
     def _open(self, each: Claim) -> Parcel:
         """Open the message of a claim. In a thread."""
         worker = self._worker
-        names, now = (worker.resent_from, worker._host_name), worker.clock.now()
-        return pack(worker._access, each, *names, now, ignored=worker.ignored, spent=worker.spent)
+        names, now = (worker.resent_from, worker.host_name), worker.clock.now()
+        return pack(worker.access, each, *names, now, ignored=worker.ignored, spent=worker.spent)
 
     async def _send_all(self) -> None:
         session: Session | None = None
@@ -238,7 +238,7 @@ class Shift:
         self._announced.pop(each.key, None)
         self._begun.discard(each.key)
         self._marks.pop(each.key, None)
-        if not self._held or self._ahead.unopened < self._worker._connections:
+        if not self._held or self._ahead.unopened < self._worker.connections:
             self._progress.set()
 
     async def _deliver(
@@ -296,7 +296,7 @@ class Shift:
                 mark, at = marked
                 await self._ledger.now(mark)
                 # One recorded long ago is recorded again: its lease may be lost since.
-                fresh = 0 <= self._worker.clock.now() - at < self._worker._lease // 3
+                fresh = 0 <= self._worker.clock.now() - at < self._worker.lease // 3
                 if fresh and len(accepted) == len(parcel.rows):
                     return
             if each.key in self._announced and refused:
@@ -309,7 +309,7 @@ class Shift:
                 self._look_ahead(following)
 
         parts = (parcel.message, before_data, parcel.dsn, parcel.wire, before_content)
-        if session and session.connected and session.relay is self._worker._relay:
+        if session and session.connected and session.relay is self._worker.relay:
             try:
                 return session, await session.send(parcel.sender, list(parcel.rows), *parts)
             except SessionLost:
@@ -340,7 +340,7 @@ class Shift:
         """Record that the message is about to go to those accepted. Done when it is durable."""
         rows = [parcel.rows[address] for address in accepted]
         others = {parcel.rows[address]: outcome for address, outcome in refused.items()}
-        now, lease = self._worker.clock.now(), self._worker._lease
+        now, lease = self._worker.clock.now(), self._worker.lease
         releases = [parcel.releases[address] for address in accepted if address in parcel.releases]
         retracted = [parcel.releases[address] for address in refused if address in parcel.releases]
         self._announced.setdefault(each.key, (dict(each.recipients), parcel))

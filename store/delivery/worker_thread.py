@@ -57,7 +57,7 @@ class WorkerHandle:
     async def _main(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         self._ready.set()
-        watching = asyncio.create_task(watch(self._worker._vault))
+        watching = asyncio.create_task(watch(self._worker.vault))
         try:
             await self._worker.run(self._stop)
         finally:

@@ -192,7 +192,7 @@ def _transaction(trace: Trace, client: smtplib.SMTP, sender: str, recipient: str
             if 400 <= reply[0] < 500:
                 _put_off(trace, *reply)
                 return None
-            if reply[0] not in (250, 251):
+            if reply[0] // 100 != 2:
                 check = (
                     f"Give addresses that the MTA accepts: --to for the recipient, --from for the sender (`{command}`)."
                 )

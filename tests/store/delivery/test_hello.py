@@ -103,7 +103,7 @@ async def test_an_answer_is_written_where_it_changed_or_is_old_and_not_for_each_
         assert sender.read_relay()
         ledger = Ledger(vault)
         hears = greeting.Greeting(vault, ledger, sender, LOCAL_ID)
-        sender._host_name = "localhost"
+        sender.host_name = "localhost"
 
         async def at() -> int:
             await (await hears.connect()).close()

@@ -74,6 +74,12 @@ async def test_each_probe_is_followed_to_its_end(vault: Vault, probe: Probe) -> 
     assert (taken.mail, taken.rcpt) == ("s@gw.test", ["a@gw.test"])
 
 
+async def test_an_mta_that_cannot_verify_the_recipient_but_takes_the_message_accepts_it(vault: Vault) -> None:
+    server = Keeping(vault, lambda point, _: "252 2.1.5 Cannot VRFY user" if point == "rcpt" else None)
+    server.lax = True
+    assert (await traced(vault, server)).failed is None
+
+
 async def test_a_copy_that_comes_late_is_waited_for(vault: Vault) -> None:
     server = ScriptedServer()
 
