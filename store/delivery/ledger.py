@@ -198,3 +198,4 @@ def _resolve(results: list[_Result]) -> None:
             future.set_result(value)
         else:
             future.set_exception(error)
+            future.exception()  # Whoever waits still gets it. asyncio would report it where nobody does.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
 import re
 import sqlite3
@@ -768,6 +769,22 @@ async def test_a_write_that_nobody_waits_for_goes_with_the_next_or_after_a_momen
     last = ledger.later(lambda: done.append("last"))
     await ledger.close()
     assert done[2:] == ["alone", "last"] and last.done()
+
+
+async def test_a_write_that_fails_and_that_nobody_waits_for_says_nothing(vault: Vault) -> None:
+    said: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: said.append(context))
+    ledger = Ledger(vault)
+
+    def fail() -> None:
+        raise StoreUnavailable("The store is away.")
+
+    ledger.later(fail)
+    with pytest.raises(StoreUnavailable):
+        await ledger.write(fail)
+    await ledger.close()
+    gc.collect()
+    assert not said
 
 
 async def test_what_cannot_be_recorded_on_this_machine_fails_alone(vault: Vault, tmp_path: Path) -> None:
