@@ -6,12 +6,14 @@ Imports Polars: only the modules that the catalogue loads in the background may 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import reduce
+from operator import or_
 from typing import NamedTuple, Self
 
 import polars as pl
 
 from store.catalogue.lookup import LookUps, Masks
-from store.catalogue.masks import places
+from store.catalogue.masks import all_are, places
 from store.catalogue.text import (
     Dictionary,
     Lineage,
@@ -60,6 +62,18 @@ def _parted(needle: str) -> Iterator[_Parted]:
         yield _Parted(None, needle[:tail], needle[tail:])
         if (local := needle.rfind("<", 0, tail) + 1) > 0:
             yield _Parted(needle[:local], needle[local:tail], needle[tail:])
+
+
+def _parted_at_all(needle: str) -> bool:
+    return next(_parted(needle), None) is not None
+
+
+def _found_among(part: Dictionary, entries: pl.Series, needles: Sequence[str], codes: pl.Series) -> pl.Series | None:
+    """Return a mask by code: whether the part of the entry contains any of the needles. None: no part does."""
+    if len(part) > len(codes):
+        return part.find_among(needles, entries[codes])
+    found = part.find(*needles)
+    return found[entries[codes]] if found.any() else None
 
 
 class Senders(RankedTexts):
@@ -164,6 +178,9 @@ class Senders(RankedTexts):
             part.prepare()
 
     def find_among(self, needles: Sequence[str], codes: pl.Series) -> pl.Series:
+        if not any(map(_parted_at_all, needles)):
+            each = [_found_among(part, entries, needles, codes) for part, entries in self.columns()]
+            return reduce(or_, (mask for mask in each if mask is not None), all_are(False, len(codes)))
         # Only a head has a second form, in Latin letters.
         odd = self.parts[0].find_among(needles, self.codes[0][codes])
         return odd | contains_any(self.forms(codes), [needle for needle in needles if not mixes_in_a_word(needle)])
