@@ -231,7 +231,7 @@ _EMPTY = pl.Series([""], dtype=pl.String)
 
 
 def _moved(codes: pl.Series, by: int) -> pl.Series:
-    return (codes + by).cast(pl.UInt32)
+    return (codes + by).cast(pl.UInt32) if by else codes
 
 
 def _concatenated(parts: Sequence[pl.Series]) -> pl.Series:
