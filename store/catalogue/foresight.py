@@ -12,7 +12,9 @@ import polars as pl
 
 from store.catalogue.catalogue import Catalogue
 from store.catalogue.frame import Frame
+from store.catalogue.order import SORT_TEXTS
 from store.catalogue.query import foresee
+from store.catalogue.text import RankedTexts
 from store.filters.folding import fold
 from store.filters.model import MessageFilter
 from store.terms.errors import FilterError
@@ -31,7 +33,8 @@ class Words:
 
     def __init__(self, frame: Frame) -> None:
         rows = frame.rows.gather_every(max(1, len(frame) // _SAMPLE))
-        forms = [frame.texts[name].forms(rows.get_column(name)) for name in ("from", "to", "subject")]
+        columns = [(frame.texts[name], rows.get_column(name)) for name in SORT_TEXTS.values()]
+        forms = [texts.forms(codes) for texts, codes in columns if isinstance(texts, RankedTexts)]
         words = pl.concat(forms).str.extract_all(_WORD).explode().drop_nulls()
         self._counted = words.alias("word").value_counts()
         self.rows = len(frame)

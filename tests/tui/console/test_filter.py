@@ -58,7 +58,9 @@ async def test_a_letter_typed_is_painted_with_its_result(vault: Vault, monkeypat
         await settle(pilot)
 
 
-async def test_letters_and_their_results_make_a_new_layout_only_for_wider_counts(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_letters_and_their_results_make_a_new_layout_only_for_wider_counts(
+    vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
     laid_out: list[Size] = []
     reflow = OpenCompositor.reflow
 

@@ -15,7 +15,7 @@ from tests.tui.console.fakes import FakeCatalogue, copies
 
 @pytest.fixture
 def foreseen(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
-    """The texts and the numbers of copies that were foreseen on."""
+    """Note each text that was foreseen on, and its number of copies."""
     asked: list[tuple[str, int]] = []
 
     class Noted:
