@@ -56,7 +56,7 @@ class Foresight:
         self._words: Words | None = None
 
     def foresee(self, text: str, found: int, read: Callable[[str], MessageFilter]) -> None:
-        """Search for what `text` may become with one more letter, until another query comes.
+        """Search for what `text` may become with one more letter, until another query comes or the catalogue is closed.
 
         `found`: the number of copies that it finds now. `read` makes a filter of a text, or raises FilterError.
         """
@@ -70,7 +70,7 @@ class Foresight:
             self._words = Words(frame)
 
         def wanted() -> bool:
-            return catalogue.asked_at == asked_at
+            return catalogue.complete and catalogue.asked_at == asked_at
 
         for letter in self._words.letters_after(fold(begun[0])):
             if not wanted():

@@ -108,11 +108,15 @@ def test_few_copies_are_not_foreseen(
     catalogue.close()
 
 
-def test_a_query_ends_it(catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("ends", ["a query", "the end"])
+def test_a_query_or_the_end_ends_it(catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch, ends: str) -> None:
     asked = _Asked(monkeypatch)
 
     def read(text: str) -> MessageFilter:
-        catalogue.select(MessageFilter(), NEWEST)
+        if ends == "a query":
+            catalogue.select(MessageFilter(), NEWEST)
+        else:
+            catalogue.close()
         return parse(text)
 
     Foresight(catalogue).foresee("ca", len(_SUBJECTS), read)
