@@ -127,10 +127,9 @@ class SnapshotKeeper:
             started = time.monotonic()
             stale = self._deleted_at is not None
             self._deleted_at = None
-            frame, marks = follower.marks()
             try:
                 if self._worthwhile(follower):
-                    snapshot.save(self._vault, self.path, frame, marks)
+                    snapshot.save(self._vault, self.path, *follower.marks())
                 else:
                     snapshot.discard(self.path)
             except (OSError, MailholdError):

@@ -25,6 +25,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from store.database.advice import advice_on
 from store.database.authorizing import Authorizer
 from store.database.committing import DOUBT, Doubtful, commit
 from store.database.modes import Mode, ReadOnly
@@ -389,12 +390,5 @@ def _translation(error: BaseException, location: str) -> MailholdError:
         return disk_full(location, doubt)
     if "Integrity" in type(error).__name__ or "Violation" in type(error).__name__:
         return Clash(f"The store {where} refused a row ({text}). Run `mailhold check`.")
-    if "readonly" in text or "read-only" in text or "permission" in text.lower():
-        advice = "check who owns it and its permissions"
-    elif "disk I/O error" in text:
-        advice = "look for disk errors in the system's log"
-    elif "locked" in text:
-        advice = "another program locked it for too long, try again"
-    else:
-        advice = "check that the database exists and that this user may use it"
-    return StoreUnavailable(f"The store {where} is not available ({text}): {advice}.{doubt}")
+    what = advice_on(text, None if is_url(location) else location)
+    return StoreUnavailable(f"The store {where} is not available ({text}): {what}.{doubt}")

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from store.vault.reader import Reader
 
 _MOST = 64
+_TO_TEST = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 #: The gateway touches the file before each heartbeat. If the file is older than the heartbeat by more (ms), it is not
 #: that gateway's.
 _TOUCHED_MS = 30_000
@@ -68,9 +69,7 @@ def is_gone(vault: Reader, gateway_id: int, alive_at: int) -> bool:
         with vault.reading():
             return not run(vault.db, _HELD, *_key(vault, gateway_id)).fetchone()[0]
     try:
-        descriptor = os.open(
-            _path(vault.location, gateway_id), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        )
+        descriptor = os.open(_path(vault.location, gateway_id), _TO_TEST)
     except OSError:
         return False
     try:
@@ -80,6 +79,29 @@ def is_gone(vault: Reader, gateway_id: int, alive_at: int) -> bool:
         return False
     finally:
         os.close(descriptor)
+
+
+def is_here(vault: Reader, gateway_id: int) -> bool:
+    """Return True if the gateway certainly runs, even without heartbeats. False if that is unknown.
+
+    With SQLite this shows a process on this machine. Raises StoreUnavailable.
+    """
+    if is_url(vault.location):
+        with vault.reading():
+            return bool(run(vault.db, _HELD, *_key(vault, gateway_id)).fetchone()[0])
+    try:
+        descriptor = os.open(_path(vault.location, gateway_id), _TO_TEST)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return False
 
 
 class Presence:

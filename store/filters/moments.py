@@ -10,6 +10,7 @@ _TIME = re.compile(
 )
 _TIME_SHAPE = "0000-00-00T00:00:00.000+00:00"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MS = timedelta(milliseconds=1)
 
 
 def may_become_time(text: str) -> bool:
@@ -39,8 +40,16 @@ def _milliseconds(match: re.Match[str], tz: tzinfo, *, end: bool) -> int:
         length = timedelta(days=1)
     moment = start + length if end else start
     if moment.tzinfo is None:
+        if end and _is_second(last := (moment - _MS).replace(tzinfo=tz, fold=1)):
+            return (last - _EPOCH) // _MS
         moment = moment.replace(tzinfo=tz)
-    return (moment - _EPOCH) // timedelta(milliseconds=1) - end
+    return (moment - _EPOCH) // _MS - end
+
+
+def _is_second(moment: datetime) -> bool:
+    """Return whether a clock that is set back shows a moment with `fold=1` for the second time: the last one counts."""
+    first, second = moment.replace(fold=0).utcoffset(), moment.utcoffset()
+    return first is not None and second is not None and second < first
 
 
 def print_time(moment: int, tz: tzinfo, *, end: bool) -> str:

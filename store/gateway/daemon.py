@@ -39,6 +39,7 @@ from store.gateway.metrics_server import ServedMetrics
 from store.gateway.policy import LivePolicy
 from store.gateway.proposal import PROPOSAL_SECONDS, Proposal
 from store.gateway.put_back import PutBack
+from store.gateway.recovery import RECOVERY_SECONDS, Recovery
 from store.gateway.replaced import identity, until_replaced
 from store.gateway.seen import SeenVersions, seen_path
 from store.intake.unavailable import Outage
@@ -79,6 +80,7 @@ class Gateway:
         self._keeper = ThreadPoolExecutor(1, "upkeep")
         self._worker: DeliveryWorker | None = None
         self._served: ServedMetrics | None = None
+        self._started = False  # whether it listens; if another process of the gateway does, that one has not stopped
         self._reload: asyncio.Task[None] | None = None
         self._refused = ""  # why mailhold.toml was refused when it was read again
         self._closing: set[asyncio.Task[None]] = set()
@@ -127,9 +129,11 @@ class Gateway:
             await self._open_first()
             if self.stopping.is_set():
                 return
+            await self.listeners.start(self.config, self.intake)
+            self._started = True
+            await self._record(STARTED)
             store = asyncio.create_task(self._serve_store())
             tasks.append(asyncio.create_task(self._engine_watch().run()))
-            await self.listeners.start(self.config, self.intake)
             if self.config.metrics.listen:
                 address = parse_address(self.config.metrics.listen)
                 self._served = ServedMetrics(self.metrics, address, say, self._metrics_changed)
@@ -138,8 +142,7 @@ class Gateway:
             listening = ", ".join(address for _, address in self.listeners.listening)
             say("gateway started", pid=os.getpid(), listening=listening, loop=type(loop).__module__.partition(".")[0])
             settle()
-            stopped = asyncio.create_task(self.stopping.wait())
-            tasks.append(stopped)
+            tasks.append(stopped := asyncio.create_task(self.stopping.wait()))
             await asyncio.wait([stopped, store], return_when=asyncio.FIRST_COMPLETED)
             if store.done():
                 store.result()
@@ -227,11 +230,11 @@ class Gateway:
             self.outage.succeeded()
 
     async def _record(self, action: str, vault: Vault | None = None) -> None:
-        """Write an event for operators, if the store accepts it."""
+        """Write an event of a started gateway for operators, if the store accepts it."""
         opened = vault or self._open_vault()
         name = opened.keys.gateway.name if opened.keys.gateway else ""
         with suppress(MailholdError):
-            await self._aside(lambda: record_event(opened, action, operator="", detail=name))
+            await self._aside(lambda: self._started and record_event(opened, action, operator="", detail=name))
 
     async def _let_go(self) -> None:
         vault, self._vault = self._vault, None
@@ -240,7 +243,8 @@ class Gateway:
             with suppress(MailholdError):
                 await self._aside(lambda: self.intake.knowing.flush(vault))
             with suppress(MailholdError):
-                await self._aside(lambda: beat(vault, alive=False))
+                if self._started:
+                    await self._aside(lambda: beat(vault, alive=False))
             await self._aside(vault.close)
 
     def _cut_off(self) -> None:
@@ -256,6 +260,7 @@ class Gateway:
     async def _work(self) -> None:
         """Run the background jobs while the store is open."""
         vault = self._open_vault()
+        here = await self._aside(lambda: arrive(vault, Path(self.config.store.credentials)))
         suggest = Proposal(self.intake.domains, self.live, say).tell
         jobs: list[Coroutine[Any, Any, None]] = [
             self._again(LOOK, lambda: self._look(vault), "the configuration cannot be read"),
@@ -263,12 +268,12 @@ class Gateway:
             self._again(ANSWERS_SECONDS, vault.write_answers, "answers cannot be recorded"),
             self._again(LOOK, PutBack(vault, say, self._events.add).look, "events cannot be written"),
             self._again(LOOK, self._events.flush, "events cannot be written"),
+            self._again(RECOVERY_SECONDS, Recovery(vault, self.outage).look, "events cannot be written"),
             self._again(SIGN_SECONDS, vault.witness.beat, "the head cannot be signed"),
             self._again(FLUSH_SECONDS, self.intake.knowing.flush, "known senders cannot be counted"),
             self._again(PROPOSAL_SECONDS, suggest, "local domains cannot be suggested"),
         ]
         stop = asyncio.Event()
-        here = await self._aside(lambda: arrive(vault, Path(self.config.store.credentials)))
         if self.config.delivery.enabled:
             # Releases go to gateways with a fresh heartbeat, so send heartbeats only if delivery is enabled.
             jobs.append(self._again(BEAT_SECONDS, lambda: say_alive(vault, here), "the heartbeat cannot be written"))

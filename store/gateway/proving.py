@@ -173,6 +173,8 @@ def _listening(text: str, me: str) -> Proof:
     path = Path(address.path)
     if len(os.fsencode(path)) > _SOCKET_PATH:
         return Proof(what, f"the path is longer than {_SOCKET_PATH} bytes: choose a shorter one")
+    if path.exists() and not path.is_socket():
+        return Proof(what, "there is another file with that name: choose another name")
     # The MTA has to enter the folder; the socket itself has its own mode and group.
     return Proof(what, _writable(path.absolute().parent, me, mode="0755"))
 

@@ -10,6 +10,7 @@ import grp
 import os
 import socket
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
@@ -90,14 +91,14 @@ class Listener(ABC, Generic[S]):
 def unix_listener(path: Path, what: str, *, mode: int = 0o660, group: str = "") -> socket.socket:
     """Open a unix socket on `path` for `what` ("the milter"), which `group` may connect to.
 
-    Replaces a socket that no process serves; fails if another process serves it. Raises StoreError, and UsageError if
-    there is no such group.
+    Replaces a socket that no process serves; fails if another process serves it, or if another file is there. Raises
+    StoreError, and UsageError if there is no such group.
     """
     made = path.with_name(f".{path.name}.{os.getpid()}")
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         made.unlink(missing_ok=True)
-        _refuse_if_served(path, what)
+        _refuse_if_taken(path, what)
         listener.bind(str(made))
         if group:
             os.chown(made, -1, grp.getgrnam(group).gr_gid)
@@ -107,20 +108,24 @@ def unix_listener(path: Path, what: str, *, mode: int = 0o660, group: str = "") 
         made.rename(path)
     except BaseException as error:
         listener.close()
-        made.unlink(missing_ok=True)
+        with suppress(OSError):
+            made.unlink()
         if isinstance(error, KeyError):
             raise UsageError(
                 f"There is no group `{group}` for the socket of {what}. Give a group that the MTA's user is in."
             ) from None
         if isinstance(error, OSError):
-            raise StoreError(
-                f"{what[:1].upper()}{what[1:]} cannot listen on {path}: {error.strerror or error}."
-            ) from None
+            why = error.strerror or str(error)
+            if not path.parent.is_dir():
+                why = f"there is no folder {path.parent}. `mailhold gateway --check-config` says how to make it"
+            raise StoreError(f"{what[:1].upper()}{what[1:]} cannot listen on {path}: {why}.") from None
         raise
     return listener
 
 
-def _refuse_if_served(path: Path, what: str) -> None:
+def _refuse_if_taken(path: Path, what: str) -> None:
+    if path.exists() and not path.is_socket():
+        raise StoreError(f"The socket {path} of {what} cannot be made: there is a file with that name. Choose another.")
     probe = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         probe.connect(str(path))

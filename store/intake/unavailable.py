@@ -27,7 +27,8 @@ TEMPORARY = Refuse(451, "4.3.0", "Backup is temporarily unavailable, try again l
 REJECTED = Refuse(554, "5.3.0", "Backup is unavailable, the message is rejected")
 #: Seconds that Backup must work until an outage is over, and seconds until a mail is tried again.
 PEACE, AGAIN = 300.0, 60.0
-#: Seconds that Backup must fail again within an outage until that is an event.
+#: Seconds that Backup must fail again within an outage until that is an event, and seconds without a failure after
+#: which it may be available again.
 RELAPSE = 30.0
 
 _TIMEOUTS = Timeouts(connect=20, command=30, message=60)
@@ -84,6 +85,8 @@ class Outage:
         #: The clock's time of the first failure since the last recovery, and whether the trail says that it fails.
         self._failing_from = float("-inf")
         self._recorded = False
+        #: The clock's time of the last failure.
+        self._failed_at = float("-inf")
         self._since = 0
         self._told = False
         self._settings: Settings | None = None
@@ -92,7 +95,7 @@ class Outage:
 
     def failed(self, why: str, settings: Settings | None) -> None:
         """Record that a copy could not be placed. `why` is a full sentence without message content."""
-        now = self._clock()
+        now = self._failed_at = self._clock()
         fresh = not self.why and now - self._well_at > self._peace
         if fresh:
             self._begin()
@@ -130,6 +133,15 @@ class Outage:
         self._recorded = False
         self._event(BACKUP_AVAILABLE, f"unavailable since {_utc(self._since)}: {why} Without a copy: {counted}.")
         self._ending = asyncio.get_running_loop().create_task(self._end())
+
+    def may_be_over(self) -> bool:
+        """Return whether Backup was unavailable, and no copy failed for `RELAPSE` seconds. For any thread."""
+        return bool(self.why) and self._clock() - self._failed_at >= RELAPSE
+
+    def recovered(self) -> None:
+        """Record that the store can be written to again, unless a copy failed meanwhile."""
+        if self.may_be_over():
+            self.succeeded()
 
     async def stop(self) -> None:
         """Stop trying to send mail."""

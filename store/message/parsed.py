@@ -28,12 +28,11 @@ class ParsedMessage(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     `text` is the text that a mail program would show; of alternatives the HTML (`text_source` "html"), converted to
     text. `hidden_spans` are its character ranges that a reader would not see. `plain_text` is the plain alternative to
-    the HTML. `headers` are decoded, in order; `raw_headers` the bytes of the block (cut if `headers_truncated`).
-    `problems` lists malformations, oddities and omissions in words.
+    the HTML. `headers` are decoded, in order; `headers_truncated` says that some are left out. `problems` lists
+    malformations, oddities and omissions in words.
     """
 
     headers: list[tuple[str, str]] = []
-    raw_headers: bytes = b""
     text: str = ""
     text_source: str = "none"
     hidden_spans: list[tuple[int, int]] = []

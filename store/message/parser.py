@@ -19,9 +19,8 @@ from store.message.params import EMPTY, parse_parameters, with_ending
 from store.message.parsed import ParsedAttachment, ParsedMessage
 from store.message.transfer import decode_transfer, is_base64, uuencoded_files
 
-#: Max attachments listed; max bytes kept of the raw headers; max characters of a decoded field; max bytes decoded of
-#: one text part.
-ATTACHMENT_LIMIT, RAW_HEADERS_LIMIT, HEADER_LIMIT, TEXT_PART_LIMIT = 500, 256 * 1024, 16_000, 8_000_000
+#: Max attachments listed; max characters of a decoded field; max bytes decoded of one text part.
+ATTACHMENT_LIMIT, HEADER_LIMIT, TEXT_PART_LIMIT = 500, 16_000, 8_000_000
 #: Max characters of the name of a file.
 FILE_NAME_LIMIT = 1000
 #: Max bytes decoded of all text parts together: several times the text shown of them.
@@ -82,8 +81,7 @@ def _structure(raw: bytes, block: Block, budget: Budget) -> Part:
 def _headers(raw: bytes, block: Block, hint: str) -> ParsedMessage:
     return ParsedMessage(
         headers=[(name.decode("ascii"), _field(value, HEADER_LIMIT, hint)) for name, value in block.original(raw)],
-        raw_headers=raw[block.start : min(block.end, block.start + RAW_HEADERS_LIMIT)],
-        headers_truncated=block.cut or block.end - block.start > RAW_HEADERS_LIMIT,
+        headers_truncated=block.cut,
     )
 
 

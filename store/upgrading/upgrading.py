@@ -14,6 +14,7 @@ from store.authority.heads import first_heads
 from store.database.connection import pragma, pragma_to_its_end, run, sound
 from store.database.tables import FORMAT, TABLES, TABLES_OF
 from store.enrolment.enrolled import ALIVE_MS, gateways
+from store.enrolment.presence import is_here
 from store.helpers.clock import TOLERANCE_MS, now_ms
 from store.opening.opening import sign_store
 from store.terms.errors import StoreError, StoreUnavailable, TamperedError, UnlockError
@@ -51,11 +52,14 @@ def format_of(vault: Vault) -> int:
 
 
 def running_gateways(vault: Vault) -> list[RunningGateway]:
-    """List the gateways that recently reported to be running. Format 1 has no lock that would prove it."""
+    """List the gateways that run on this machine or recently reported to be running. Format 1 has no lock for that."""
     found = gateways(vault, on_error=lambda _error: None)  # Rows that do not verify are reported by `check`.
     now = now_ms()
-    alive = [each for each in found if not each.revoked and -TOLERANCE_MS <= now - each.alive_at < ALIVE_MS]
-    return [RunningGateway(each.name, each.alive_at) for each in alive]
+    return [
+        RunningGateway(each.name, each.alive_at)
+        for each in found
+        if not each.revoked and (-TOLERANCE_MS <= now - each.alive_at < ALIVE_MS or is_here(vault, each.id))
+    ]
 
 
 def upgrade(vault: Vault, *, operator: str = "") -> list[int]:

@@ -162,10 +162,16 @@ class Session:
 
     def require_there(self) -> None:
         """Raise StoreUnavailable if the file was removed or replaced: writes to it would be lost."""
-        if self._file is not None and self._file != _identity(self._path_text):
+        if self._file is None or self._file == (now := _identity(self._path_text)):
+            return
+        if now is None:
             raise StoreUnavailable(
-                f"The store {self.location} was removed or replaced while it was open. Open it again."
+                f"The store {self.location} is not there any more: it was moved or removed, or its file system is not "
+                "mounted. Put it back."
             )
+        raise StoreUnavailable(
+            f"Another store was put in the place of {self.location} while it was open. Open it again."
+        )
 
     def _require_frozen(self) -> None:
         """Raise StoreUnavailable if another program wrote to a file that is read without locks."""

@@ -19,11 +19,15 @@ def _run(argv: Sequence[str]) -> int:
     from tui.commands import COMMANDS
     from tui.commands.parser import parse
 
-    args = parse(argv)
+    try:
+        args = parse(argv)
+    except SystemExit:  # --help was printed
+        sys.stdout.flush()
+        raise
     if args.version:
         from importlib.metadata import version
 
-        print(f"mailhold {version('mailhold')}")
+        print(f"mailhold {version('mailhold')}", flush=True)
         return 0
     module = importlib.import_module(COMMANDS[args.command or "console"][0])
     result: int = module.run(args)
@@ -76,8 +80,12 @@ def main(argv: Sequence[str] | None = None, run: Callable[[Sequence[str]], int] 
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
-        where = f": {error.filename}" if error.filename else ""
-        _say(f"{error.strerror or error}{where}; what was done so far is kept.")
+        why = error.strerror or str(error)
+        if _output_fails():
+            why = f"the output cannot be written ({why})"
+        elif error.filename:
+            why = f"{why}: {error.filename}"
+        _say(f"{why}; what was done so far is kept.")
         return 1
     except ImportError as error:
         if os.environ.get("MAILHOLD_DEBUG"):
@@ -106,6 +114,17 @@ def answered(argv: Sequence[str], run: Callable[[Sequence[str]], int]) -> int:
     except MailholdError as error:
         _say(str(error))
         return 2 if isinstance(error, UsageError) else 1
+
+
+def _output_fails() -> bool:
+    """Return whether standard output, such as a file on a full disk, does not take what waits to be written."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        # Otherwise Python tries again at the exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return True
+    return False
 
 
 def _say(message: str) -> None:

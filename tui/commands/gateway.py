@@ -88,6 +88,7 @@ def _revoke(args: argparse.Namespace) -> int:
     if not args.name:
         raise UsageError("`gateway revoke` needs the name of a gateway. `mailhold gateway list` lists them.")
     from store.enrolment.enrolled import gateways, is_alive
+    from store.enrolment.presence import is_here
     from store.enrolment.revocation import check_revocable, revoke
     from tui.terminal.safe import safe
 
@@ -95,9 +96,10 @@ def _revoke(args: argparse.Namespace) -> int:
         known = next((each.id for each in gateways(vault, on_error=lambda _: None) if each.name == args.name), None)
         check_revocable(vault, args.name)
         running = "It is running. Stop it first: copies that it places before it notices fail `mailhold check`. "
+        runs = known is not None and (is_alive(vault, known) or is_here(vault, known))
         question = (
             f"Revoke gateway {safe(args.name)}? It can then place no more copies. This cannot be undone. "
-            f"{running if known is not None and is_alive(vault, known) else ''}[y/N] "
+            f"{running if runs else ''}[y/N] "
         )
         if not args.yes and not (can_ask() and ask(question).lower() in ("y", "yes")):
             raise UsageError("Nothing was revoked. Answer y, or add --yes to confirm.")
@@ -132,18 +134,24 @@ def _relay_has_password(vault: Vault) -> bool:
 
 def _list(args: argparse.Namespace) -> int:
     from store.enrolment.enrolled import Running, gateways, running
+    from store.enrolment.presence import is_here
     from tui.terminal.safe import fit
 
     failures: list[tuple[object, str]] = []
     with opened(args, use_of(args)) as vault:
         found = gateways(vault, on_error=lambda error: failures.append((error.what, str(error))))
         states = {each.id: running(vault, each.id, each.alive_at) for each in found}
+        silent = {number for number, state in states.items() if state is Running.NO and is_here(vault, number)}
     if not found and not failures:
         print("No gateway is enrolled.")
     for each in found:
         state = "revoked" if each.revoked else str(states[each.id])
         if not each.revoked and states[each.id] is Running.NO:
-            state += ", or its [delivery] is off"  # Then it sends no heartbeats.
+            # With [delivery] off it sends no heartbeats.
+            if each.id in silent:
+                state = "running; its [delivery] is off, or it cannot write to the store"
+            else:
+                state += ", or its [delivery] is off"
         print(f"{each.id:>4}  {fit(each.name, 40)}  enrolled {local_time(each.enrolled_at)}  {state}")
     return 1 if say_failed(failures) else 0
 

@@ -56,8 +56,8 @@ def open_vault(args: argparse.Namespace, use: Use, *, former: bool = False, repa
         # Check these before asking for a passphrase.
         if not Path(location).exists():
             raise StoreMissing(
-                f"There is no store at {location}: check --store, or create one with `mailhold init --store "
-                f"{location}`."
+                f"There is no store at {location}: check --store and whether its file system is mounted, or create one "
+                f"with `mailhold init --store {location}`."
             )
         if Path(location).is_fifo() or Path(location).is_char_device():  # reading one may block for ever
             raise StoreFormat(f"{location} is not a Mailhold store: give the path of a store's file.")

@@ -50,5 +50,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _running(running: list[RunningGateway]) -> str:
-    names = ", ".join(f"{safe(each.name)} (last heard from at {local_time(each.heard_at)})" for each in running)
+    names = ", ".join(
+        safe(each.name) + (f" (last heard from at {local_time(each.heard_at)})" if each.heard_at else "")
+        for each in running
+    )
     return f"Nothing was upgraded, because gateways are running: {names}. Stop them, and try again after a minute."

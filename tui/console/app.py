@@ -126,7 +126,7 @@ class MailholdApp(EndsWithTerminal, TypeAheadApp):
         self._finder = _finder(vault) if finds else None
         self._follower = Follower(vault, catalogue, self._finder)
         self._collector = Collector()
-        self._poll_failed = False
+        self._poll_problem = ""  # why the last poll failed
         self._followed = False
         self._problem = ""
         self._worker: Any = None
@@ -230,12 +230,16 @@ class MailholdApp(EndsWithTerminal, TypeAheadApp):
             self._threads.start(self._follower.poll, self._take_facts, self._poll_error, "follow")
 
     def _poll_error(self, error: Exception) -> None:
-        if not self._poll_failed:
-            self._poll_failed = True
+        said, self._poll_problem = self._poll_problem, explain(error)
+        if said != self._poll_problem:
+            self.main.status.out_of_date = True
             self._say_error(error)
 
     def _take_facts(self, facts: Facts | None) -> None:
-        self._poll_failed, self._followed = False, True
+        self._followed = True
+        if self._poll_problem:
+            self._poll_problem, self.main.status.out_of_date = "", False
+            self.notice("The store is available again.")
         if facts is not None:
             self.main.take_facts(facts)
             if facts.problem and facts.problem != self._problem:

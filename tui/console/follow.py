@@ -105,6 +105,7 @@ class Follower:
     def poll(self) -> Facts | None:
         """Return the facts, or None if nothing changed since the last poll. Raises what the store raises."""
         vault, catalogue, began = self._vault, self._catalogue, self._clock()
+        vault.require_there()  # An open file can be read even if another one is in its place.
         vault.erasing.finish(1)
         self._look_for_campaigns(began)
         changed = catalogue.refresh()

@@ -189,12 +189,6 @@ def add_header(name: str, value: str) -> bytes:
     return packet(b"h", name.encode("ascii") + b"\0 " + value.encode("utf-8", "surrogateescape") + b"\0")
 
 
-def insert_header(index: int, name: str, value: str) -> bytes:
-    """Insert a header field so that it is number `index` (0 is the first)."""
-    data = _LENGTH.pack(index) + name.encode("ascii") + b"\0 " + value.encode("utf-8", "surrogateescape") + b"\0"
-    return packet(b"i", data)
-
-
 def delete_header(name: str, index: int) -> bytes:
     """Delete occurrence `index` (from 1) of the header field `name`."""
     return packet(b"m", _LENGTH.pack(index) + name.encode("ascii") + b"\0\0")

@@ -159,17 +159,24 @@ def test_when_the_last_copies_went_nothing_is_left(vault: Vault, path: Path, mon
     assert not path.exists()
 
 
+@pytest.mark.parametrize(
+    ("where", "what", "error"),
+    [
+        (snapshot, "save", OSError(28, "No space left on device")),
+        (Follower, "marks", StoreUnavailable("the store's file is gone")),
+    ],
+)
 def test_where_it_cannot_be_replaced_one_with_deleted_copies_is_removed(
-    vault: Vault, path: Path, monkeypatch: pytest.MonkeyPatch
+    vault: Vault, path: Path, monkeypatch: pytest.MonkeyPatch, where: Any, what: str, error: Exception
 ) -> None:
     ids = put(vault, "one", "two", "three")
     run(vault)
     vault.delete(ids[:1])
 
-    def full(*_: Any) -> None:
-        raise OSError(28, "No space left on device")
+    def failing(*_: Any) -> None:
+        raise error
 
-    monkeypatch.setattr(snapshot, "save", full)
+    monkeypatch.setattr(where, what, failing)
     assert run(vault) == ["three", "two"]
     assert not path.exists()
 

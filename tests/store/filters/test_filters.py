@@ -522,6 +522,33 @@ def test_two_values_of_one_choice_field_are_both_required_in_parentheses() -> No
     assert len(flt.groups) == 2 and parse("auth:pass auth:fail") == parse("auth:pass,fail")
 
 
+@pytest.mark.parametrize(
+    ("zone", "night"),
+    [
+        ("Europe/Berlin", "2026-03-29"),
+        ("Europe/Berlin", "2026-10-25"),
+        ("America/St_Johns", "2026-03-08"),
+        ("America/St_Johns", "2026-11-01"),
+        ("America/St_Johns", "2008-11-02"),  # back at 00:01, so that the day before ends twice
+        ("America/Havana", "2026-11-01"),  # back at 01:00, so that the day begins twice
+        ("Africa/Cairo", "2026-10-29"),
+        ("Asia/Kathmandu", "2026-03-29"),
+        ("Pacific/Apia", "2021-04-04"),
+        ("Pacific/Apia", "2011-12-30"),  # a day that did not exist
+    ],
+)
+def test_a_time_as_a_list_shows_it_finds_the_copy_when_clocks_are_changed(zone: str, night: str) -> None:
+    tz = ZoneInfo(zone)
+    noon = datetime.fromisoformat(f"{night}T12:00+00:00")
+    for minutes in range(-30 * 60, 30 * 60, 7):
+        moment = noon + timedelta(minutes=minutes, seconds=31)
+        shown = moment.astimezone(tz)
+        for text in (f"{shown:%Y-%m-%dT%H:%M}", f"{shown:%Y-%m-%dT%H:%M:%S}", f"{shown:%Y-%m-%d}"):
+            flt = parse(f"since:{text} until:{text}", tz=tz)
+            assert flt.since is not None and flt.until is not None
+            assert flt.since <= moment.timestamp() * 1000 <= flt.until, (text, shown)
+
+
 def test_dates_are_in_the_readers_zone_and_until_includes_what_it_names() -> None:
     berlin = ZoneInfo("Europe/Berlin")
     flt = parse("since:2026-07-01 until:2026-07-01", tz=berlin)

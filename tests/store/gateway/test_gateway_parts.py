@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +25,18 @@ from store.gateway import log as gateway_log
 from store.gateway import systemd
 from store.gateway.log import say
 from store.gateway.policy import ENROLMENT, LivePolicy
+from store.gateway.recovery import Recovery
 from store.gateway.seen import SeenVersions
 from store.intake.unavailable import REJECTED, TEMPORARY, Outage, answer, compose, send_to_administrator
 from store.judging.rules.address_lists import AddressLists, write_lists
 from store.judging.rules.rules import Rule, read_rules, write_rules
+from store.opening.opening import create_store
 from store.space.changing_settings import change_settings
 from store.terms.errors import StoreUnavailable
+from store.terms.records import CopyRecord
 from store.vault.vault import Vault
+from tests import small_disk
+from tests.conftest import PASSPHRASE
 from tests.store.mail.smtp_server import ScriptedServer
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -194,6 +200,71 @@ async def test_an_outage_is_over_once_backup_was_well_for_long_enough_not_once_i
     outage.failed("The disk is full.", unready)
     assert recorded[2:] == ["backup available", "backup unavailable"] and not outage.counts
     await outage.stop()
+
+
+async def test_backup_is_available_again_without_a_copy_once_the_store_can_be_written_to(
+    gateway: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, said = 0.0, list[str]()
+    outage = Outage(lambda event, **_fields: said.append(event), clock=lambda: now)
+    recovery = Recovery(gateway, outage)
+
+    async def look() -> int:
+        await asyncio.to_thread(recovery.look)
+        await asyncio.sleep(0)
+        return said.count("backup available again")
+
+    def refuse(*_: object) -> None:
+        raise StoreUnavailable("The disk is full.")
+
+    assert await look() == 0 and not said
+    outage.failed("The disk is full.", Settings())
+    now += 29
+    assert await look() == 0  # It failed just now.
+    now += 2
+    for part, name in ((gateway.room, "admit"), (gateway, "require_there")):
+        with monkeypatch.context() as failing:
+            failing.setattr(part, name, refuse)
+            assert await look() == 0
+    assert await look() == 1 and not outage.why
+    outage.failed("The disk is full.", Settings())
+    now += 31
+    with outage_during(recovery, outage):
+        assert await look() == 1  # A copy failed while the store was tried.
+    await outage.stop()
+
+
+@contextmanager
+def outage_during(recovery: Recovery, outage: Outage) -> Iterator[None]:
+    """Let a copy fail between the try and its result."""
+    told = outage.recovered
+    outage.recovered = lambda: (outage.failed("The disk is full.", Settings()), told())[1]  # type: ignore[method-assign]
+    yield
+    outage.recovered = told  # type: ignore[method-assign]
+
+
+@pytest.mark.integration
+async def test_a_store_that_cannot_be_written_to_is_not_available() -> None:
+    """The try itself has to write: SQLite leaves out a write that changes nothing."""
+    with small_disk.small_disk(12) as disk:
+        vault, _recovery = create_store(str(disk / "mail.store"), passphrase=PASSPHRASE)
+        enroll(vault, "mx1", disk / "credentials")
+        with closing(open_with_credentials(vault.location, disk / "credentials")) as opened:
+            vault.close()
+            now = 0.0
+            outage = Outage(lambda _event, **_fields: None, clock=lambda: now)
+            recovery = Recovery(opened, outage)
+            outage.failed("The disk fails.", Settings())
+            now = 31.0
+            opened.room.admit = lambda _size: None  # type: ignore[method-assign]
+            small_disk.fill(disk)
+            for number in range(200):  # also the space in the log
+                with suppress(StoreUnavailable):
+                    opened.put(bytes(60_000), CopyRecord(subject=str(number)))
+            await asyncio.to_thread(recovery.look)
+            await asyncio.sleep(0)
+            assert outage.why
+            await outage.stop()
 
 
 async def test_an_outage_that_goes_on_after_a_copy_was_placed_is_an_event_again_but_not_each_failure() -> None:

@@ -11,14 +11,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from store.authority.audit import events
 from store.authority.settings import Settings
 from store.database.connection import run
 from store.delivery.leases import LEASE
 from store.delivery.queue import release
 from store.enrolment.enrolled import Running, delivery_target, gateways, running
 from store.enrolment.enrolment import enroll
+from store.enrolment.presence import is_here
 from store.space.changing_settings import change_settings
+from store.terms.gateway_events import STARTED, STOPPED
 from store.terms.records import CopyRecord
+from store.upgrading.upgrading import running_gateways
 from store.vault.vault import Vault
 from tests import prepared
 
@@ -77,3 +81,44 @@ def test_a_killed_gateway_is_gone_at_once_and_takes_its_leases_back(any_vault: V
         with gateway(tmp_path):
             until(lambda: claims() == 2, LEASE / 2000)
             until(lambda: state() is Running.YES)
+
+
+def test_a_second_process_by_mistake_does_not_tell_the_running_one_as_stopped(vault: Vault, tmp_path: Path) -> None:
+    credentials = tmp_path / "mx1"
+    enroll(vault, "mx1", credentials)
+    (tmp_path / "mailhold.toml").write_text(
+        f'[store]\nlocation = "{vault.location}"\ncredentials = "{credentials}"\n'
+        f'[milter]\nlisten = ["unix:{tmp_path}/milter.sock"]\n'
+    )
+
+    def state() -> Running:
+        [each] = gateways(vault)
+        return running(vault, each.id, each.alive_at)
+
+    with gateway(tmp_path):
+        until(lambda: state() is Running.YES)
+        with gateway(tmp_path) as second:
+            assert second.wait(60) == 1
+        assert state() is Running.YES
+    assert [each.action for each in events(vault, 10) if each.action in (STARTED, STOPPED)] == [STARTED]
+    said = (tmp_path / "log").read_text()
+    assert "Another process is listening on the socket" in said and "Warning" not in said
+
+
+def test_a_gateway_that_delivers_nothing_is_seen_to_run_on_this_machine(vault: Vault, tmp_path: Path) -> None:
+    """It sends no heartbeats."""
+    credentials = tmp_path / "mx1"
+    number = enroll(vault, "mx1", credentials)
+    (tmp_path / "mailhold.toml").write_text(
+        f'[store]\nlocation = "{vault.location}"\ncredentials = "{credentials}"\n'
+        f'[milter]\nlisten = ["unix:{tmp_path}/milter.sock"]\n[delivery]\nenabled = false\n'
+    )
+    assert not is_here(vault, number) and not running_gateways(vault)
+    with gateway(tmp_path) as process:
+        until(lambda: is_here(vault, number))
+        [each] = running_gateways(vault)
+        assert (each.name, each.heard_at) == ("mx1", 0)
+        assert delivery_target(vault).gateway_id != number
+        process.kill()
+        process.wait(30)
+        assert not is_here(vault, number) and not running_gateways(vault)

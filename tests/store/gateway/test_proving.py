@@ -120,6 +120,10 @@ def test_the_folder_of_a_socket_can_be_entered_by_the_mta(root: Path) -> None:
     folder = root / "run/elsewhere"
     [found] = [each for each in proved(root, milter(f"unix:{folder}/milter.sock")) if each.why]
     assert found.why == f"there is no folder {folder.parent}: install -d -o {ME} -m 0755 {folder}"
+    file = root / "file"
+    file.touch()
+    [found] = [each for each in proved(root, milter(f"unix:{file}")) if each.why]
+    assert found.why == "there is another file with that name: choose another name"
 
 
 @pytest.mark.parametrize(

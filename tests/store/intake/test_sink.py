@@ -337,8 +337,16 @@ async def test_a_unix_socket_for_one_group(tmp_path: Path) -> None:
         await other.listen_unix(path)
     with pytest.raises(UsageError, match="no group `nosuchgroup`"):
         await other.listen_unix(tmp_path / "t", group="nosuchgroup")
-    with pytest.raises(StoreError, match="cannot listen on"):
+    with pytest.raises(StoreError, match=r"there is no folder .*/no\. "):
         await other.listen_unix(tmp_path / "no" / "folder")
+    file = tmp_path / "file"
+    file.write_text("precious")
+    with pytest.raises(StoreError, match=r"there is no folder .*/file\. "):
+        await other.listen_unix(file / "socket")
+    with pytest.raises(StoreError, match="there is a file with that name"):
+        await other.listen_unix(file)
+    assert file.read_text() == "precious"
+    file.unlink()
     assert [each.name for each in tmp_path.iterdir()] == ["s"]
     await server.stop(0.1)
     assert not path.exists()

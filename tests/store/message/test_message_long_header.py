@@ -41,6 +41,12 @@ def test_beyond_a_limit_names_and_values_stay_together() -> None:
     assert parsed.headers[FIELD_COUNT_LIMIT:] == [("Subject", "s"), ("From", "f")]
 
 
+def test_a_long_header_without_a_field_left_out_is_not_called_cut() -> None:
+    parsed = parse_message(b"".join(b"X-%d: %s\n" % (number, b"a" * 1000) for number in range(400)) + b"\nbody")
+    assert len(parsed.headers) == 400
+    assert not parsed.headers_truncated
+
+
 def test_the_field_that_reaches_a_limit_is_read() -> None:
     assert summarise(b"Subject:" + b"\n a" * (LINE_LIMIT + 1) + b"\nFrom: f@a.example\n\n").from_ == "f@a.example"
     assert summarise(b"Subject:" + b"\n a" * (LINE_LIMIT + 1) + b"\nFrom: f@a.example\n\n").subject.split()[:2] == [

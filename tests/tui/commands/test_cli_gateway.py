@@ -12,6 +12,7 @@ import pytest
 
 from store.enrolment.enrolled import beat
 from store.enrolment.enrolment import open_with_credentials
+from store.enrolment.presence import Presence
 from store.opening.opening import Unlock, open_store
 from store.opening.slots import add_key_file
 from store.terms.records import CopyRecord
@@ -65,6 +66,11 @@ def test_list_and_revoke(
     assert main(["gateway", "list", *here]) == 0
     assert capsys.readouterr().out.endswith("  not running, or its [delivery] is off\n")
     gateway = open_with_credentials(store, tmp_path / "credentials")
+    presence = Presence(store, 2)
+    assert main(["gateway", "list", *here]) == 0
+    assert capsys.readouterr().out.endswith("  running; its [delivery] is off, or it cannot write to the store\n")
+    presence.end()
+    Path(f"{store}.gateway-2").unlink()
     copy_id = gateway.put(b"Subject: x\r\n\r\nx\r\n", CopyRecord(envelope_recipients=("a@x.example",)))
     beat(gateway)
     assert main(["settings", "set", "relay=smtp://127.0.0.1:1", *here]) == 0

@@ -114,6 +114,14 @@ def test_a_full_disk_behind_standard_output_says_that_what_was_done_is_kept(shel
     assert shell("mailhold list --json").stdout.strip() == "[]"
 
 
+@pytest.mark.parametrize("words", ["status", "--version", "--help", "list --help"])
+def test_a_full_disk_behind_standard_output_is_not_blamed_on_the_store(shell: Shell, words: str) -> None:
+    done = shell(f"unset PYTHONUNBUFFERED; mailhold {words} >/dev/full")
+    assert done.returncode == 1
+    said = "mailhold: the output cannot be written (No space left on device); what was done so far is kept.\n"
+    assert done.stderr == said
+
+
 @pytest.mark.parametrize("words", ["list", "show 1", "save 1 --to ü"])
 def test_a_locale_without_the_letters_stops_nothing(shell: Shell, words: str) -> None:
     done = shell(f"mailhold {words}", LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0", PYTHONIOENCODING="ascii")

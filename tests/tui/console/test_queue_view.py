@@ -17,7 +17,7 @@ from tests.tui.console.view_harness import NOW, ViewApp, screen_text, settle
 from tui.console.dialogs.confirm import ConfirmDialog
 from tui.console.dialogs.send_again import SendAgainDialog
 from tui.console.screens.queue import QueueView
-from tui.console.text.queue_lines import detail_lines, next_step, who_sends
+from tui.console.text.queue_lines import detail_lines, next_step, summary, who_sends
 
 
 @pytest.fixture
@@ -274,3 +274,13 @@ def test_a_time_that_cannot_be_is_said_in_the_line_and_in_full(vault, queue):
         lines = ["".join(span.text for span in line) for line in detail_lines(delivery, "x", now, UTC, 80, {})]
         assert any("△ An impossible time" in line for line in lines), lines
         assert next_step(delivery, now) == "△ a clock was wrong"
+
+
+def test_a_waiting_delivery_that_failed_for_some_is_counted_as_status_counts_it(vault, queue):
+    """`status` and the top line count it as failed, too."""
+    listed = deliveries(vault)
+    assert summary(listed, 500).startswith("2 waiting · 1 unknown · 1 failed")
+    [place] = [at for at, each in enumerate(listed) if each.state is State.QUEUED][:1]
+    first, *others = listed[place].recipients
+    listed[place] = listed[place]._replace(recipients=[first._replace(state=State.FAILED), *others])
+    assert summary(listed, 500).startswith("2 waiting, 1 of them failed in part · 1 unknown · 1 failed")

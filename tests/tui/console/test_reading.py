@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -85,3 +87,31 @@ async def test_the_console_opens_while_another_process_writes(
         async with app.run_test(size=(100, 30)) as pilot:
             await listed(pilot, 3)
         opened.close()
+
+
+async def test_a_console_whose_store_is_gone_says_so_until_it_is_back(
+    vault: Vault, console: Callable[[Vault], MailholdApp]
+) -> None:
+    """An open file can be read even after it was removed or replaced: nothing on the screen would change any more."""
+    vault.put_many((b"Subject: x\r\n\r\nx\r\n", sample(number), NOW) for number in range(3))
+    path = Path(vault.location)
+    aside = path.with_name("aside")
+    app = console(vault)
+    async with app.run_test(size=(120, 30)) as pilot:
+
+        async def shown(words: str) -> str:
+            for _ in range(100):
+                await poll(pilot)
+                if words in str(app.main.notice_line.line.render()):
+                    return " ".join(lines(app)[0].split())
+            raise AssertionError(f"{words} is not in {lines(app)}")
+
+        await listed(pilot, 3)
+        path.rename(aside)
+        assert (await shown("is not there any more")).startswith("Mailhold OUT OF DATE")
+        shutil.copy(aside, path)
+        assert (await shown("Another store was put in the place of")).startswith("Mailhold OUT OF DATE")
+        await pilot.press("h")
+        assert (await shown("")).startswith("Mailhold OUT OF DATE")
+        aside.replace(path)
+        assert "OUT OF DATE" not in await shown("The store is available again.")

@@ -40,11 +40,20 @@ def state_span(state: State) -> Span:
 
 
 def summary(deliveries: Sequence[Delivery], total_shown_limit: int) -> str:
-    """Count the deliveries by state: ``3 waiting · 1 failed · 120 sent``."""
+    """Count the deliveries by state: ``3 waiting, 2 of them failed in part · 1 failed · 120 sent``.
+
+    The top line and `status` count those that failed in part as failed too.
+    """
     counts = Counter(delivery.state for delivery in deliveries if not delivery.damage)
     waiting = sum(counts[state] for state in State if state.live)
     damaged = len(deliveries) - counts.total()
-    parts = [f"{waiting:,} waiting"] + [f"{damaged:,} damaged"] * bool(damaged)
+    partly = sum(
+        delivery.state.live and any(recipient.state is State.FAILED for recipient in delivery.recipients)
+        for delivery in deliveries
+        if not delivery.damage
+    )
+    parts = [f"{waiting:,} waiting" + f", {partly:,} of them failed in part" * bool(partly)]
+    parts += [f"{damaged:,} damaged"] * bool(damaged)
     parts += [
         f"{counts[state]:,} {state.value}"
         for state in (State.UNKNOWN, State.FAILED, State.CANCELLED, State.SENT)

@@ -1,4 +1,6 @@
-"""The console's top line: name, READ-ONLY or DISK FULL, host, deliveries needing attention, used space, oldest copy."""
+"""The console's top line: name, OUT OF DATE, READ-ONLY or DISK FULL, host, deliveries needing attention, used space,
+oldest copy.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,7 @@ class StatusBar(Widget):
     """The top line.
 
     Without room the bar is left out first, then words, then the host, but never the deliveries that
-    need attention nor `read_only` nor `disk_full`.
+    need attention nor `read_only` nor `disk_full` nor `out_of_date`, which is True while the store does not answer.
     """
 
     DEFAULT_CSS = """
@@ -58,6 +60,7 @@ class StatusBar(Widget):
     oldest: reactive[str] = reactive("")
     attention: reactive[Attention] = reactive(NOTHING_TO_DO)
     disk_full: reactive[bool] = reactive(False)
+    out_of_date: reactive[bool] = reactive(False)
 
     def __init__(
         self, host: str, queue_key: Callable[[], str], *, read_only: bool = False, id: str | None = None
@@ -87,8 +90,10 @@ class StatusBar(Widget):
 
         width = self.size.width
         name = style("Mailhold", "name")
-        if self.read_only or self.disk_full:
-            name = Content.assemble(name, "  ", style("READ-ONLY" if self.read_only else "DISK FULL", "danger"))
+        alarms = (self.out_of_date, "OUT OF DATE"), (self.read_only, "READ-ONLY"), (self.disk_full, "DISK FULL")
+        alarm = next((words for true, words in alarms if true), "")
+        if alarm:
+            name = Content.assemble(name, "  ", style(alarm, "danger"))
         full = Content.assemble(name, "  ", style(self.host, "muted"))
         if not self.maximum:  # not known yet, or the settings do not verify
             return Content.assemble(full, self._attention(style, short=False))
