@@ -86,7 +86,8 @@ class Catalogue:
         self._pending = 0
         self._thin_above: float = _THIN_FROM
         self._problem: Exception | None = None
-        self._asked_at = 0.0
+        #: When the latest query began (monotonic).
+        self.asked_at = 0.0
 
     def start(self) -> None:
         """Start loading in the background. Returns at once."""
@@ -237,7 +238,7 @@ class Catalogue:
 
     def select(self, flt: MessageFilter, sort: Sort = NEWEST) -> Selection:
         """Return the copies that match the filter, in this order. Raises StoreUnavailable."""
-        self._asked_at = time.monotonic()
+        self.asked_at = time.monotonic()
         use = self._columns.use(flt.asks())
         state = self._follower.state if self._follower else None
         if state is None or (not state.complete and not len(state.frame)):
@@ -277,7 +278,7 @@ class Catalogue:
     @property
     def at_rest(self) -> bool:
         """Whether no query came for half a second."""
-        return time.monotonic() - self._asked_at > _REST_SECONDS
+        return time.monotonic() - self.asked_at > _REST_SECONDS
 
     def _outcomes(self, flt: MessageFilter) -> Mapping[int, Delivered]:
         if not flt.asks_delivered():
@@ -375,8 +376,8 @@ class Catalogue:
     def _quiet(self) -> bool:
         """Wait for a pause in the queries. Returns False if the catalogue is being closed."""
         until = time.monotonic() + _PATIENCE_SECONDS
-        while (now := time.monotonic()) < until and now - self._asked_at < _QUIET_ASKING:
-            self._stopping.wait(self._asked_at + _QUIET_ASKING - now)
+        while (now := time.monotonic()) < until and now - self.asked_at < _QUIET_ASKING:
+            self._stopping.wait(self.asked_at + _QUIET_ASKING - now)
             if self._stopping.is_set():
                 break
         return not self._stopping.is_set()

@@ -21,6 +21,9 @@ Way = Sequence[tuple[pl.Series, pl.Series]]
 #: The same of rows whose codes are known: a mask for each column of codes; None: any text.
 Masks = Sequence[pl.Series | None]
 
+#: Results that `LookUps` keeps, of 1 bit a row: of a letter, and of those that were foreseen after it.
+_KEPT = 6
+
 
 def fits_any(ways: Sequence[Way], count: int) -> pl.Series:
     """Return a mask of `count` rows: those that fit any of the ways."""
@@ -38,23 +41,25 @@ def fits_any(ways: Sequence[Way], count: int) -> pl.Series:
 class LookUps:
     """Looks up in the columns of codes of the same rows. Thread-safe.
 
-    The latest result is kept: typing on in a word mostly finds the same texts, for which `Texts.find` returns the same
-    masks.
+    The latest results are kept: typing on in a word mostly finds the same texts, for which `Texts.find` returns the
+    same masks.
     """
 
     def __init__(self, columns: Sequence[pl.Series]) -> None:
         self._columns = tuple(columns)
-        self._latest: tuple[list[Masks], pl.Series] | None = None
+        self._latest: list[tuple[list[Masks], pl.Series]] = []
 
     def fits_any(self, ways: Sequence[Masks]) -> pl.Series:
         """Return a mask by row: those that fit any of the ways."""
         possible = [way for way in ways if all(mask is None or mask.any() for mask in way)]
         latest = self._latest
-        if latest is not None and _are_same(possible, latest[0]):
-            return latest[1]
+        known = next((one for one in latest if _are_same(possible, one[0])), None)
+        if known is not None:
+            self._latest = [known, *(one for one in latest if one is not known)]
+            return known[1]
         pairs = [[pair for pair in zip(way, self._columns, strict=True) if pair[0] is not None] for way in possible]
         found = fits_any(pairs, len(self._columns[0]))  # type: ignore[arg-type]  # pairs without None
-        self._latest = possible, found
+        self._latest = [(possible, found), *latest[: _KEPT - 1]]
         return found
 
 

@@ -5,7 +5,7 @@ Imports Polars: only the modules that the catalogue loads in the background may 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, reduce
 from operator import or_
@@ -16,6 +16,7 @@ import polars as pl
 from store.catalogue.column_fields import CAMPAIGN_FIELDS
 from store.catalogue.frame import Frame, verdict_engine, verdict_status
 from store.catalogue.masks import all_are, how_many, only, places
+from store.catalogue.slices import GaveWay, at_leisure, has_leisure
 from store.filters.asked import client_wanted, hundredths
 from store.filters.folding import needles
 from store.filters.model import KB, Group, MessageFilter, Term
@@ -85,6 +86,20 @@ def mask_of(
     if lasting:
         frame.found = flt, mask
     return mask
+
+
+def foresee(frame: Frame, flt: MessageFilter, *, now: int, wanted: Callable[[], bool]) -> None:
+    """Search for what a filter will ask, at leisure, so that `mask_of` finds it among the latest results.
+
+    Ends early, with no harm, once it is not `wanted`.
+    """
+    if flt.asks() or flt.asks_delivered():
+        return
+    try:
+        with at_leisure(wanted):
+            _left(_Question(frame, now, {}, None), flt, None)
+    except GaveWay:
+        return
 
 
 def prepare(frame: Frame) -> None:
@@ -227,7 +242,8 @@ def _narrowed(frame: Frame, names: Sequence[str], term: Term, mask: pl.Series | 
     if not wanted:
         found = all_are(False, length)
     else:
-        answers = [*(_pool().map if len(names) > 1 and length > _PARALLEL else map)(find, names)]
+        shared = len(names) > 1 and length > _PARALLEL and not has_leisure()
+        answers = [*(_pool().map if shared else map)(find, names)]
         found = reduce(or_, answers) if rows is not None else frame.having(dict(zip(names, answers, strict=True)))
     found = ~found if term.negated else found
     if rows is not None:

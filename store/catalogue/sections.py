@@ -98,7 +98,7 @@ def frame_of(layout: Sequence[str], parts: Iterable[bytes], *, left_out: Collect
             if isinstance(read, Texts):
                 texts[name] = texts[name].extend(read)
             elif name.startswith(_ROWS):
-                columns.update((column.name, _whole(column)) for column in read)
+                columns.update((column.name, column) for column in read)
             else:
                 frames[name] = read
         count = len(columns["id"])
@@ -127,7 +127,8 @@ def _whole(column: pl.Series) -> pl.Series:
 
 
 def _nothing(name: str, count: int) -> pl.Series:
-    return pl.repeat(False, count, dtype=pl.Boolean, eager=True).cast(SCHEMA[name])
+    """Return zeros: memory that nobody writes to or reads takes no time."""
+    return pl.Series(name, [0]).cast(SCHEMA[name]).new_from_index(0, count)
 
 
 def _grouped(named: Iterable[tuple[str, bytes]]) -> Iterator[tuple[str, list[bytes]]]:
@@ -166,6 +167,8 @@ def _decoded(name: str, parts: list[bytes]) -> Texts | pl.DataFrame:
     if name in IDENTIFIERS:
         return Identifiers([Piece.of_packed(part) for part in parts])
     read, *shown = (of_ipc(part) for part in parts)
+    if name.startswith(_ROWS):
+        return pl.DataFrame(list(map(_whole, read)))
     if name == "from":
         return Senders.of_section(read)
     return Dictionary.of_columns(read, shown[0].get_column("shown") if shown else None) if name in TEXTS else read

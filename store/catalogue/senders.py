@@ -6,13 +6,15 @@ Imports Polars: only the modules that the catalogue loads in the background may 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import reduce
+from operator import or_
 from typing import NamedTuple, Self
 
 import polars as pl
 
 from store.catalogue.latin import contains_any, joined, unmixed
 from store.catalogue.lookup import LookUps, Masks
-from store.catalogue.masks import places
+from store.catalogue.masks import all_are, places
 from store.catalogue.text import (
     Dictionary,
     Lineage,
@@ -58,6 +60,18 @@ def _parted(needle: str) -> Iterator[_Parted]:
         yield _Parted(None, needle[:tail], needle[tail:])
         if (local := needle.rfind("<", 0, tail) + 1) > 0:
             yield _Parted(needle[:local], needle[local:tail], needle[tail:])
+
+
+def _parted_at_all(needle: str) -> bool:
+    return next(_parted(needle), None) is not None
+
+
+def _found_among(part: Dictionary, entries: pl.Series, needles: Sequence[str], codes: pl.Series) -> pl.Series | None:
+    """Return a mask by code: whether the part of the entry contains any of the needles. None: no part does."""
+    if len(part) > len(codes):
+        return part.find_among(needles, entries[codes])
+    found = part.find(*needles)
+    return found[entries[codes]] if found.any() else None
 
 
 class Senders(RankedTexts):
@@ -162,6 +176,9 @@ class Senders(RankedTexts):
             part.prepare()
 
     def find_among(self, needles: Sequence[str], codes: pl.Series) -> pl.Series:
+        if not any(map(_parted_at_all, needles)):
+            each = [_found_among(part, entries, needles, codes) for part, entries in self.columns()]
+            return reduce(or_, (mask for mask in each if mask is not None), all_are(False, len(codes)))
         # Only a head has a second form, in Latin letters.
         odd = self.parts[0].find_among(needles, self.codes[0][codes])
         return odd | contains_any(self.forms(codes), unmixed(needles))
@@ -212,7 +229,7 @@ _EMPTY = pl.Series([""], dtype=pl.String)
 
 
 def _moved(codes: pl.Series, by: int) -> pl.Series:
-    return (codes + by).cast(pl.UInt32)
+    return (codes + by).cast(pl.UInt32) if by else codes
 
 
 def _concatenated(parts: Sequence[pl.Series]) -> pl.Series:

@@ -31,6 +31,8 @@ _NARROW_BELOW = 0.5
 _FEW = 100_000
 #: From as many entries on, common letters are looked for before they are typed.
 _PREPARED = 5_000
+#: From this share of all texts on, those of some codes are searched in the order in which they are in memory.
+_MANY_CODES = 1 / 16
 #: Fewer entries are searched sooner than narrowed down.
 _TINY = 1_000
 _TAIL_LIMIT = 20_000
@@ -298,6 +300,8 @@ class Dictionary(RankedTexts, SlicedTexts):
         return texts, (search + NUL + latin).zip_with(latin.is_not_null(), folded)
 
     def find_among(self, needles: Sequence[str], codes: pl.Series) -> pl.Series:
+        if len(codes) > _MANY_CODES * len(self):
+            return self._narrow(needles, only(codes, len(self)))[codes]
         odd = self._odd.found(needles, self.search, 0, len(self))
         found = contains_any(self.search[codes], unmixed(needles))
         return found | codes.is_in(odd.implode()) if len(odd) else found

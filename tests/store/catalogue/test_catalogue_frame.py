@@ -23,7 +23,7 @@ from store.catalogue.frame import Frame, empty_frame, senders
 from store.catalogue.lookup import LookUps, fits_any, looked_up
 from store.catalogue.masks import places
 from store.catalogue.order import LastFirst
-from store.catalogue.query import Extras, day_counts, engine_counts, mask_of, rule_ids
+from store.catalogue.query import Extras, day_counts, engine_counts, foresee, mask_of, rule_ids
 from store.catalogue.sections import frame_of, layout_of, merged, sections, tightened
 from store.catalogue.selection import FrameSelection
 from store.catalogue.senders import Senders
@@ -150,7 +150,7 @@ def test_the_latest_look_up_is_kept_only_for_the_same_masks(sets: list[list[bool
     codes = data.draw(st.lists(st.tuples(*[st.integers(0, 3)] * 2), min_size=1, max_size=9))
     columns = [pl.Series(column, dtype=pl.UInt32) for column in zip(*codes, strict=True)]
     look_ups = LookUps(columns)
-    for _ in range(4):
+    for _ in range(9):
         ways = data.draw(st.lists(st.tuples(*[st.integers(0, len(sets))] * 2), max_size=3))
         expected = [
             any(
@@ -335,6 +335,9 @@ def test_however_a_filter_is_typed_it_finds_what_a_plain_search_finds(
             term = Term(line, data.draw(_RARELY))
             field = data.draw(st.sampled_from(["words", "words", "words", "from_", "to", "subject"]))
             flt = MessageFilter(**{field: (term,)}) if line else MessageFilter()
+            if data.draw(st.booleans()):  # to the end, or until it is no longer wanted
+                left = iter(range(data.draw(st.sampled_from([0, 1, 2, 5, 99]))))
+                foresee(frame, flt, now=NOW, wanted=lambda left=left: next(left, None) is not None)  # type: ignore[misc]  # a default, not an argument
             assert select(frame, flt).ids() == [copy.id for copy in expected(there, flt, NEWEST)]
 
 

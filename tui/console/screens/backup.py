@@ -26,6 +26,7 @@ from tui.console.marks import Frozen
 from tui.console.screens.marking import Act, Marking
 from tui.console.screens.page import Page
 from tui.console.tasks import explain
+from tui.console.typing_on import TypingOn
 from tui.console.widgets.counts import counts_line, loading_words
 from tui.console.widgets.filter_line import FilterLine, counts_room
 from tui.console.widgets.found import needles
@@ -43,7 +44,7 @@ _UNFINISHED = "The list shows the filter without it. Complete the line, or press
 _DOWNWARD = frozenset({SortKey.PLACED, SortKey.SIZE})
 #: A typed letter is painted after at most this time (s), and then with its result: painting it first would take
 #: the interpreter away from the query.
-_WITH_RESULT = 0.02
+_WITH_RESULT = 0.03
 
 
 class BackupView(Page):
@@ -71,6 +72,7 @@ class BackupView(Page):
     def __init__(self, context: ConsoleContext) -> None:
         super().__init__(context, id="backup")
         self.filter = MessageFilter()
+        self._typing_on = TypingOn(context)
         self.sort = NEWEST
         self.being_read = "", ""
         self._standing: Standing | None = None
@@ -187,6 +189,7 @@ class BackupView(Page):
             if self.once_shown is not None and self.once_shown(pages.result):
                 self.once_shown = None
             self._show_counts()
+            self.call_after_refresh(self._typing_on.shown, pages.result.count)
             self._start_loading()
 
         def failed(error: Exception) -> None:
@@ -207,6 +210,7 @@ class BackupView(Page):
         An unfinished word is ignored for now: `settle` shows what is wrong with it.
         """
         unfinished = ""
+        self._typing_on.edited(text)
         try:
             try:
                 flt = self.context.parse(text)
