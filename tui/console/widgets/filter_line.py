@@ -103,8 +103,6 @@ class Counts(Widget):
     DEFAULT_CSS = """
     Counts { width: auto; max-width: 60%; height: 1; padding: 0 0 0 2; text-wrap: nowrap; text-overflow: ellipsis; }
     """
-    #: Without a second layout after the one that made it wider.
-    virtual_size = Reactive(Size(0, 0))
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
