@@ -215,8 +215,10 @@ def _encoded(vault: Vault, task: _Task) -> Iterator[tuple[Loaded[Any], list[str]
         return
     from store.catalogue.sections import layout_of, sections
 
-    for each in load(vault, task.spans):
+    frames = load(vault, task.spans)
+    while (each := next(frames, None)) is not None:
         yield each, layout_of(each.frame), sections(each.frame, "uncompressed", compact=False)
+        del each
 
 
 def _start(vault: Vault, spans: list[Span], source: Source | None) -> subprocess.Popen[bytes]:
@@ -266,6 +268,18 @@ def _exactly(pipe: IO[bytes], length: int) -> bytes:
     return data
 
 
+def _write(vault: Vault, task: _Task, output: IO[bytes]) -> None:
+    """Write the results of a task. Neither this nor `_encoded` holds one while the next is made: that saves memory."""
+    for loaded, layout, parts in _encoded(vault, task):
+        _send(output, msgspec.msgpack.encode(_Header(loaded.span, loaded.damaged, layout)))
+        for part in parts:
+            _send(output, part)
+            del part
+        _send(output, b"")
+        output.flush()
+        del loaded, parts
+
+
 def main() -> int:
     """Run the child: read one task from standard input and write its results to standard output."""
     import gc
@@ -283,12 +297,7 @@ def main() -> int:
     output = sys.stdout.buffer
     try:
         vault = Vault.from_key_material(task.location, task.material)
-        for loaded, layout, parts in _encoded(vault, task):
-            _send(output, msgspec.msgpack.encode(_Header(loaded.span, loaded.damaged, layout)))
-            for part in parts:
-                _send(output, part)
-            _send(output, b"")
-            output.flush()
+        _write(vault, task, output)
     except (MailholdError, BrokenPipeError):
         return 1
     return 0

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 import polars as pl
 
 from store.catalogue.follow import Follower
-from store.catalogue.frame import Frame
+from store.catalogue.frame import TEXTS, Frame
 from store.catalogue.memory import give_back_memory
 from store.catalogue.sections import loose, tightened
 from store.catalogue.senders import Senders
@@ -27,7 +27,7 @@ _GIVEN_BACK_SECONDS = 0.3
 
 def thin(follower: Follower) -> None:
     """Remove duplicate texts: each frame that was added brought its own. Quick, for use while copies are loaded."""
-    for name in follower.state.frame.texts:
+    for name in TEXTS:  # A loop over the former frame's texts would hold them all.
         if _swapped(follower, name, without_duplicates):
             give_back_memory()
 
@@ -37,7 +37,7 @@ def tighten(follower: Follower, stopping: threading.Event) -> Iterator[None]:
 
     Whoever holds a result of the former frame keeps its texts in memory, until it asks again.
     """
-    for name in follower.state.frame.texts:
+    for name in TEXTS:
         if not stopping.is_set() and loose(follower.state.frame, name) and _swapped(follower, name, tightened):
             yield
             stopping.wait(_GIVEN_BACK_SECONDS)

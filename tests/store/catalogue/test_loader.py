@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import threading
+import weakref
+from collections.abc import Iterable, Sequence
 
 import pytest
 
@@ -15,7 +18,7 @@ from store.catalogue.follow import Follower
 from store.catalogue.frame import Frame
 from store.catalogue.loader import Children, Span
 from store.terms.errors import StoreUnavailable
-from store.terms.records import CopyRecord
+from store.terms.records import Copy, CopyRecord
 from store.vault.vault import Vault
 
 
@@ -33,7 +36,8 @@ def test_few_results_wait_and_stopping_ends_the_threads(vault: Vault) -> None:
     mine = [thread for thread in _readers() if thread not in before]
     for thread in mine:
         thread.join(2)
-    assert children._answers.qsize() <= loader._WAITING and any(thread.is_alive() for thread in mine)
+    # Beside the results, each child whose results were all read has said that it ended.
+    assert children._answers.qsize() <= loader._WAITING + len(mine) and any(thread.is_alive() for thread in mine)
     children.stop()
     for thread in mine:
         thread.join(30)
@@ -44,6 +48,23 @@ def test_all_results_come_in_order_however_few_may_wait(vault: Vault) -> None:
     vault.put_many((b"x", CopyRecord(subject=f"s{number}"), number) for number in range(1, 31))
     spans = [Span(number, number + 1) for number in reversed(range(30))]
     assert [loaded.span for loaded in Children(vault, spans).frames()] == spans
+
+
+def test_a_child_holds_no_frame_while_it_makes_the_next(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    vault.put_many((b"x", CopyRecord(subject=f"s{number}"), number) for number in range(1, 4))
+    made: list[weakref.ref[Frame]] = []
+    of_batches = Frame.of_batches
+
+    def watched(batches: Iterable[Sequence[Copy]]) -> Frame:
+        assert not any(frame() for frame in made)
+        frame = of_batches(batches)
+        made.append(weakref.ref(frame))
+        return frame
+
+    monkeypatch.setattr(Frame, "of_batches", watched)
+    out = io.BytesIO()
+    loader._write(vault, loader._Task("", b"", [Span(2, 3), Span(1, 2), Span(0, 1)], None), out)
+    assert len(made) == 3 and out.getvalue()
 
 
 @pytest.fixture

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import threading
 import time
+import weakref
 
 import polars as pl
 import pytest
@@ -119,6 +122,21 @@ def test_thinning_changes_only_columns_with_duplicates(vault: Vault, monkeypatch
     after = follower.state.frame
     assert len(after.texts["subject"]) == 9 < len(before.texts["subject"])
     assert after.texts["mta_message_id"] is before.texts["mta_message_id"]
+
+
+def test_tightening_lets_go_of_a_column_before_the_next(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tightening, "_FEW", 0)
+    monkeypatch.setattr(tightening, "_GIVEN_BACK_SECONDS", 0)
+    monkeypatch.setattr(sections, "_LOOSE", 1)
+    follower = Follower(vault)
+    for start in (1, 11):
+        records = [CopyRecord(from_=f"a{place}@b.example", subject=f"s{place}") for place in range(9)]
+        follower.add_loaded(Frame.of([Copy(start + place, 0, 0, record) for place, record in enumerate(records)]), ())
+    former = weakref.ref(follower.state.frame.texts["from"])
+    going = tightening.tighten(follower, threading.Event())
+    assert next(going, True) is None
+    gc.collect()
+    assert former() is None
 
 
 def test_tightening_rebuilds_each_loose_column_unless_it_is_stopped(
