@@ -13,7 +13,7 @@ from store.authority.configuration import Conflict
 from store.mail.administrator import send
 from store.mail.client import BeforeData, SessionLost
 from store.mail.outcome import Outcome, State
-from store.space.bin import expire
+from store.space.expiry import Expiry
 from store.space.notice import Due, Told, claim
 from store.terms.errors import MailholdError
 
@@ -62,10 +62,11 @@ async def watch(vault: Vault, every: float = EVERY) -> None:
 
     Ignores errors of the store: other parts of the program show them.
     """
+    expiry = Expiry(vault)
     while True:
         try:
             await notify(vault)
-            await asyncio.to_thread(expire, vault)
+            await asyncio.to_thread(expiry.look)
         except MailholdError:
             pass
         await asyncio.sleep(every)

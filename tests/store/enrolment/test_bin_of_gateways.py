@@ -19,6 +19,7 @@ from store.delivery.administrator import watch
 from store.enrolment.enrolment import enroll, open_with_credentials
 from store.enrolment.revocation import revoke
 from store.helpers.clock import DAY_MS, now_ms
+from store.space import expiry
 from store.space.bin import expire
 from store.space.changing_settings import change_settings
 from store.space.limits import usage
@@ -66,7 +67,10 @@ def test_a_gateway_makes_room_in_the_bin_and_can_do_nothing_else(any_vault: Vaul
     assert check(any_vault).broken == []
 
 
-async def test_a_gateway_removes_what_is_over(any_vault: Vault, gateway: Vault) -> None:
+async def test_a_gateway_removes_what_is_over(
+    any_vault: Vault, gateway: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(expiry, "SETTLED", 0.0)
     ids = fill(any_vault, 10)
     any_vault.bin.put(ids[:4], until=now_ms() - 1000)
     any_vault.bin.put(ids[4:6], until=now_ms() + DAY_MS)
