@@ -5,17 +5,15 @@ Imports Polars: only the modules that the catalogue loads in the background may 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import polars as pl
 
-from store.catalogue.masks import all_are
+from store.catalogue.masks import contains_any
 from store.terms.folding import mixes_in_a_word
 
 _NOTHING = pl.Series([None], dtype=pl.String)
-_CHUNKS = 12
 
 
 class LatinForms(NamedTuple):
@@ -57,26 +55,3 @@ class LatinForms(NamedTuple):
 def unmixed(needles: Sequence[str]) -> list[str]:
     """Leave out needles that mix scripts in a word: only texts that do so too contain them (`LatinForms.found`)."""
     return [needle for needle in needles if not mixes_in_a_word(needle)]
-
-
-def contains_any(texts: pl.Series, needles: Sequence[str]) -> pl.Series:
-    """Return a mask: texts that contain any of the needles. One pass over the texts, whatever the number of needles."""
-    if len(needles) == 1:
-        return texts.str.contains(needles[0], literal=True)
-    if not needles:
-        return all_are(False, len(texts))
-    return texts.str.contains("|".join(map(re.escape, needles)))
-
-
-def joined(series: pl.Series, other: pl.Series) -> pl.Series:
-    """Concatenate two series with little copying.
-
-    Chunks beyond the first `_CHUNKS` are merged until each is at least twice as long as the next.
-    """
-    chunks = [chunk for chunk in (*series.get_chunks(), *other.get_chunks()) if len(chunk)]
-    if not chunks:
-        return series
-    while len(chunks) > _CHUNKS and len(chunks[-2]) < 2 * len(chunks[-1]):
-        last = chunks.pop()
-        chunks[-1] = pl.concat([chunks[-1], last], rechunk=True)
-    return pl.concat(chunks, rechunk=False)

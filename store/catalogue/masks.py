@@ -7,6 +7,9 @@ Imports Polars: only the modules that the catalogue loads in the background may 
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+
 import polars as pl
 
 #: Entries whose positions are numbered at once: the next ones reuse their memory, which is quicker than new memory.
@@ -41,3 +44,12 @@ def how_many(mask: pl.Series) -> int:
 def first(mask: pl.Series, count: int) -> pl.Series:
     """Return the mask of the first entries: the same object if these are all."""
     return mask if len(mask) == count else mask.head(count)
+
+
+def contains_any(texts: pl.Series, needles: Sequence[str]) -> pl.Series:
+    """Return a mask: texts that contain any of the needles. One pass over the texts, whatever the number of needles."""
+    if len(needles) == 1:
+        return texts.str.contains(needles[0], literal=True)
+    if not needles:
+        return all_are(False, len(texts))
+    return texts.str.contains("|".join(map(re.escape, needles)))

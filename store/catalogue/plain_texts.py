@@ -11,8 +11,8 @@ from typing import Self
 
 import polars as pl
 
-from store.catalogue.latin import contains_any, joined
-from store.catalogue.masks import only, places
+from store.catalogue.arrow import joined
+from store.catalogue.masks import contains_any, only, places
 from store.catalogue.text import Lineage, SlicedTexts
 
 _NOTHING = pl.Series([None], dtype=pl.String)

@@ -12,9 +12,10 @@ from typing import NamedTuple, Self
 
 import polars as pl
 
-from store.catalogue.latin import contains_any, joined, unmixed
+from store.catalogue.arrow import joined
+from store.catalogue.latin import unmixed
 from store.catalogue.lookup import LookUps, Masks
-from store.catalogue.masks import all_are, places
+from store.catalogue.masks import all_are, contains_any, places
 from store.catalogue.text import (
     Dictionary,
     Lineage,

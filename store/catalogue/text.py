@@ -16,10 +16,10 @@ from typing import Self
 
 import polars as pl
 
-from store.catalogue.arrow import written_anew
-from store.catalogue.latin import LatinForms, contains_any, joined, unmixed
+from store.catalogue.arrow import joined, written_anew
+from store.catalogue.latin import LatinForms, unmixed
 from store.catalogue.letters import Letters
-from store.catalogue.masks import first, how_many, only, places
+from store.catalogue.masks import contains_any, first, how_many, only, places
 from store.catalogue.ranking import ranked
 from store.catalogue.slices import by_slices
 from store.filters.folding import NUL

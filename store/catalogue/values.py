@@ -14,8 +14,7 @@ from typing import NamedTuple
 
 import polars as pl
 
-from store.catalogue.arrow import written_anew
-from store.catalogue.latin import joined
+from store.catalogue.arrow import joined, written_anew
 from store.catalogue.lookup import looked_up
 from store.catalogue.masks import places
 
