@@ -352,14 +352,14 @@ class Catalogue:
 
     def _maintain(self) -> None:
         """Prepare sort orders, compact memory and save the snapshot, until `close`."""
-        from store.catalogue.query import prepare
+        from store.catalogue.query import prepare, prepare_searches
         from store.catalogue.tightening import tighten
 
         follower = self._follower
         assert follower is not None
         tight: int | None = None
-        # Wait first: a command that asks once and closes must not wait for this.
-        self._stopping.wait(_IDLE_SECONDS)
+        self._stopping.wait(_IDLE_SECONDS)  # A command that asks once and closes must not wait for what follows.
+        prepare_searches(follower.state.frame, lambda: not self._stopping.is_set())
         while self._quiet():
             self._wake.clear()
             changes = follower.arrivals + follower.deletions

@@ -213,7 +213,11 @@ class Frame:
 
     def prepare(self) -> None:
         """Make the first sorts and the first searches fast. Costs seconds per million rows once, then little."""
+        self.prepare_searches()
         self.orders.prepare()
+
+    def prepare_searches(self) -> None:
+        """Make the first searches fast. Costs up to a second per million rows once."""
         for words in self.texts.values():
             words.prepare()
 

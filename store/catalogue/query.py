@@ -102,6 +102,18 @@ def foresee(frame: Frame, flt: MessageFilter, *, now: int, wanted: Callable[[], 
         return
 
 
+def prepare_searches(frame: Frame, wanted: Callable[[], bool]) -> None:
+    """Make the first letter of a search fast, at leisure, also while queries go on: somebody may type already.
+
+    Ends early, with no harm, once it is not `wanted`.
+    """
+    try:
+        with at_leisure(wanted):
+            frame.prepare_searches()
+    except GaveWay:
+        return
+
+
 def prepare(frame: Frame) -> None:
     """Make the first sorts and the first searches fast. Costs seconds per million rows once, then little."""
     frame.prepare()

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from store.catalogue import catalogue as catalogue_module
 from store.catalogue import follow as catalogue_follow
+from store.catalogue import frame as catalogue_frame
 from store.catalogue import keeping
 from store.catalogue import loader as catalogue_loader
 from store.catalogue import newest as catalogue_newest
@@ -573,3 +574,19 @@ def test_upkeep_waits_for_a_pause_in_the_questions_but_not_for_ever(
     finally:
         catalogue.close()
     assert not patience or not prepared.is_set()
+
+
+def test_the_first_letter_is_prepared_for_though_queries_go_on(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    prepared = threading.Event()
+    monkeypatch.setattr(catalogue_module, "_IDLE_SECONDS", 0.0)
+    monkeypatch.setattr(catalogue_module, "_QUIET_ASKING", 500.0)
+    monkeypatch.setattr(catalogue_module, "_PATIENCE_SECONDS", 1000.0)
+    monkeypatch.setattr(catalogue_frame.Frame, "prepare_searches", lambda self: prepared.set())
+    put(vault, "one", "two")
+    catalogue = Catalogue(vault)
+    try:
+        catalogue.select(MessageFilter())
+        catalogue.start()
+        assert prepared.wait(30)
+    finally:
+        catalogue.close()
