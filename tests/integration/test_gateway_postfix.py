@@ -209,7 +209,8 @@ def test_reload_takes_up_what_is_right_and_refuses_what_is_wrong(
     gateway.process.send_signal(signal.SIGHUP)
     gateway.wait_notified("READY=1")
     assert gateway.log("mailhold.toml read again")
-    gateway.wait_for(lambda: not troubles(vault))
+    # There may be another one already: the scanner does not answer.
+    gateway.wait_for(lambda: not any("toml" in each.what for each in troubles(vault)))
     assert [each.action for each in events(vault) if "toml" in each.action] == [
         "mailhold.toml read again",
         "mailhold.toml refused",
