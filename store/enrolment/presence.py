@@ -68,17 +68,8 @@ def is_gone(vault: Reader, gateway_id: int, alive_at: int) -> bool:
     if is_url(vault.location):
         with vault.reading():
             return not run(vault.db, _HELD, *_key(vault, gateway_id)).fetchone()[0]
-    try:
-        descriptor = os.open(_path(vault.location, gateway_id), _TO_TEST)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        return os.fstat(descriptor).st_mtime_ns // 1_000_000 > alive_at - _TOUCHED_MS
-    except OSError:
-        return False
-    finally:
-        os.close(descriptor)
+    held, touched = _tested(vault, gateway_id)
+    return held is False and touched > alive_at - _TOUCHED_MS
 
 
 def is_here(vault: Reader, gateway_id: int) -> bool:
@@ -89,19 +80,27 @@ def is_here(vault: Reader, gateway_id: int) -> bool:
     if is_url(vault.location):
         with vault.reading():
             return bool(run(vault.db, _HELD, *_key(vault, gateway_id)).fetchone()[0])
+    return _tested(vault, gateway_id)[0] is True
+
+
+def _tested(vault: Reader, gateway_id: int) -> tuple[bool | None, int]:
+    """Return whether a process holds the lock on a gateway's file (None: unknown), and when the file was touched.
+
+    The time is Unix ms, 0 unless the lock is free.
+    """
     try:
         descriptor = os.open(_path(vault.location, gateway_id), _TO_TEST)
     except OSError:
-        return False
+        return None, 0
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return False, os.fstat(descriptor).st_mtime_ns // 1_000_000
     except BlockingIOError:
-        return True
+        return True, 0
     except OSError:
-        return False
+        return None, 0
     finally:
         os.close(descriptor)
-    return False
 
 
 class Presence:
