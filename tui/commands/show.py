@@ -29,6 +29,17 @@ if TYPE_CHECKING:
 
 #: Fields of --json that the text leaves out: `known` or another field shows the same.
 _NOT_SHOWN = ("authentication", "findings", "client_name", "rule_id", "reason", "stored_at", "size")
+#: Labels of the text that are spelled otherwise than the names in --json: the spec's, and abbreviations.
+_LABELS = {
+    "id": "ID",
+    "scan_results": "Scan Results",
+    "backup_reason": "Backup Reason",
+    "time_placed_in_backup": "Time placed in Backup",
+    "mta_message_id": "MTA-Message-ID",
+    "message_id": "Message-ID",
+    "anti_virus_databases_release_date": "Anti-Virus databases release date",
+    "sha256": "SHA-256",
+}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -157,14 +168,26 @@ def _scan_results(record: CopyRecord) -> list[dict[str, str]]:
 def _print_fields(fields: dict[str, Any], words: str) -> None:
     sender, envelope = fields["from"], fields["envelope"]["sender"]
     other = [f"≠ Envelope sender: {envelope}"] if sender_differs(sender, envelope) else []
-    shown = {"from": [address_first(sender), *other], "envelope": _envelope(**fields["envelope"]), "known": words}
+    rule = fields["processing_rule"]
+    shown = {
+        "processing_rule": rule if rule["id"] or rule["name"] else None,
+        "from": [address_first(sender), *other],
+        "scan_results": [_in_words(**result) for result in fields["scan_results"]],
+        "envelope": _envelope(**fields["envelope"]),
+        "known": words,
+    }
     for name, value in {**fields, **shown}.items():
         if name in _NOT_SHOWN:
             continue
-        label = name.replace("_", " ").capitalize()
+        label = _LABELS.get(name) or name.replace("_", " ").capitalize()
         lines = [_line(item) for item in value] if isinstance(value, list) else [_line(value)]
         for number, line in enumerate(lines or [""]):
             print(f"{label if number == 0 else '':<36}{safe(line)}".rstrip())
+
+
+def _in_words(engine: str, status: str, detail: str) -> dict[str, str]:
+    """Replace the names of engine and status by their labels."""
+    return {"engine": Engine(engine).label, "status": Status(status).label, "detail": detail}
 
 
 def _envelope(sender: str | None, recipients: list[str]) -> str:
