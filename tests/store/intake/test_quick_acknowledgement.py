@@ -1,4 +1,4 @@
-"""TCP listeners ask for a quick acknowledgement after each read: Linux forgets it, and each message then waits 40 ms."""
+"""TCP listeners ask for a quick acknowledgement after each read, else each message waits 40 ms: Linux forgets it."""
 
 from __future__ import annotations
 
