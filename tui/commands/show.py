@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -18,8 +19,11 @@ from tui.commands.ids import parse_ids
 from tui.commands.list_ import reason_text, recipient_json
 from tui.commands.opened import opened
 from tui.commands.printing import iso, print_json
+from tui.terminal.cells import local_zone
 from tui.terminal.known_words import known_words
 from tui.terminal.safe import safe
+from tui.terminal.times import full_time
+from tui.terminal.words import counted
 
 if TYPE_CHECKING:
     from store.terms.findings import KnownSender
@@ -40,6 +44,8 @@ _LABELS = {
     "anti_virus_databases_release_date": "Anti-Virus databases release date",
     "sha256": "SHA-256",
 }
+_TIMES = ("time_placed_in_backup", "time_sent", "time_received", "anti_virus_databases_release_date")
+_SIZES = ("message_size", "stored_size")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -168,13 +174,18 @@ def _scan_results(record: CopyRecord) -> list[dict[str, str]]:
 def _print_fields(fields: dict[str, Any], words: str) -> None:
     sender, envelope = fields["from"], fields["envelope"]["sender"]
     other = [f"≠ Envelope sender: {envelope}"] if sender_differs(sender, envelope) else []
-    rule = fields["processing_rule"]
+    rule, released = fields["processing_rule"], fields["released"]
     shown = {
+        **{name: _local(fields[name]) for name in _TIMES},
+        **{name: _bytes(fields[name]) for name in _SIZES},
         "processing_rule": rule if rule["id"] or rule["name"] else None,
         "from": [address_first(sender), *other],
         "scan_results": [_in_words(**result) for result in fields["scan_results"]],
+        "attachments": [{**each, "size": _bytes(each["size"])} for each in fields["attachments"]],
         "envelope": _envelope(**fields["envelope"]),
         "known": words,
+        "recipients": [{**each, "at": _local(each["at"])} for each in fields["recipients"]],
+        "released": {**released, "at": _local(released["at"])} if released else None,
     }
     for name, value in {**fields, **shown}.items():
         if name in _NOT_SHOWN:
@@ -183,6 +194,15 @@ def _print_fields(fields: dict[str, Any], words: str) -> None:
         lines = [_line(item) for item in value] if isinstance(value, list) else [_line(value)]
         for number, line in enumerate(lines or [""]):
             print(f"{label if number == 0 else '':<36}{safe(line)}".rstrip())
+
+
+def _local(time: str | None) -> str:
+    """Format a time of --json in the local time zone, as the message view does; "" for none."""
+    return "" if time is None else full_time(round(datetime.fromisoformat(time).timestamp() * 1000), local_zone())
+
+
+def _bytes(size: int) -> str:
+    return counted(size, "byte", "bytes")
 
 
 def _in_words(engine: str, status: str, detail: str) -> dict[str, str]:

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from store.terms.records import CopyRecord
+from store.terms.records import Attachment, CopyRecord
 from store.terms.verdicts import Engine, Status, Verdict
 from store.vault.vault import Vault
 from tests.store.conftest import RECORD
@@ -67,3 +67,11 @@ def test_scan_results_are_in_words(vault: Vault, capsys: pytest.CaptureFixture[s
         "Content filtering  Clean",
         "Anti-Phishing  Not scanned",
     ]
+
+
+def test_sizes_have_their_unit(vault: Vault, capsys: pytest.CaptureFixture[str]) -> None:
+    record: CopyRecord = msgspec.structs.replace(RECORD, attachments=(Attachment("a.zip", "application/zip", 4096),))
+    _print_fields(view_fields(vault, vault.get(vault.put(b"x" * 1234, record))), "")
+    lines = {line[:36].strip(): line[36:] for line in capsys.readouterr().out.splitlines()}
+    assert lines["Message size"] == "1,234 bytes" and lines["Attachments"] == "a.zip  application/zip  4,096 bytes"
+    assert lines["Stored size"].endswith(" bytes")
