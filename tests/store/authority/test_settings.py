@@ -49,7 +49,7 @@ def test_a_new_store_has_what_the_documentation_says() -> None:
     for name, value in rows:
         assert shortened.get(name, value) == value
         assert name in shortened or getattr(parse_setting(FIRST, name, value)[0], name) == getattr(FIRST, name), name
-    assert FIRST == msgspec.structs.replace(DEFAULT, if_unavailable=Unavailable.TEMPORARY_FAIL)
+    assert msgspec.structs.replace(DEFAULT, if_unavailable=Unavailable.TEMPORARY_FAIL) == FIRST
     assert DEFAULT.if_unavailable is Unavailable.PROCESS
 
 
