@@ -67,13 +67,13 @@ def _open_streams() -> None:
         return
     if out is sys.__stdout__ and out.fileno() == 1:
         raw = _Output(1, "w", closefd=False)
-        sys.stdout = io.TextIOWrapper(
-            raw if isinstance(out.buffer, io.RawIOBase) else io.BufferedWriter(raw),  # type: ignore[arg-type]
+        sys.stdout = out = io.TextIOWrapper(
+            raw if isinstance(out.buffer, io.RawIOBase) else io.BufferedWriter(raw),
             encoding=out.encoding,
             line_buffering=out.line_buffering,
             write_through=out.write_through,
         )
-    sys.stdout.reconfigure(errors="backslashreplace")
+    out.reconfigure(errors="backslashreplace")
 
 
 def main(argv: Sequence[str] | None = None, run: Callable[[Sequence[str]], int] = _run) -> int:
