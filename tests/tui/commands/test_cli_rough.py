@@ -20,6 +20,7 @@ import pytest
 
 from store.authority.audit import events, record_event
 from store.authority.settings import Settings, read_settings
+from store.database import access
 from store.enrolment.enrolment import open_with_credentials
 from store.gateway.config import example
 from store.opening.opening import Unlock, open_store
@@ -409,3 +410,16 @@ def test_status_says_what_gateways_said_is_wrong(
     database.close()
     assert main(["status"]) == 0
     assert "gateways: their reports cannot be read" in capfd.readouterr().out
+
+
+def test_status_says_that_the_file_system_stopped_writing(
+    shell: Shell, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No gateway can record anything in such a store, so what is wrong is not among its events."""
+    assert main(["status", "--json"]) == 0
+    assert json.loads(capfd.readouterr().out)["read_only"] is None
+    monkeypatch.setattr(access, "stopped_writing", lambda _path: True)
+    assert main(["status", "--json"]) == 0
+    said = capfd.readouterr()
+    assert json.loads(said.out)["read_only"] == "its file system stopped writing after an error"
+    assert "open for reading only: its file system stopped writing after an error" in said.err
