@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from store.database.tables import FORMAT
 from store.terms.sizes import format_size
 from tui.commands.interrupt import Interrupt
 from tui.commands.opened import key_file, store_location, unlocking
@@ -90,4 +91,7 @@ def _print(backup: Backup) -> None:
     elif backup.sealed:
         print("Verified: every copy, signature and chain.")
     else:
-        print("Verified: the file, its tables and counts. Seals and signatures were not verified: that needs a key.")
+        needs = "a key" if backup.format == FORMAT else f"a release for format {backup.format}, or `mailhold upgrade`"
+        print(
+            f"Verified: the file, its tables and counts. Seals and signatures were not verified: that needs {needs}."
+        )
