@@ -6,7 +6,6 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from store.database.tables import FORMAT
 from store.terms.sizes import format_size
 from tui.commands.interrupt import Interrupt
 from tui.commands.opened import key_file, store_location, unlocking
@@ -84,6 +83,8 @@ def _unlock(args: argparse.Namespace) -> Unlock | None:
 
 
 def _print(backup: Backup) -> None:
+    from store.database.tables import FORMAT
+
     newest = local_time(backup.newest_event) if backup.newest_event else "-"
     print(f"{safe(str(backup.path))}: {copies(backup.messages)}, {format_size(backup.size)}, newest event {newest}")
     if backup.broken:
@@ -92,6 +93,4 @@ def _print(backup: Backup) -> None:
         print("Verified: every copy, signature and chain.")
     else:
         needs = "a key" if backup.format == FORMAT else f"a release for format {backup.format}, or `mailhold upgrade`"
-        print(
-            f"Verified: the file, its tables and counts. Seals and signatures were not verified: that needs {needs}."
-        )
+        print(f"Verified: the file, its tables and counts. Seals and signatures were not verified: that needs {needs}.")
