@@ -1,0 +1,55 @@
+"""Wait for copies to become durable, but not for ever: a database server may hang without closing its connections."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+
+from store.gateway.keeping import NotKept, Told
+from store.gateway.landing import Landing
+from store.mail.incoming import Incoming
+
+#: Seconds until a message is answered without its copy. An MTA and its clients wait for some minutes.
+KEEP_SECONDS = 60.0
+#: Copies without a result in time that may be outstanding: then no more are handed in, as each takes memory.
+MOST_LATE = 16
+NO_ANSWER = f"The store has not answered for {KEEP_SECONDS:.0f} seconds: check the database server and its disk."
+
+
+class Placing:
+    """The copies that are being placed. Make it in the event loop's thread, and use it only there."""
+
+    def __init__(self) -> None:
+        self._landing: Landing[int] = Landing()
+        self._late: set[asyncio.Future[int]] = set()
+
+    def of_this_loop(self) -> bool:
+        """Return True if the loop that runs is the one in which this was made."""
+        return self._landing.loop is asyncio.get_running_loop()
+
+    def begin(self) -> tuple[asyncio.Future[int], Told]:
+        """Return a future to `end`, and what to call with its result, from any thread. Raises NotKept."""
+        if len(self._late) >= MOST_LATE:
+            raise NotKept("store", NO_ANSWER)
+        future = self._landing.future()
+        return future, partial(self._landing.land, future)
+
+    async def end(self, future: asyncio.Future[int], incoming: Incoming) -> int:
+        """Wait for the result, `KEEP_SECONDS` at most. Raises NotKept, or whatever the result is.
+
+        If nobody waits any more when the copy becomes durable, its client may send the message again.
+        """
+        try:
+            await asyncio.wait((future,), timeout=KEEP_SECONDS)
+        finally:
+            if not future.done():
+                future.add_done_callback(partial(self._landed, incoming))
+        if not future.done():
+            self._late.add(future)
+            raise NotKept("store", NO_ANSWER)
+        return future.result()
+
+    def _landed(self, incoming: Incoming, future: asyncio.Future[int]) -> None:
+        self._late.discard(future)
+        if not future.cancelled() and future.exception() is None:
+            incoming.settled(answered=False)
