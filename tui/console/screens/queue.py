@@ -136,7 +136,7 @@ class QueueView(ListPage[Delivery]):
         if delivery.damage:
             again = "It was tampered with or is damaged. Deliver its copy again."
             return again if action == "retry" else None
-        if delivery.state is State.SENDING:
+        if delivery.in_hand(self.context.clock()):
             return "It is being sent now. Wait for the result."
         if delivery.live or any(recipient.state in RETRIABLE for recipient in delivery.recipients):
             return None
