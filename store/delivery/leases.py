@@ -268,8 +268,8 @@ def call_off(vault: Vault, row: Any, now: int) -> bool:
 def set_free(vault: Vault, row: Any, now: int) -> bool:
     """Return a delivery to the queue whose worker's lease has run out, as that gateway's next claim would.
 
-    Recipients that DATA was announced for become UNKNOWN. False if it is not being sent, or the lease lasts. `now` is in
-    Unix milliseconds. Raises TamperedError where its recipients are not those that it was made with.
+    Recipients that DATA was announced for become UNKNOWN. False if it is not being sent, or the lease lasts. `now` is
+    in Unix milliseconds. Raises TamperedError where its recipients are not those that it was made with.
     """
     if row.state != State.SENDING or row.finished_at is not None or leased(row.lease_until, now):
         return False

@@ -8,7 +8,7 @@ from textual.binding import BindingType
 
 from store.delivery.queue import Delivery, RetryPlan, cancel, deliveries, delivery_of, retry, retry_plan
 from store.enrolment.enrolled import Running, gateways, running
-from store.mail.outcome import RETRIABLE, State
+from store.mail.outcome import RETRIABLE
 from tui.console.context import ConsoleContext
 from tui.console.dialogs.send_again import SendAgainDialog
 from tui.console.keys.keymap import Scope, bindings
