@@ -261,7 +261,7 @@ class Intake:
         if self._placing is None or not self._placing.of_this_loop():
             self._placing = Placing()
         try:
-            future, told = self._placing.begin()
+            future, told = self._placing.begin(incoming)
             vault = self.vault()
             work = partial(begin, vault, policy.settings, self.live.refused, incoming, record, told)
             if vault is None or len(incoming.raw) > LARGE or is_url(vault.location):

@@ -50,6 +50,8 @@ async def test_a_message_is_deferred_in_time_and_its_late_copy_is_the_one_when_i
         first.settled(answered=False)
         [(event, fields)] = lab.said
         assert event == "backup unavailable" and "has not answered" in fields["why"]
+        assert await lab.intake.filter(_message()) == TEMPORARY
+        assert "still being placed" in lab.said[-1][1]["why"]
     await _placed(vault, 1)
     again = _message()
     assert await lab.intake.filter(again) == Discard()
