@@ -37,7 +37,8 @@ class Placing:
         if len(self._late) >= MOST_LATE:
             raise NotKept("store", NO_ANSWER)
         if self._left and _message(incoming) in self._left.values():
-            raise NotKept("store", _AGAIN)  # If both were placed, there would be two copies.
+            # If both were placed, there would be two copies. One reason for all, else the log alternates between two.
+            raise NotKept("store", NO_ANSWER if self._late else _AGAIN)
         future = self._landing.future()
         return future, partial(self._landing.land, future)
 
