@@ -187,9 +187,10 @@ class Session:
         if self.db.mode is Mode.FROZEN:
             self._require_frozen()
             return self._frozen
-        with self._watcher_lock, self._translated:
-            if not isinstance(self.db, SqliteDatabase):
+        if not isinstance(self.db, SqliteDatabase):
+            with self._translated:
                 return run(self.db, "SELECT pg_current_snapshot()::text").fetchone()[0]
+        with self._watcher_lock, self._translated:
             # data_version counts commits of other connections only; so use a connection that never commits.
             if self._watcher is None:
                 watcher = connect(self.location, self.db.mode)

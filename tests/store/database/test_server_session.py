@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
+from typing import Any
 
 import pytest
 
@@ -11,6 +13,7 @@ from store.database.server_session import options_of
 from store.opening.opening import Unlock, open_store
 from store.terms.errors import StoreUnavailable
 from store.terms.records import CopyRecord
+from store.vault import session
 from store.vault.vault import Vault
 from tests.conftest import PASSPHRASE
 
@@ -61,3 +64,30 @@ def test_a_writer_that_does_nothing_keeps_the_others_out_only_for_a_while(
     assert stuck.put(b"z", record) == 2
     for each in (stuck, waiting, hasty):
         each.close()
+
+
+@pytest.mark.integration
+def test_a_store_closes_while_the_server_owes_another_thread_an_answer(
+    postgres_store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vault = _opened(postgres_store)
+    asked = threading.Event()
+
+    def slow(db: Any, _sql: str) -> Any:
+        db.connection()
+        asked.set()
+        return run(db, "SELECT pg_catalog.pg_sleep(3600)")
+
+    def poll() -> None:
+        with suppress(StoreUnavailable):
+            vault.change_token()
+
+    monkeypatch.setattr(session, "run", slow)
+    polling = threading.Thread(target=poll, daemon=True)
+    polling.start()
+    assert asked.wait(30)
+    closing = threading.Thread(target=vault.close, daemon=True)
+    closing.start()
+    closing.join(30)
+    polling.join(30)
+    assert not closing.is_alive() and not polling.is_alive()
