@@ -27,7 +27,7 @@ from typing import Any
 
 from store.database.advice import advice_on
 from store.database.authorizing import Authorizer
-from store.database.committing import DOUBT, Doubtful, commit
+from store.database.committing import DOUBT, Doubtful, Unanswered, answered, commit
 from store.database.modes import Mode, ReadOnly
 from store.database.orm import (
     Database,
@@ -134,6 +134,11 @@ class PostgresStore(TellingPostgresql):
         """Forget every connection without closing it, in a forked child: the parent still uses them."""
         self._opened, self._opened_lock = weakref.WeakSet(), threading.Lock()
         forget_connection(self)
+
+    def commit(self) -> None:
+        """Commit. Raises Unanswered where the server may have committed nevertheless."""
+        with answered(lambda: self.connection().closed):
+            super().commit()
 
     def rollback(self) -> None:
         """Roll back, unless the connection was lost: failing here would hide the reason."""
@@ -383,7 +388,7 @@ def _translation(error: BaseException, location: str) -> MailholdError:
         return StoreDamaged(where, text)
     if "not a database" in text:
         return StoreFormat(f"{where} is not a Mailhold store, or it is damaged ({text}). Give another one.")
-    doubt = f" {DOUBT}" if isinstance(error, Doubtful) else ""
+    doubt = f" {DOUBT}" if isinstance(error, Doubtful | Unanswered) else ""
     if _is_full(str(error), location):
         return disk_full(location, doubt)
     if "Integrity" in type(error).__name__ or "Violation" in type(error).__name__:

@@ -148,7 +148,8 @@ class Session:
         except StoreUnavailable:
             raise StoreUnavailable(str(error) if DOUBT in str(error) else f"{error} {DOUBT}") from None
         if not found:
-            raise error
+            # A server knows; SQLite may yet find the transaction in its log.
+            raise StoreUnavailable(str(error).removesuffix(f" {DOUBT}")) if is_url(self.location) else error
 
     def reading(self) -> AbstractContextManager[None]:
         """Translate driver errors during a read."""

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from store.database.committing import DOUBT
 from store.database.connection import PAGE_SIZE, Clash, StoreDatabase, run, run_many
 from store.database.orm import SqliteDatabase
 from store.helpers.clock import now_ms
@@ -322,7 +323,7 @@ class Writer:
                     try:
                         session.require_done(error, _STORED, *newest, *newest)
                     except StoreUnavailable as unknown:
-                        if unknown is not error:
+                        if DOUBT in str(unknown):
                             self._unanswered.doubt(tagged)
                         raise
             except Clash:
