@@ -205,14 +205,16 @@ def _summary(deliveries: list[dict[str, Any]], result: ReleaseResult, *, wait: b
         if not deliveries:
             return f"{placed}."
         held = f"{_held(result)} " if result.held_until else ""
-        return f"{placed} to {counted(len(recipients), 'recipient', 'recipients')}. {held}{who_sends(result.gateway)}"
+        return f"{placed} to {counted(len(recipients), 'recipient', 'recipients')}. {held}{who_sends(result.senders)}"
     sent = sum(recipient["state"] == "sent" for recipient in recipients)
     whom = counted(len(recipients), "recipient", "recipients")
     return f"Sent to {sent:,} of {whom} of {counted(len(deliveries), 'message', 'messages')}."
 
 
-def who_sends(gateway: str) -> str:
-    """Return a sentence that says who sends the queued deliveries. `gateway` is `ReleaseResult.gateway`."""
-    if gateway:
-        return f"The gateway {safe(gateway)} sends it."
-    return "No gateway can send it now: an open console sends it, or `mailhold queue send`."
+def who_sends(senders: Sequence[str]) -> str:
+    """Return a sentence that says who sends the queued deliveries. `senders` is `ReleaseResult.senders`."""
+    if "" in senders:
+        what, them = ("some of them", "them") if len(senders) > 1 else ("it", "it")
+        return f"No gateway can send {what} now: an open console sends {them}, or `mailhold queue send`."
+    names = " and ".join(map(safe, senders))
+    return f"The gateways {names} send them." if len(senders) > 1 else f"The gateway {names} sends it."

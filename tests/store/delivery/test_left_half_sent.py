@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from store.database.clock import decides_ms
-from store.delivery import leases
+from store.delivery import leases, queue
 from store.delivery.queue import delivery_of, queue_length, release, retry, retry_plan
 from store.enrolment.enrolled import beat
 from store.enrolment.enrolment import enroll, open_with_credentials
@@ -29,7 +29,7 @@ def stopped(any_vault: Vault, tmp_path: Path) -> Vault:
     enroll(any_vault, "mx1", tmp_path / "credentials")
     gateway = open_with_credentials(any_vault.location, tmp_path / "credentials")
     beat(gateway)
-    assert release(any_vault, [put(any_vault)], original=True, operator="op").gateway == "mx1"
+    assert release(any_vault, [put(any_vault)], original=True, operator="op").senders == ["mx1"]
     beat(gateway, alive=False)
     gateway.close()
     return any_vault
@@ -81,3 +81,15 @@ def test_until_its_lease_is_over_one_waits(stopped: Vault) -> None:
     with pytest.raises(DeliveryError, match=r"when its gateway stopped\. Try again in (59|60) seconds"):
         retry(stopped, 1)
     assert delivery_of(stopped, 1).in_hand(now_ms()) and not delivery_of(stopped, 1).in_hand(now_ms() + 61_000)
+
+
+def test_all_who_send_are_named_though_a_gateway_stops_meanwhile(
+    any_vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_relay(any_vault)
+    monkeypatch.setattr(queue, "_BATCH", 1)
+    own = queue.delivery_target(any_vault)
+    targets = iter([own._replace(name="mx1"), own, own])
+    monkeypatch.setattr(queue, "delivery_target", lambda _vault: next(targets))
+    copies = [put(any_vault, (f"u{number}@x.example",)) for number in range(3)]
+    assert release(any_vault, copies, original=True).senders == ["mx1", ""]

@@ -192,7 +192,20 @@ def test_deliver_says_that_a_gateway_sends_where_one_does(
 
 
 def test_a_gateways_name_is_safe_to_show() -> None:
-    assert "\x1b" not in who_sends("mx\x1b[31m1")
+    assert "\x1b" not in who_sends(["mx\x1b[31m1"])
+
+
+@pytest.mark.parametrize(
+    ("senders", "said"),
+    [
+        (["mx1"], "The gateway mx1 sends it."),
+        (["mx1", "mx2"], "The gateways mx1 and mx2 send them."),
+        ([""], "No gateway can send it now: an open console sends it, or `mailhold queue send`."),
+        (["mx1", ""], "No gateway can send some of them now: an open console sends them, or `mailhold queue send`."),
+    ],
+)
+def test_whoever_sends_any_of_the_deliveries_is_named(senders: list[str], said: str) -> None:
+    assert who_sends(senders) == said
 
 
 def test_queue_retry_says_what_may_arrive_twice_and_needs_an_answer(
