@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from store.database.file_systems import is_read_only, stopped_writing
+
 _PERMISSIONS = "check who owns it and its permissions"
 _DISK = "look for disk errors in the system's log"
 #: Parts of a server's or libpq's errors, and what to do. The first that matches counts.
@@ -59,6 +61,7 @@ _SERVER = (
         "check that the database server runs and that this machine can reach it",
     ),
 )
+_STOPPED = "its file system stopped writing after an error. Look in the system's log why, repair it, and mount it again"
 _MOUNT = "its file system is read-only. Look in the system's log why, repair it, and mount it for writing"
 
 
@@ -84,9 +87,10 @@ def advice_on(text: str, file: str | None) -> str:
 def _about_file(path: Path, otherwise: str) -> str:
     """Linux makes a file system read-only when its disk fails, also while the store is open; permissions stay then."""
     try:
-        if os.statvfs(path).f_flag & os.ST_RDONLY:
+        if is_read_only(path):
             return _MOUNT
+        if stopped_writing(path):
+            return _STOPPED
     except OSError:
         return otherwise
-    # Some file systems (ext4 since Linux 6.15) refuse to write after an error without showing it as a mount option.
     return _DISK if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK) else otherwise

@@ -28,6 +28,17 @@ if TYPE_CHECKING:
 
 
 #: Fields of --json that the text leaves out: `known` or another field shows the same.
+#: The names of fields in the spec and the message view that are not the JSON's names with a capital.
+_LABELS = {
+    "id": "ID",
+    "scan_results": "Scan Results",
+    "backup_reason": "Backup Reason",
+    "time_placed_in_backup": "Time placed in Backup",
+    "mta_message_id": "MTA-Message-ID",
+    "message_id": "Message-ID",
+    "anti_virus_databases_release_date": "Anti-Virus databases release date",
+    "sha256": "SHA-256",
+}
 _NOT_SHOWN = ("authentication", "findings", "client_name", "rule_id", "reason", "stored_at", "size")
 
 
@@ -161,7 +172,7 @@ def _print_fields(fields: dict[str, Any], words: str) -> None:
     for name, value in {**fields, **shown}.items():
         if name in _NOT_SHOWN:
             continue
-        label = name.replace("_", " ").capitalize()
+        label = _LABELS.get(name) or name.replace("_", " ").capitalize()
         lines = [_line(item) for item in value] if isinstance(value, list) else [_line(value)]
         for number, line in enumerate(lines or [""]):
             print(f"{label if number == 0 else '':<36}{safe(line)}".rstrip())

@@ -309,7 +309,7 @@ def test_status_has_the_documented_fields(filled: Run) -> None:
         "derived_bytes",
         "known_bytes",
         "queue",
-        *("put_off", "failed", "unknown", "odd_times", "wrong_clocks", "troubles", "unkept"),
+        *("put_off", "failed", "unknown", "odd_times", "wrong_clocks", "troubles", "unkept", "read_only"),
     }
     assert status["messages"] == 3
     assert status["used_bytes"] + status["free_bytes"] == status["max_bytes"]

@@ -30,4 +30,10 @@ def test_the_envelope(
     lines = {line[:36].strip(): line[36:] for line in capsys.readouterr().out.splitlines()}
     assert lines["Envelope"] == shown
     assert not {"Rule id", "Reason", "Stored at", "Size"} & lines.keys()
-    assert {"Processing rule", "Backup reason", "Time placed in backup", "Message size"} <= lines.keys()
+    assert {
+        "Processing rule",
+        "Backup Reason",
+        "Time placed in Backup",
+        "MTA-Message-ID",
+        "Message size",
+    } <= lines.keys()

@@ -283,6 +283,21 @@ async def test_marking_by_query_looks_at_all_of_backup(vault: Vault) -> None:
         assert the_list(app).marks.count == 16
 
 
+async def test_a_query_with_an_error_is_refused_once_until_it_is_changed(vault: Vault) -> None:
+    app = make_console(vault)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await settle(pilot)
+        await pilot.press("T", *"status:spm", "enter")
+        await settle(pilot)
+        assert "\n".join(lines(app)).count("status: takes clean") == 1
+        await pilot.press("backspace", "backspace", "a")
+        await settle(pilot)
+        assert "\n".join(lines(app)).count("status: takes clean") == 1
+        await pilot.press("backspace", *"pam")
+        await settle(pilot)
+        assert "status: takes clean" not in "\n".join(lines(app))
+
+
 async def test_unmarking_by_query_leaves_the_other_marks(vault: Vault) -> None:
     app = make_console(vault)
     async with app.run_test(size=(120, 30)) as pilot:
