@@ -24,7 +24,7 @@ _SERVER = (
     ),
     (
         ("too many clients", "too many connections", "connection slots"),
-        "raise max_connections on the server, or end programs that use it",
+        "raise max_connections (or the limit of this user) on the server, or end programs that use it",
     ),
     (
         ("authentication failed", "no pg_hba.conf entry", "no password supplied"),
