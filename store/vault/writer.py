@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from store.database.committing import DOUBT
 from store.database.connection import PAGE_SIZE, Clash, StoreDatabase, run, run_many
 from store.database.orm import SqliteDatabase
 from store.helpers.clock import now_ms
@@ -301,7 +302,8 @@ class Writer:
         session, epochs = self._session, self._epochs
         self._room.admit(sum(item.stored_size for item in group))
         first_copy: int | None = None
-        used, over, last, answered = 0, 0, b"", list[tuple[bytes, int]]()
+        used, over, last = 0, 0, b""
+        tagged, answered = list[tuple[bytes, int]](), list[tuple[bytes, int]]()
         with session.writing():
             try:
                 try:
@@ -318,7 +320,12 @@ class Writer:
                     if first_copy is None:
                         raise
                     newest = first_copy + len(group) - 1, last
-                    session.require_done(error, _STORED, *newest, *newest)
+                    try:
+                        session.require_done(error, _STORED, *newest, *newest)
+                    except StoreUnavailable as unknown:
+                        if DOUBT in str(unknown):
+                            self._unanswered.doubt(tagged)
+                        raise
             except Clash:
                 epochs.failed()
                 raise TamperedError("the table of counters", "it would assign IDs that are already used") from None

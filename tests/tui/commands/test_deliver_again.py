@@ -49,7 +49,7 @@ def finish(vault: Vault, *states: State) -> None:
     with vault.write():
         for claim in leases.claim(vault, 1, "w", 100, now_ms() + 1, 60_000):
             came = zip(claim.live, states, strict=False)
-            leases.settle(vault, claim, {row: Outcome(state, "reply") for row, state in came}, now_ms())
+            leases.settle(vault, claim, {row: Outcome(state, "A reply.") for row, state in came}, now_ms())
 
 
 def addressed(vault: Vault, *ids: int) -> Addressed:
@@ -205,7 +205,20 @@ def test_who_sends_one_and_many(gateway: str, count: int, said: str) -> None:
 
 
 def test_a_gateways_name_is_safe_to_show() -> None:
-    assert "\x1b" not in who_sends("mx\x1b[31m1")
+    assert "\x1b" not in who_sends(["mx\x1b[31m1"])
+
+
+@pytest.mark.parametrize(
+    ("senders", "said"),
+    [
+        (["mx1"], "The gateway mx1 sends it."),
+        (["mx1", "mx2"], "The gateways mx1 and mx2 send them."),
+        ([""], "No gateway can send it now: an open console sends it, or `mailhold queue send`."),
+        (["mx1", ""], "No gateway can send some of them now: an open console sends them, or `mailhold queue send`."),
+    ],
+)
+def test_whoever_sends_any_of_the_deliveries_is_named(senders: list[str], said: str) -> None:
+    assert who_sends(senders) == said
 
 
 def test_queue_retry_says_what_may_arrive_twice_and_needs_an_answer(
@@ -215,7 +228,9 @@ def test_queue_retry_says_what_may_arrive_twice_and_needs_an_answer(
     release(shell, [copy_id], original=True)
     finish(shell, State.UNKNOWN, State.SENT)
     code, _, err = run(capfd, "queue", "retry", 1)
-    assert code == 2 and "a@corp.example  unknown, " in err and "MAY ARRIVE TWICE" in err
+    assert (
+        code == 2 and "a@corp.example  unknown, " in err and ". The message MAY ARRIVE TWICE" in err and ".." not in err
+    )
     assert "b@corp.example" not in err and "--yes" in err
     assert [each.state for each in delivery_of(shell, 1).recipients] == [State.UNKNOWN, State.SENT]
     assert run(capfd, "queue", "retry", 1, "--yes")[0] == 0
