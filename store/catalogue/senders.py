@@ -149,12 +149,14 @@ class Senders(RankedTexts):
         )
 
     def extend(self, other: Self) -> Self:
-        codes = (
-            joined(mine, _moved(theirs, len(part)))
-            for part, mine, theirs in zip(self.parts, self.codes, other.codes, strict=True)
+        parts = [mine.extend(theirs) for mine, theirs in zip(self.parts, other.parts, strict=True)]
+        return self.extended(
+            parts, [_moved(theirs, len(part)) for part, theirs in zip(self.parts, other.codes, strict=True)]
         )
-        parts = (mine.extend(theirs) for mine, theirs in zip(self.parts, other.parts, strict=True))
-        return type(self)([*parts], [*codes], self._lineage)
+
+    def extended(self, parts: Sequence[Dictionary], codes: Sequence[pl.Series]) -> Self:
+        """Append entries, given by their codes in these parts, which begin with those that are there."""
+        return type(self)(parts, [*map(joined, self.codes, codes)], self._lineage)
 
     def __len__(self) -> int:
         return len(self.codes[0])

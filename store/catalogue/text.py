@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections import Counter, OrderedDict
 from collections.abc import Sequence
 from functools import reduce
-from operator import or_
+from operator import and_, or_
 from string import ascii_lowercase, digits
 from typing import Self
 
@@ -289,6 +289,12 @@ class Dictionary(RankedTexts, SlicedTexts):
         """Return a mask by code: whether its entry differs, in its text or a searched form, from the code's before."""
         columns = self.texts[codes], self.search[codes], self._odd.of(codes)
         return reduce(or_, (column.ne_missing(column.shift(1)) for column in columns))
+
+    def equal(self, codes: pl.Series, other: Dictionary, codes_there: pl.Series) -> pl.Series:
+        """Return a mask: whether the entry of each code equals that of another dictionary's code."""
+        mine = self.texts[codes], self.search[codes], self._odd.of(codes)
+        theirs = other.texts[codes_there], other.search[codes_there], other._odd.of(codes_there)
+        return reduce(and_, (each.eq_missing(there) for each, there in zip(mine, theirs, strict=True)))
 
     def parts(self, codes: pl.Series) -> tuple[pl.Series, pl.Series]:
         """Return the arguments of `of` for these codes."""
