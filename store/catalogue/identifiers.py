@@ -13,6 +13,7 @@ from typing import Self
 
 import polars as pl
 
+from store.catalogue.arrow import Compression, to_ipc
 from store.catalogue.grouped_texts import GroupedTexts, grouped, may_group
 from store.catalogue.plain_texts import PlainTexts
 from store.catalogue.slices import on_every_processor
@@ -31,7 +32,7 @@ class Piece:
     """Some entries: compressed, or plain if they are few or short."""
 
     def __init__(self, count: int, ipc: bytes | None, plain: PlainTexts | None = None) -> None:
-        """Take the entries compressed as an Arrow IPC file, or plain."""
+        """Take the entries as an Arrow IPC file, or plain."""
         self.count = count
         self._ipc = ipc
         self.plain = plain
@@ -41,7 +42,7 @@ class Piece:
         """Make a piece of entries, and compress it if they are enough and long enough."""
         if len(texts) < _PIECE or _are_short(texts.texts):
             return cls(len(texts), None, texts)
-        return cls(len(texts), _compressed(texts))
+        return cls(len(texts), _ipc(texts, "zstd"))
 
     @classmethod
     def of_packed(cls, packed: bytes) -> Piece:
@@ -53,12 +54,12 @@ class Piece:
             return cls(len(texts), None, texts)
         return piece
 
-    def packed(self) -> bytes:
-        """Return the entries compressed: their number and an Arrow IPC file."""
+    def packed(self, compression: Compression) -> bytes:
+        """Return the entries: their number and an Arrow IPC file, which is compressed if the piece is."""
         if self._ipc is not None:
             return self.count.to_bytes(_COUNT_BYTES, "big") + self._ipc
         assert self.plain is not None
-        return self.count.to_bytes(_COUNT_BYTES, "big") + _compressed(self.plain)
+        return self.count.to_bytes(_COUNT_BYTES, "big") + _ipc(self.plain, compression)
 
     def texts(self) -> PlainTexts:
         """Return the entries. Raises ValueError if the bytes that they were made of are no piece."""
@@ -90,15 +91,12 @@ class Piece:
         return texts.contain_among(needles, mask, 0)
 
 
-def _compressed(entries: PlainTexts) -> bytes:
+def _ipc(entries: PlainTexts, compression: Compression) -> bytes:
     texts, folded = entries.parts(pl.arange(len(entries), dtype=pl.UInt32, eager=True))
     columns = {"text": texts, "folded": folded}
-    if folded.null_count() == len(entries) and may_group(texts):
+    if compression == "zstd" and folded.null_count() == len(entries) and may_group(texts):
         columns = {"group": grouped(texts)}
-    file = io.BytesIO()
-    # The oldest layout writes only the used texts.
-    pl.DataFrame(columns).rechunk().write_ipc(file, compression="zstd", compat_level=pl.CompatLevel.oldest())
-    return file.getvalue()
+    return to_ipc(pl.DataFrame(columns), compression)
 
 
 def _are_short(texts: pl.Series) -> bool:
@@ -134,6 +132,10 @@ class Identifiers(Texts):
     def gather(self, codes: pl.Series) -> pl.Series:
         return self._gathered(codes, lambda texts, places: texts.gather(places))
 
+    def opened(self) -> Identifiers:
+        """Make a column of the same entries, of which those in small pieces are plain."""
+        return Identifiers([each if each.count >= _PIECE else Piece(each.count, None, each.texts()) for each in self.pieces])
+
     @property
     def scattered(self) -> bool:
         """Whether the pieces are so small that `gathered_up` makes searching much faster."""
@@ -142,9 +144,8 @@ class Identifiers(Texts):
     def gathered_up(self) -> Identifiers:
         """Make a column of the same entries in larger pieces."""
         found = Identifiers(())
-        for piece in self.pieces:
-            plain = piece if piece.count >= _PIECE else Piece(piece.count, None, piece.texts())
-            found = found.extend(Identifiers([plain]))
+        for piece in self.opened().pieces:
+            found = found.extend(Identifiers([piece]))
         return found
 
     def picked(self, codes: pl.Series) -> Identifiers:

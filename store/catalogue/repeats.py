@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from store.catalogue.identifiers import Identifiers
 from store.catalogue.senders import Senders
 from store.catalogue.text import Dictionary, Texts
 
@@ -33,6 +34,8 @@ class Repeats:
                 parts.append(part)
                 codes.append(places[code])
             return words.extended(parts, codes), _after(words, others)
+        if isinstance(others, Identifiers):
+            others = others.opened()
         return words.extend(others), _after(words, others)
 
     def _extended(self, name: str, words: Dictionary, others: Dictionary) -> tuple[Dictionary, pl.Series]:

@@ -73,7 +73,7 @@ def sections(frame: Frame, compression: Compression, *, compact: bool) -> Iterat
     yield to_ipc(pl.DataFrame({"id": list(names), "name": list(names.values())}, schema=_RULES), compression)
     for name, words in frame.texts.items():
         if isinstance(words, Identifiers):
-            yield from (piece.packed() for piece in words.picked(used[name]).pieces)
+            yield from (piece.packed(compression) for piece in words.picked(used[name]).pieces)
             continue
         if isinstance(words, Senders):
             yield from (to_ipc(part, compression) for part in words.sections(used[name], _SECTION))

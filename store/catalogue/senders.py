@@ -16,12 +16,8 @@ from store.catalogue.arrow import joined
 from store.catalogue.latin import unmixed
 from store.catalogue.lookup import LookUps, Masks
 from store.catalogue.masks import all_are, contains_any, places
-from store.catalogue.text import (
-    Dictionary,
-    Lineage,
-    RankedTexts,
-    ranks_at,
-)
+from store.catalogue.ranking import between
+from store.catalogue.text import Dictionary, Lineage, RankedTexts
 from store.filters.folding import NUL
 from store.terms.sender import PLAIN, PLAIN_FIRST, address_first
 
@@ -225,7 +221,7 @@ class Senders(RankedTexts):
             middle = (low + high) // 2
             below = (low < high) & (keys(middle) < tail)
             low, high = (middle + 1).zip_with(below, low), high.zip_with(below, middle)
-        return ranks_at(low, (low <= last) & (keys(low) == tail), tail)
+        return between(low, (low <= last) & (keys(low) == tail), tail)
 
 
 _EMPTY = pl.Series([""], dtype=pl.String)
