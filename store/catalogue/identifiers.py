@@ -92,11 +92,10 @@ class Piece:
 
 
 def _ipc(entries: PlainTexts, compression: Compression) -> bytes:
+    if compression == "zstd" and not len(entries.odd) and may_group(entries.texts):
+        return to_ipc(pl.DataFrame({"group": grouped(entries.texts)}), compression)
     texts, folded = entries.parts(pl.arange(len(entries), dtype=pl.UInt32, eager=True))
-    columns = {"text": texts, "folded": folded}
-    if compression == "zstd" and folded.null_count() == len(entries) and may_group(texts):
-        columns = {"group": grouped(texts)}
-    return to_ipc(pl.DataFrame(columns), compression)
+    return to_ipc(pl.DataFrame({"text": texts, "folded": folded}), compression)
 
 
 def _are_short(texts: pl.Series) -> bool:
