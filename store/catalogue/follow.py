@@ -120,7 +120,7 @@ class Follower:
         with self._lock:
             self._gone.clear()
             self._repeats = Repeats()
-            self._publish(self.state.frame, complete=True)
+            self._publish(self.state.frame.with_shared_codes(), complete=True)
             self._token = None
             self.take_changes()
 

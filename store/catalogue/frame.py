@@ -179,6 +179,13 @@ class Frame:
         texts = {**self.texts, name: words}
         return Frame(self.rows.with_columns(codes.alias(name)), texts, self.rule_names, self.orders.placed())
 
+    def with_shared_codes(self) -> Frame:
+        """Hold the codes of both identifiers once if they are equal, as they mostly are: few messages share any."""
+        one, other = (self.rows.get_column(name) for name in IDENTIFIERS)
+        if not one.equals(other):
+            return self
+        return Frame(self.rows.with_columns(one.alias(other.name)), self.texts, self.rule_names)
+
     def new_to(self, other: Frame) -> Frame:
         """Return this frame without the rows whose ids are in `other`."""
         known = occur_in(self.ids, other.ids)

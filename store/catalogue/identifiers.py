@@ -21,6 +21,8 @@ from store.catalogue.text import Lineage, Texts
 
 #: Entries of a compressed piece. Smaller ones take longer to read; larger ones are shared out worse.
 _PIECE = 1 << 17
+#: A last piece of at least as many is compressed when copies are no longer loaded.
+_LAST = 1 << 15
 _COUNT_BYTES = 8
 #: Texts up to this many bytes Polars holds in place, 16 bytes each, of which compression would save little.
 _SHORT = 12
@@ -40,9 +42,8 @@ class Piece:
     @classmethod
     def of(cls, texts: PlainTexts) -> Piece:
         """Make a piece of entries, and compress it if they are enough and long enough."""
-        if len(texts) < _PIECE or _are_short(texts.texts):
-            return cls(len(texts), None, texts)
-        return cls(len(texts), _ipc(texts, "zstd"))
+        piece = cls(len(texts), None, texts)
+        return piece.compressed() if len(texts) >= _PIECE and piece.compressible else piece
 
     @classmethod
     def of_packed(cls, packed: bytes) -> Piece:
@@ -53,6 +54,16 @@ class Piece:
         if len(packed) <= _FRAMING + _SHORT * piece.count and _are_short((texts := piece.texts()).texts):
             return cls(len(texts), None, texts)
         return piece
+
+    @property
+    def compressible(self) -> bool:
+        """Whether the entries are plain, but enough and long enough to be compressed when no more are added."""
+        return self.plain is not None and self.count >= min(_LAST, _PIECE) and not _are_short(self.plain.texts)
+
+    def compressed(self) -> Piece:
+        """Compress a plain piece."""
+        assert self.plain is not None
+        return Piece(self.count, _ipc(self.plain, "zstd"))
 
     def packed(self, compression: Compression) -> bytes:
         """Return the entries: their number and an Arrow IPC file, which is compressed if the piece is."""
@@ -136,16 +147,18 @@ class Identifiers(Texts):
         return Identifiers([each if each.count >= _PIECE else Piece(each.count, None, each.texts()) for each in self.pieces])
 
     @property
-    def scattered(self) -> bool:
-        """Whether the pieces are so small that `gathered_up` makes searching much faster."""
-        return len(self.pieces) > 2 + 2 * len(self) // _PIECE
+    def loose(self) -> bool:
+        """Whether `gathered_up` makes searching much faster or frees much memory."""
+        if len(self.pieces) > 2 + 2 * len(self) // _PIECE:
+            return True
+        return bool(self.pieces) and self.pieces[-1].compressible
 
     def gathered_up(self) -> Identifiers:
-        """Make a column of the same entries in larger pieces."""
+        """Make a column of the same entries in larger pieces, the last of which is compressed if it is not small."""
         found = Identifiers(())
         for piece in self.opened().pieces:
             found = found.extend(Identifiers([piece]))
-        return found
+        return Identifiers([piece.compressed() if piece.compressible else piece for piece in found.pieces])
 
     def picked(self, codes: pl.Series) -> Identifiers:
         """Make a column of the entries with these codes, which ascend, in as many pieces."""
