@@ -144,7 +144,9 @@ class Identifiers(Texts):
 
     def opened(self) -> Identifiers:
         """Make a column of the same entries, of which those in small pieces are plain."""
-        return Identifiers([each if each.count >= _PIECE else Piece(each.count, None, each.texts()) for each in self.pieces])
+        return Identifiers(
+            [each if each.count >= _PIECE else Piece(each.count, None, each.texts()) for each in self.pieces]
+        )
 
     @property
     def loose(self) -> bool:

@@ -40,8 +40,9 @@ def _first_of_equals(keys: pl.Series, order: pl.Series, start: int) -> pl.Series
 
 def one_of_each(ranks: pl.Series) -> pl.Series:
     """Return the position of one entry of each rank, in order of rank."""
+    count = int(ranks.max() or 0)  # type: ignore[arg-type]  # a number, of a column of numbers
     each = pl.arange(len(ranks), dtype=pl.UInt32, eager=True)
-    return pl.repeat(0, int(ranks.max() or 0), dtype=pl.UInt32, eager=True).scatter(ranks - 1, each)  # type: ignore[arg-type]  # a number
+    return pl.repeat(0, count, dtype=pl.UInt32, eager=True).scatter(ranks - 1, each)
 
 
 def between(place: pl.Series, equal: pl.Series, keys: pl.Series) -> pl.Series:

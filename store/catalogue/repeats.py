@@ -18,7 +18,8 @@ class Repeats:
     """What a frame's texts are, by hash. Knows only those that were added by `extend`."""
 
     def __init__(self) -> None:
-        self._known: dict[str, _Known] = {}
+        #: By column or part of one.
+        self.known: dict[str, _Known] = {}
 
     def extend(self, name: str, words: Texts, others: Texts) -> tuple[Texts, pl.Series]:
         """Append to `words`, the texts of a column, those of the `others` that are not known.
@@ -39,9 +40,9 @@ class Repeats:
         return words.extend(others), _after(words, others)
 
     def _extended(self, name: str, words: Dictionary, others: Dictionary) -> tuple[Dictionary, pl.Series]:
-        known = self._known.get(name)
+        known = self.known.get(name)
         if known is None or known.lineage is not words.lineage:
-            known = self._known[name] = _Known(words.lineage)
+            known = self.known[name] = _Known(words.lineage)
         codes, fresh = known.codes(words, others)
         made = words.extend(others if len(fresh) == len(others) else others.picked(fresh))
         places = pl.arange(len(words), len(made), dtype=pl.UInt32, eager=True)

@@ -125,7 +125,9 @@ def test_identifiers_stay_the_same_packed_and_picked(parts: list[list[str]], dat
     every = pl.arange(len(all_texts), dtype=pl.UInt32, eager=True)
     again = Identifiers([Piece.of_packed(piece.packed("zstd")) for piece in column.pieces])
     assert again.gather(every).to_list() == column.gathered_up().gather(every).to_list() == all_texts
-    assert not again.gathered_up().scattered
+    assert not again.gathered_up().loose
+    through_a_pipe = Identifiers([Piece.of_packed(piece.packed("uncompressed")) for piece in column.pieces])
+    assert through_a_pipe.gather(every).to_list() == through_a_pipe.opened().gather(every).to_list() == all_texts
     keep = [code for code in range(len(all_texts)) if data.draw(st.booleans())]
     left = column.picked(pl.Series(keep, dtype=pl.UInt32))
     assert left.gather(pl.arange(len(keep), dtype=pl.UInt32, eager=True)).to_list() == [all_texts[at] for at in keep]
@@ -145,6 +147,21 @@ def test_only_long_identifiers_are_held_compressed() -> None:
         for piece in (*column.pieces, *again.pieces):
             assert (piece.plain is None) is (column is long)
     assert len(short.extend(short).pieces) == 2  # searched in parallel
+
+
+def test_the_last_of_long_identifiers_are_compressed_if_they_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(catalogue_identifiers, "_PIECE", 8)
+    monkeypatch.setattr(catalogue_identifiers, "_LAST", 3)
+    for text, count, loose in (
+        ("<909611f2d8a855c6@x.example>", 3, True),
+        ("4CCDDE6AD7", 3, False),
+        ("<long> id" * 3, 2, False),
+    ):
+        column = identifiers([text] * 8).extend(identifiers([text] * count))
+        assert isinstance(column, Identifiers) and column.loose is loose
+        tight = column.gathered_up()
+        assert not tight.loose and (tight.pieces[-1].plain is None) is loose
+        assert tight.gather(pl.Series(range(8 + count), dtype=pl.UInt32)).to_list() == [text] * (8 + count)
 
 
 _ID = st.text("ab1@.\n\u212a", max_size=14)
