@@ -8,10 +8,13 @@ from __future__ import annotations
 import polars as pl
 
 from store.catalogue.identifiers import Identifiers
+from store.catalogue.masks import all_are, places
 from store.catalogue.senders import Senders
 from store.catalogue.text import Dictionary, Texts
 
 _BITS = 0xFFFF_FFFF
+#: A level of hashes has at least this many times as many as the next one.
+_FEWER = 8
 
 
 class Repeats:
@@ -31,9 +34,9 @@ class Repeats:
         if isinstance(words, Senders) and isinstance(others, Senders):
             parts, codes = [], []
             for number, ((mine, _), (theirs, code)) in enumerate(zip(words.columns(), others.columns(), strict=True)):
-                part, places = self._extended(f"{name} {number}", mine, theirs)
+                part, moved = self._extended(f"{name} {number}", mine, theirs)
                 parts.append(part)
-                codes.append(places[code])
+                codes.append(moved[code])
             return words.extended(parts, codes), _after(words, others)
         if isinstance(others, Identifiers):
             others = others.opened()
@@ -43,11 +46,12 @@ class Repeats:
         known = self.known.get(name)
         if known is None or known.lineage is not words.lineage:
             known = self.known[name] = _Known(words.lineage)
-        codes, fresh = known.codes(words, others)
+        hashes = _hashes(others)
+        codes, fresh = known.codes(hashes, words, others)
         made = words.extend(others if len(fresh) == len(others) else others.picked(fresh))
-        places = pl.arange(len(words), len(made), dtype=pl.UInt32, eager=True)
-        known.add(others, fresh, places)
-        return made, codes.scatter(fresh, places)
+        new = pl.arange(len(words), len(made), dtype=pl.UInt32, eager=True)
+        known.add(hashes[fresh], new)
+        return made, codes.scatter(fresh, new)
 
 
 class _Known:
@@ -55,32 +59,36 @@ class _Known:
 
     def __init__(self, lineage: object) -> None:
         self.lineage = lineage
-        self._entries = _hashed(pl.Series([], dtype=pl.UInt32), pl.Series([], dtype=pl.UInt32))
+        #: Each has far fewer than the one before it, so that adding some copies few.
+        self._levels: list[pl.DataFrame] = []
 
-    def codes(self, words: Dictionary, others: Dictionary) -> tuple[pl.Series, pl.Series]:
+    def codes(self, hashes: pl.Series, words: Dictionary, others: Dictionary) -> tuple[pl.Series, pl.Series]:
         """Return for each of the others the code of the same entry, and the positions of those without (code 0)."""
-        none = pl.repeat(0, len(others), dtype=pl.UInt32, eager=True)
-        if not self._entries.height or not len(others):
-            return none, pl.arange(len(others), dtype=pl.UInt32, eager=True)
-        hashes, known = _hashes(others), self._entries.get_column("hash")
+        codes = pl.repeat(0, len(others), dtype=pl.UInt32, eager=True)
+        fresh = all_are(True, len(others))
         order = hashes.arg_sort()
         ordered = hashes[order]
-        at = known.search_sorted(ordered).clip(upper_bound=len(known) - 1)
-        alike = known[at] == ordered
-        order, codes = order.filter(alike), self._entries.get_column("code")[at.filter(alike)]
-        same = others.equal(order, words, codes)
-        order, codes = order.filter(same), codes.filter(same)
-        fresh = pl.repeat(True, len(others), dtype=pl.Boolean, eager=True).scatter(order, False)
-        return none.scatter(order, codes), pl.arange(len(others), dtype=pl.UInt32, eager=True).filter(fresh)
+        for level in self._levels:
+            known = level.get_column("hash")
+            at = known.search_sorted(ordered).clip(upper_bound=len(known) - 1)
+            alike = known[at] == ordered
+            positions, found = order.filter(alike), level.get_column("code")[at.filter(alike)]
+            # Higher ones are of a frame that was given up.
+            there = found < len(words)
+            positions, found = positions.filter(there), found.filter(there)
+            same = others.equal(positions, words, found)
+            positions = positions.filter(same)
+            codes, fresh = codes.scatter(positions, found.filter(same)), fresh.scatter(positions, False)
+        return codes, places(fresh)
 
-    def add(self, others: Dictionary, fresh: pl.Series, places: pl.Series) -> None:
-        """Note that these of the others have these codes now."""
-        new = _hashed(_hashes(others)[fresh], places).sort("hash")
-        self._entries = self._entries.merge_sorted(new, "hash").rechunk()
-
-
-def _hashed(hashes: pl.Series, codes: pl.Series) -> pl.DataFrame:
-    return pl.DataFrame({"hash": hashes, "code": codes})
+    def add(self, hashes: pl.Series, codes: pl.Series) -> None:
+        """Note that entries with these hashes have these codes now."""
+        if not len(codes):
+            return
+        last = pl.DataFrame({"hash": hashes, "code": codes}).sort("hash")
+        while self._levels and len(last) * _FEWER > len(self._levels[-1]):
+            last = self._levels.pop().merge_sorted(last, "hash").rechunk()
+        self._levels.append(last)
 
 
 def _hashes(words: Dictionary) -> pl.Series:

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections import Counter, OrderedDict
 from collections.abc import Sequence
 from functools import reduce
-from operator import and_, or_
+from operator import or_
 from string import ascii_lowercase, digits
 from typing import Self
 
@@ -297,9 +297,12 @@ class Dictionary(RankedTexts, SlicedTexts):
 
     def equal(self, codes: pl.Series, other: Dictionary, codes_there: pl.Series) -> pl.Series:
         """Return a mask: whether the entry of each code equals that of another dictionary's code."""
-        mine = self.texts[codes], self.search[codes], self._odd.of(codes)
-        theirs = other.texts[codes_there], other.search[codes_there], other._odd.of(codes_there)
-        return reduce(and_, (each.eq_missing(there) for each, there in zip(mine, theirs, strict=True)))
+        same = self.texts[codes] == other.texts[codes_there]
+        if not (self._is_plain and other._is_plain):
+            same = same & (self.search[codes] == other.search[codes_there])
+        if len(self._odd.codes) or len(other._odd.codes):
+            same = same & self._odd.of(codes).eq_missing(other._odd.of(codes_there))
+        return same
 
     def parts(self, codes: pl.Series) -> tuple[pl.Series, pl.Series]:
         """Return the arguments of `of` for these codes."""
