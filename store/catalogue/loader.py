@@ -39,7 +39,7 @@ OnError = Callable[[int, TamperedError], None]
 #: Copies in the first frame (small, to show soon) and in later ones. Larger frames cost child memory; smaller ones
 #: duplicate strings.
 FIRST_IDS = 5_000
-FRAME_IDS = 10_000
+FRAME_IDS = 12_000
 _CHILDREN = 2
 #: Results that wait to be taken; the children wait when there are more.
 _WAITING = 3

@@ -13,6 +13,7 @@ from store.catalogue.senders import Senders
 from store.catalogue.text import Dictionary, Texts
 
 _BITS = 0xFFFF_FFFF
+_NO_CODES = pl.Series([], dtype=pl.UInt32)
 #: A level of hashes has at least this many times as many as the next one.
 _FEWER = 8
 
@@ -44,7 +45,8 @@ class Repeats:
 
     def _extended(self, name: str, words: Dictionary, others: Dictionary) -> tuple[Dictionary, pl.Series]:
         known = self.known.get(name)
-        if known is None or known.lineage is not words.lineage:
+        # More are known than there are, if a frame that they were added to was given up.
+        if known is None or known.lineage is not words.lineage or known.until > len(words):
             known = self.known[name] = _Known(words.lineage)
         hashes = _hashes(others)
         codes, fresh = known.codes(hashes, words, others)
@@ -59,32 +61,34 @@ class _Known:
 
     def __init__(self, lineage: object) -> None:
         self.lineage = lineage
+        #: The number of entries when some were noted last.
+        self.until = 0
         #: Each has far fewer than the one before it, so that adding some copies few.
         self._levels: list[pl.DataFrame] = []
 
     def codes(self, hashes: pl.Series, words: Dictionary, others: Dictionary) -> tuple[pl.Series, pl.Series]:
         """Return for each of the others the code of the same entry, and the positions of those without (code 0)."""
-        codes = pl.repeat(0, len(others), dtype=pl.UInt32, eager=True)
-        fresh = all_are(True, len(others))
+        positions, codes = [_NO_CODES], [_NO_CODES]
         order = hashes.arg_sort()
         ordered = hashes[order]
         for level in self._levels:
             known = level.get_column("hash")
             at = known.search_sorted(ordered).clip(upper_bound=len(known) - 1)
             alike = known[at] == ordered
-            positions, found = order.filter(alike), level.get_column("code")[at.filter(alike)]
-            # Higher ones are of a frame that was given up.
-            there = found < len(words)
-            positions, found = positions.filter(there), found.filter(there)
-            same = others.equal(positions, words, found)
-            positions = positions.filter(same)
-            codes, fresh = codes.scatter(positions, found.filter(same)), fresh.scatter(positions, False)
-        return codes, places(fresh)
+            if alike.any():
+                mine, theirs = order.filter(alike), level.get_column("code")[at.filter(alike)]
+                same = others.equal(mine, words, theirs)
+                positions.append(mine.filter(same))
+                codes.append(theirs.filter(same))
+        found = pl.concat(positions)
+        made = pl.repeat(0, len(others), dtype=pl.UInt32, eager=True).scatter(found, pl.concat(codes))
+        return made, places(all_are(True, len(others)).scatter(found, False))
 
     def add(self, hashes: pl.Series, codes: pl.Series) -> None:
         """Note that entries with these hashes have these codes now."""
         if not len(codes):
             return
+        self.until = int(codes[-1]) + 1
         last = pl.DataFrame({"hash": hashes, "code": codes}).sort("hash")
         while self._levels and len(last) * _FEWER > len(self._levels[-1]):
             last = self._levels.pop().merge_sorted(last, "hash").rechunk()
