@@ -37,7 +37,7 @@ T = TypeVar("T")
 OnError = Callable[[int, TamperedError], None]
 
 #: Copies in the first frame (small, to show soon) and in later ones. Larger frames cost child memory; smaller ones
-#: duplicate strings.
+#: time.
 FIRST_IDS = 5_000
 FRAME_IDS = 12_000
 _CHILDREN = 2

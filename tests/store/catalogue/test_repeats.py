@@ -104,6 +104,18 @@ def test_a_follower_adds_each_text_once_and_keeps_no_hashes_when_all_is_loaded(v
     assert not follower.repeats.known
 
 
+def test_the_codes_of_both_identifiers_are_one_column_when_all_is_loaded(vault: Vault) -> None:
+    vault.put_many((b"x", CopyRecord(message_id=f"<{number}@b.example>"), number) for number in range(1, 9))
+    follower = Follower(vault)
+    follower.begin()
+    for start in (5, 1):
+        follower.add_loaded(Frame.of(vault.get_many(range(start, start + 4))), ())
+    follower.finish()
+    rows = follower.state.frame.rows
+    one, other = (rows.get_column(name)._s.as_single_ptr() for name in ("message_id", "mta_message_id"))
+    assert one == other
+
+
 def test_texts_that_change_meanwhile_are_not_taken_for_those_that_were_known(vault: Vault) -> None:
     follower = Follower(vault)
     follower.begin()
