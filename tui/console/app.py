@@ -221,7 +221,7 @@ class MailholdApp(EndsWithTerminal, TypeAheadApp):
             self._worker.stop()
 
     def _loaded(self) -> None:
-        self._collector.started()
+        self._collector.loaded()
         self._poll()
 
     def _poll_in_turn(self) -> None:
