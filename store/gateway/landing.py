@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Generic, TypeVar
 
@@ -13,8 +14,10 @@ T = TypeVar("T")
 class Landing(Generic[T]):
     """Settles futures of the loop that runs when it is made. `land` may be called from any thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, late: Callable[[asyncio.Future[T], T | BaseException], None] = lambda *_: None) -> None:
+        """`late` is called in the loop's thread with a result for which nobody waits any more."""
         self.loop = asyncio.get_running_loop()
+        self._late = late
         self._landed: deque[tuple[asyncio.Future[T], T | BaseException]] = deque()
         self._called = False
 
@@ -35,8 +38,8 @@ class Landing(Generic[T]):
         while self._landed:
             future, result = self._landed.popleft()
             if future.done():
-                continue  # The waiter was cancelled.
-            if isinstance(result, BaseException):
+                self._late(future, result)
+            elif isinstance(result, BaseException):
                 future.set_exception(result)
             else:
                 future.set_result(result)

@@ -23,10 +23,14 @@ class Placing:
     """The copies that are being placed. Make it in the event loop's thread, and use it only there."""
 
     def __init__(self) -> None:
-        self._landing: Landing[int] = Landing()
+        self._landing: Landing[int] = Landing(self._landed)
+        #: Copies that somebody waits for, with the time (s) since when, the longest first.
+        self._begun: dict[asyncio.Future[int], tuple[float, Incoming]] = {}
+        self._watched = False
+        #: Messages whose copies nobody waits for any more: those in `_late` had no result in time, the clients of the
+        #: others went away.
+        self._left: dict[asyncio.Future[int], Incoming] = {}
         self._late: set[asyncio.Future[int]] = set()
-        #: Messages whose copies nobody waits for any more, because they were late or their clients went away.
-        self._left: dict[asyncio.Future[int], _Message] = {}
 
     def of_this_loop(self) -> bool:
         """Return True if the loop that runs is the one in which this was made."""
@@ -36,7 +40,7 @@ class Placing:
         """Return a future to `end`, and what to call with its result, from any thread. Raises NotKept."""
         if len(self._late) >= MOST_LATE:
             raise NotKept("store", NO_ANSWER)
-        if self._left and _message(incoming) in self._left.values():
+        if self._left and _message(incoming) in map(_message, self._left.values()):
             # If both were placed, there would be two copies. One reason for all, else the log alternates between two.
             raise NotKept("store", NO_ANSWER if self._late else _AGAIN)
         future = self._landing.future()
@@ -47,21 +51,44 @@ class Placing:
 
         If nobody waits any more when the copy becomes durable, its client may send the message again.
         """
+        self._begun[future] = self._landing.loop.time(), incoming
+        if not self._watched:
+            self._watch()
         try:
-            await asyncio.wait((future,), timeout=KEEP_SECONDS)
+            return await future
+        except asyncio.CancelledError:
+            # Otherwise its result is there already, or was noted just now.
+            if future.cancelled() and future in self._begun:
+                self._left[future] = incoming
+            raise
         finally:
-            if not future.done():
-                self._left[future] = _message(incoming)
-                future.add_done_callback(partial(self._landed, incoming))
-        if not future.done():
-            self._late.add(future)
-            raise NotKept("store", NO_ANSWER)
-        return future.result()
+            self._begun.pop(future, None)
 
-    def _landed(self, incoming: Incoming, future: asyncio.Future[int]) -> None:
+    def _watch(self) -> None:
+        self._watched = True
+        self._landing.loop.call_later(KEEP_SECONDS / 12, self._look)
+
+    def _look(self) -> None:
+        """Give up waiting for what takes too long. One look for all costs a message less than a timer for each."""
+        self._watched = False
+        now = self._landing.loop.time()
+        for future, (began, incoming) in self._begun.items():
+            if now - began < KEEP_SECONDS:
+                break
+            if not future.done():
+                self._left[future] = incoming
+                self._late.add(future)
+                future.set_exception(NotKept("store", NO_ANSWER))
+        if self._begun:
+            self._watch()
+
+    def _landed(self, future: asyncio.Future[int], result: int | BaseException) -> None:
+        """Note the result of a copy that nobody waits for any more."""
         self._late.discard(future)
-        self._left.pop(future, None)
-        if not future.cancelled() and future.exception() is None:
+        left = self._left.pop(future, None)
+        # Whoever waits for one that was cancelled just now does not know it yet.
+        _, incoming = self._begun.pop(future, (0.0, left))
+        if incoming is not None and not isinstance(result, BaseException):
             incoming.settled(answered=False)
 
 

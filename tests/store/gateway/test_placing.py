@@ -76,6 +76,30 @@ async def test_a_client_that_went_away_before_the_copy_was_placed_brings_the_sam
     assert vault.ids() == [1]
 
 
+async def test_a_copy_that_lands_just_when_its_client_goes_away_is_noted_too() -> None:
+    placed, message, answered = placing.Placing(), _message(), list[bool]()
+    future, told = placed.begin(message)
+    waiting = asyncio.create_task(placed.end(future, message))
+    await asyncio.sleep(0)
+    message.settle = lambda answer: answered.append(answer)
+    told(7)
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    assert waiting.cancelled() and answered == [False]
+    placed.begin(_message())  # Nothing of it is left: the message may come again.
+
+
+async def test_a_copy_that_landed_before_its_client_went_away_leaves_nothing() -> None:
+    placed, message = placing.Placing(), _message()
+    future, told = placed.begin(message)
+    waiting = asyncio.create_task(placed.end(future, message))
+    await asyncio.sleep(0)
+    told(7)
+    asyncio.get_running_loop().call_soon(waiting.cancel)
+    await asyncio.gather(waiting, return_exceptions=True)
+    placed.begin(_message())
+
+
 async def test_messages_do_not_pile_up_in_memory(lab: Lab, vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(placing, "KEEP_SECONDS", 0.2)
     with vault.write():
