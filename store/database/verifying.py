@@ -104,13 +104,14 @@ class Watch:
 
         Raises StoreUnavailable.
         """
-        connection, now = self._db.connection(), time.monotonic()
-        if isinstance(self._db, SqliteDatabase):
+        db = self._db
+        connection, now = db.connection(), time.monotonic()
+        if isinstance(db, SqliteDatabase):
             answer = connection.execute("PRAGMA schema_version").fetchone()[0]
         else:
-            answer = postgresql_tables.ours(self._db, self.tables)
-        known = getattr(self._known, "of", None)
-        if known is not None and known[:2] == (id(connection), answer) and now < known[2]:
+            answer = postgresql_tables.ours(db, self.tables)
+        number, same, until = getattr(self._known, "of", (0, None, 0.0))
+        if number == id(connection) and same == answer and now < until:
             return
         why = self.look()
         if why is not None:

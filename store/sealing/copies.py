@@ -11,7 +11,7 @@ from typing import NamedTuple
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from store.sealing.epochs import Chains, EpochName
+from store.sealing.epochs import Chains, EpochName, Ratchet
 from store.sealing.sealed import NONCE
 from store.terms.errors import TamperedError
 
@@ -44,6 +44,20 @@ class Place(NamedTuple):
 def seal_part(key: bytes | memoryview, place: Place, role: str, plaintext: bytes) -> bytes:
     """Seal a record or a body. Its key is used once, so the nonce may be constant."""
     return AESGCM(key).encrypt(NONCE, plaintext, place.associated(role))
+
+
+def seal_copy(
+    keys: Ratchet, name: EpochName, place: tuple[int, int, int, int, int], record: bytes, body: bytes
+) -> tuple[bytes, bytes]:
+    """Seal a copy's record and body, as `seal_part` would, with the keys of the ratchet's last step.
+
+    `place` are the last fields of `Place`.
+    """
+    numbers = _PLACE.pack(*place)
+    return (
+        AESGCM(keys.record_key).encrypt(NONCE, record, _prefix(name, RECORD) + numbers),
+        AESGCM(keys.body_key).encrypt(NONCE, body, _prefix(name, BODY) + numbers),
+    )
 
 
 def open_part(key: bytes | memoryview, place: Place, role: str, sealed: bytes) -> bytes:

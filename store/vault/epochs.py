@@ -175,7 +175,8 @@ class EpochWriter:
         """
         if self._pid != os.getpid():
             self.drop()
-        self._write_ended(now)
+        if self._ended:
+            self._write_ended(now)
         current = self._current
         if current is not None and (current.ratchet.step >= EPOCH_STEPS or time.monotonic() >= current.expires):
             self._close(current, now)
@@ -189,10 +190,11 @@ class EpochWriter:
         """Note that the transaction that used the keys is durable."""
         if self._current is not None:
             self._current.mark()
-        for closed in self._closed:
-            closed.ratchet.wipe()
-        self._closed.clear()
-        self._ended.clear()
+        if self._closed or self._ended:
+            for closed in self._closed:
+                closed.ratchet.wipe()
+            self._closed.clear()
+            self._ended.clear()
 
     def failed(self, *, first_copy: int | None = None) -> None:
         """End the epoch after a transaction rolled back, or may have.

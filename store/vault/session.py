@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from store.database.verifying import Watch
 from store.sealing.keys import StoreKeys
 from store.sealing.signatures import Right
 from store.terms.errors import StoreError, StoreUnavailable
-from store.vault.counters import lock
+from store.vault.counters import lock as lock_counters
 from store.vault.witness import Witness
 
 _open_sessions: weakref.WeakSet[Session] = weakref.WeakSet()
@@ -72,6 +72,90 @@ class _Writing:
             self._lock.release()
 
 
+class _Transaction:
+    """Context manager of one write transaction: see `Session.write`.
+
+    A class rather than a generator, and without Peewee's own: it is entered for each put.
+    """
+
+    __slots__ = ("_counting", "_lock", "_quiet", "_session", "_witness")
+
+    def __init__(self, session: Session, witness: Witness, *, quiet: bool, counting: bool) -> None:
+        self._session = session
+        self._witness = witness
+        self._quiet = quiet
+        self._counting = counting
+        #: The writer's lock while it is held; None where the block joins a transaction.
+        self._lock: threading.RLock | None = None
+
+    def __enter__(self) -> None:
+        session = self._session
+        db = session.db
+        if db.in_transaction():
+            return
+        session.require_writable()
+        lock = session.lock
+        lock.acquire()
+        try:
+            session.require_there()
+            try:
+                db.begin()
+                db.push_transaction(self)
+                session.tables.require()
+                if not self._counting:
+                    lock_counters(db)
+                self._witness.begun(quiet=self._quiet)
+            except BaseException:
+                self._fail()
+                raise
+        except BaseException as error:
+            try:
+                session.translate(error)
+            finally:
+                lock.release()
+            raise
+        self._lock = lock
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        lock = self._lock
+        if lock is None:
+            return
+        try:
+            if error is None:
+                self._commit()
+            else:
+                self._fail()
+                self._session.translate(error)
+        except BaseException as failure:
+            self._session.translate(failure)
+            raise
+        finally:
+            lock.release()
+        if error is None:
+            self._witness.released()
+
+    def _commit(self) -> None:
+        db, witness = self._session.db, self._witness
+        try:
+            witness.before_commit(quiet=self._quiet)
+            db.commit()
+        except BaseException:
+            self._fail()
+            raise
+        db.pop_transaction()
+        witness.committed()
+
+    def _fail(self) -> None:
+        """Roll back."""
+        db = self._session.db
+        try:
+            if db.in_transaction():
+                db.pop_transaction()
+                db.rollback()
+        finally:
+            self._witness.failed()
+
+
 class Session:
     """A store's database, its models and the keys at hand. Every method may be called from any thread."""
 
@@ -89,8 +173,8 @@ class Session:
         #: signature.
         self.takes_two: Callable[[Right, int], bool] = lambda _right, _at: False
         self._translated = Translated(location, db)
-        self._lock = threading.RLock()
-        self._writing = _Writing(self._lock, self._translated)
+        self.lock = threading.RLock()
+        self._writing = _Writing(self.lock, self._translated)
         self._watcher: Any = None
         self._watcher_lock = threading.Lock()
         self._closed = False
@@ -104,8 +188,9 @@ class Session:
         """Hold this process's writer lock."""
         return self._writing
 
-    @contextmanager
-    def write(self, *, quiet: bool = False, witnessed: bool = True, counting: bool = False) -> Iterator[None]:
+    def write(
+        self, *, quiet: bool = False, witnessed: bool = True, counting: bool = False
+    ) -> AbstractContextManager[None]:
         """Open a write transaction, one at a time among all writers of the store. Joins this thread's open one.
 
         Every change of rows goes through here. Keep it under 50 ms. A `quiet` transaction is one of many: the witness
@@ -113,28 +198,17 @@ class Session:
         `counting` must update the counters first, which keeps other writers out as well as a lock. Raises
         StoreUnavailable.
         """
-        if self.db.in_transaction():
-            yield
-            return
+        return _Transaction(self, self.witness if witnessed else Witness(), quiet=quiet, counting=counting)
+
+    def translate(self, error: BaseException) -> None:
+        """Raise the translation of a driver's error. Do nothing for another."""
+        self._translated.__exit__(None, error, None)
+
+    def require_writable(self) -> None:
+        """Raise StoreError if the session is closed, or the store can only be read."""
         self._require_open()
         if self.read_only is not None:
             raise self.read_only.refusal()
-        with self._writing:
-            self.require_there()
-            witness = self.witness if witnessed else Witness()
-            try:
-                with self.db.transaction():
-                    self.tables.require()
-                    if not counting:
-                        lock(self.db)
-                    witness.begun(quiet=quiet)
-                    yield
-                    witness.before_commit(quiet=quiet)
-            except BaseException:
-                witness.failed()
-                raise
-            witness.committed()
-        witness.released()
 
     def require_done(self, error: StoreUnavailable, sql: str, *values: Any) -> None:
         """Find out whether a transaction that failed with `error` was committed after all; if not, raise `error`.
@@ -199,8 +273,8 @@ class Session:
     def forked(self) -> None:
         """Close the session in a forked child, which must use neither its parent's keys nor its connections."""
         self._closed = True
-        self._lock = threading.RLock()
-        self._writing = _Writing(self._lock, self._translated)
+        self.lock = threading.RLock()
+        self._writing = _Writing(self.lock, self._translated)
         self._watcher_lock = threading.Lock()
         self._watcher = None
         self.db.abandon()

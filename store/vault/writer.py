@@ -1,29 +1,26 @@
 """Store copies. Callers that wait at the same time share one commit.
 
-Compression, digest and encoding run in the caller's thread, outside every lock. Sealing runs inside the transaction,
-because a sealed part is bound to its copy's id and step, which are only known there.
+Sealing runs inside the transaction, because a sealed part is bound to its copy's id and step, which are only known
+there.
 """
 
 from __future__ import annotations
 
-import hashlib
 import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
-import msgspec
-
-from store.database.connection import PAGE_SIZE, Clash, StoreDatabase, run, run_many
+from store.database.connection import Clash, StoreDatabase, run_many
+from store.database.executing import Execute, executor
 from store.database.orm import SqliteDatabase
 from store.helpers.clock import now_ms
-from store.sealing.copies import BODY, RECORD, Place, pack_body, seal_part
-from store.sealing.sealed import TAG_SIZE
+from store.sealing.copies import seal_copy
 from store.terms.errors import StoreUnavailable, TamperedError
-from store.terms.records import CopyRecord
 from store.vault.counters import count_in
 from store.vault.epochs import EpochWriter
+from store.vault.prepared import Prepared
 from store.vault.room import Room
 from store.vault.session import Session
 from store.vault.unanswered import Unanswered
@@ -35,61 +32,6 @@ GROUP_BYTES = 4 * 1024 * 1024
 IDLE_SECONDS = 5.0
 #: Differs from every thread's number.
 _NO_THREAD = 0
-_encoder = msgspec.msgpack.Encoder()
-
-
-class Prepared(NamedTuple):
-    """A copy ready to be sealed."""
-
-    record: bytes
-    body: bytes
-    size: int
-    stored_at: int
-    stored_size: int
-    #: Tag of the message while its client has no answer (`store.vault.unanswered`), b"" for none.
-    tag: bytes = b""
-
-
-def stored_size(record: int, body: int) -> int:
-    """Compute the bytes that a copy takes in the database file, including page rounding and bookkeeping.
-
-    Follows SQLite's rule for rows that spill over (file format, "B-tree cell format"): whole overflow pages and a local
-    rest. Each page also has 5 bytes of pointer map.
-    """
-    total = 0
-    for payload in (record + 40, body + 8):
-        largest = PAGE_SIZE - 35
-        if payload > largest:
-            smallest = (PAGE_SIZE - 12) * 32 // 255 - 23
-            local = smallest + (payload - smallest) % (PAGE_SIZE - 4)
-            local = local if local <= largest else smallest
-            total += (payload - local + PAGE_SIZE - 5) // (PAGE_SIZE - 4) * (PAGE_SIZE + 5)
-            payload = local
-        # A page holds whole cells only, so a large cell wastes on average half its size.
-        total += payload + min(payload // 2, 1024) // 2 + 16
-    return total
-
-
-def prepare(
-    raw: bytes, record: CopyRecord, stored_at: int | None, tag: bytes = b"", digest: bytes | None = None
-) -> Prepared:
-    """Compress and encode a message, and compute its SHA-256 unless `digest` has it."""
-    filled = msgspec.structs.replace(record, size=len(raw), sha256=digest or hashlib.sha256(raw).digest())
-    try:
-        encoded = _encoder.encode(filled)
-    except UnicodeEncodeError:
-        encoded = _encoder.encode(_encodable(msgspec.to_builtins(filled, builtin_types=(bytes,))))
-    body = pack_body(raw)
-    return Prepared(
-        encoded,
-        body,
-        len(raw),
-        now_ms() if stored_at is None else stored_at,
-        stored_size(len(encoded) + TAG_SIZE, len(body) + TAG_SIZE),
-        tag,
-    )
-
-
 _INSERT_MESSAGE = (
     "INSERT INTO message (id, epoch_id, step, stored_at, size, stored_size, record) VALUES (?, ?, ?, ?, ?, ?, ?)"
 )
@@ -100,17 +42,6 @@ _STORED = (
 _INSERT_BODY = "INSERT INTO body (id, sealed) VALUES (?, ?)"
 #: Both in one statement, which SQLite does not know: on PostgreSQL each statement waits for the server.
 _INSERT_BOTH = f"WITH made AS ({_INSERT_MESSAGE}) {_INSERT_BODY}"
-
-
-def _encodable(value: Any) -> Any:
-    """Replace lone surrogates in `value`, which UTF-8 cannot encode, so that any message can be stored."""
-    if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode()
-    if isinstance(value, dict):
-        return {key: _encodable(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_encodable(item) for item in value]
-    return value
 
 
 #: Called with (copy id, None) once a copy is durable, or (0, error) if it was not stored. Must not block.
@@ -299,25 +230,29 @@ class Writer:
 
     def _commit(self, group: list[Prepared], placed: Callable[[list[int]], None] | None = None) -> list[int]:
         session, epochs = self._session, self._epochs
-        self._room.admit(sum(item.stored_size for item in group))
+        total = sum([item.stored_size for item in group])
+        self._room.admit(total)
         first_copy: int | None = None
-        used, over, last, answered = 0, 0, b"", list[tuple[bytes, int]]()
-        with session.writing():
+        used, over, last = 0, 0, b""
+        answered: list[tuple[bytes, int]] = []
+        with session.lock:
             try:
                 try:
                     with session.write(quiet=True, counting=True):
-                        first_copy, used, last = self._write(group)
-                        tagged = [(each.tag, copy_id) for copy_id, each in enumerate(group, first_copy) if each.tag]
-                        answered = self._unanswered.write(tagged) if tagged else []
+                        first_copy, used, last = self._write(group, total)
+                        ids = list(range(first_copy, first_copy + len(group)))
+                        tagged = [(each.tag, copy_id) for each, copy_id in zip(group, ids, strict=True) if each.tag]
+                        if tagged:
+                            answered = self._unanswered.write(tagged)
                         if placed is not None:
-                            placed(list(range(first_copy, first_copy + len(group))))
+                            placed(ids)
                         over = self._upkeep.after_put(used)
                 except Clash:
                     raise
                 except StoreUnavailable as error:
                     if first_copy is None:
                         raise
-                    newest = first_copy + len(group) - 1, last
+                    newest = ids[-1], last
                     session.require_done(error, _STORED, *newest, *newest)
             except Clash:
                 epochs.failed()
@@ -326,42 +261,48 @@ class Writer:
                 epochs.failed(first_copy=first_copy)
                 raise
             epochs.committed()
-            self._unanswered.written(answered)
+            if answered:
+                self._unanswered.written(answered)
         if over:
             try:
                 self._upkeep.after_put(used)
             except StoreUnavailable:
                 pass  # The copies are durable; the next put continues the rotation.
-        return list(range(first_copy, first_copy + len(group)))
+        return ids
 
-    def _write(self, group: list[Prepared]) -> tuple[int, int, bytes]:
-        """Seal and insert a group inside the transaction.
+    def _write(self, group: list[Prepared], total: int) -> tuple[int, int, bytes]:
+        """Seal and insert a group of `total` bytes inside the transaction.
 
         Returns the first id, the bytes then used, and the last record.
         """
-        db, epochs = self._session.db, self._epochs
-        count, total = len(group), sum(item.stored_size for item in group)
-        next_copy, used = count_in(db, count, total)
+        db, advance = self._session.db, self._epochs.advance
+        execute = executor(db)
+        count = len(group)
+        next_copy, used = count_in(db, execute, count, total)
         first_copy = next_copy - count
-        messages, bodies = [], []
         now = now_ms()
+        messages, bodies = [], []
         for copy_id, item in enumerate(group, first_copy):
-            name, ratchet, step = epochs.advance(now)
-            place = Place(name, step, copy_id, item.stored_at, item.size, item.stored_size)
-            record = seal_part(ratchet.record_key, place, RECORD, item.record)
-            body = seal_part(ratchet.body_key, place, BODY, item.body)
-            messages.append((copy_id, name.epoch_id, step, item.stored_at, item.size, item.stored_size, record))
+            name, ratchet, step = advance(now)
+            _record, _body, size, stored_at, stored, _tag = item
+            record, body = seal_copy(ratchet, name, (step, copy_id, stored_at, size, stored), _record, _body)
+            messages.append((copy_id, name.epoch_id, step, stored_at, size, stored, record))
             bodies.append((copy_id, body))
-        _insert(db, messages, bodies)
-        return first_copy, used, messages[-1][-1]
+        _insert(db, execute, messages, bodies)
+        return first_copy, used, record
 
 
-def _insert(db: StoreDatabase, messages: list[tuple[Any, ...]], bodies: list[tuple[Any, ...]]) -> None:
-    if len(messages) == 1 and not isinstance(db, SqliteDatabase):
-        run(db, _INSERT_BOTH, *messages[0], *bodies[0])
-    else:
+def _insert(
+    db: StoreDatabase, execute: Execute, messages: list[tuple[Any, ...]], bodies: list[tuple[Any, ...]]
+) -> None:
+    if len(messages) > 1:
         run_many(db, _INSERT_MESSAGE, messages)
         run_many(db, _INSERT_BODY, bodies)
+    elif isinstance(db, SqliteDatabase):
+        execute(_INSERT_MESSAGE, messages[0])
+        execute(_INSERT_BODY, bodies[0])
+    else:
+        execute(_INSERT_BOTH, messages[0] + bodies[0])
 
 
 def _groups(items: Iterable[Prepared]) -> Iterator[list[Prepared]]:

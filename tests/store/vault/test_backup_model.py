@@ -27,7 +27,7 @@ from store.space.limits import usage
 from store.terms.errors import CopyMissing
 from store.terms.records import CopyRecord
 from store.vault.vault import Vault
-from store.vault.writer import prepare
+from store.vault.prepared import prepare
 from tests.amounts import amount
 from tests.conftest import BACKENDS
 from tests.postgres import Cluster

@@ -386,7 +386,7 @@ def test_a_gateway_that_seals_another_body_than_it_describes(
 ) -> None:
     """Both seals verify and the size is right: only the SHA-256 in the record shows it, for every reader."""
     described, sealed = b"Subject: harmless\r\n\r\n", b"Subject: anything\r\n\r\n"
-    monkeypatch.setattr("store.vault.writer.pack_body", lambda _raw: pack_body(sealed))
+    monkeypatch.setattr("store.vault.prepared.pack_body", lambda _raw: pack_body(sealed))
     copy_id = any_vault.put(described, record)
     assert any_vault.get(copy_id).record.size == len(sealed)
     released = any_vault.release_body_key(copy_id, 9)

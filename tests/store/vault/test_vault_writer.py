@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from peewee import OperationalError
 
 from store.check import check
-from store.sealing.copies import seal_part
+from store.sealing.copies import seal_copy
 from store.terms.errors import StoreUnavailable
 from store.terms.records import CopyRecord
-from store.vault import writer
+from store.vault import prepared, writer
 from store.vault.vault import Vault
 
 
@@ -27,11 +27,11 @@ def keys_used(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     """Record every key that sealed something, in order."""
     used: list[bytes] = []
 
-    def noting(key: Any, *args: Any) -> bytes:
-        used.append(bytes(key))
-        return seal_part(key, *args)
+    def noting(keys: Any, *args: Any) -> tuple[bytes, bytes]:
+        used.extend((bytes(keys.record_key), bytes(keys.body_key)))
+        return seal_copy(keys, *args)
 
-    monkeypatch.setattr(writer, "seal_part", noting)
+    monkeypatch.setattr(writer, "seal_copy", noting)
     return used
 
 
@@ -353,7 +353,7 @@ def _fails(error: BaseException) -> Callable[..., None]:
 )
 def test_a_copy_takes_up_what_sqlite_needs_for_it(record: int, body: int, taken: int) -> None:
     """Overflow pages and the remainder in the row equal those that SQLite's dbstat table reports for such rows."""
-    assert writer.stored_size(record, body) == taken
+    assert prepared.stored_size(record, body) == taken
 
 
 @example([4 << 20, 1])
