@@ -125,6 +125,9 @@ def read_epoch(
 
 STEP_INFO = statement("ratchet step")
 HEAD_INFO = statement("chain head")
+#: Bytes that a step derives: the next chain and two keys.
+_STEP_BYTES = 3 * KEY_SIZE
+_NOTHING = bytes(_STEP_BYTES)
 
 
 class Ratchet:
@@ -133,33 +136,36 @@ class Ratchet:
     The keys are views of one buffer: the next step overwrites them, and `wipe` clears them.
     """
 
-    __slots__ = ("_buffer", "_view", "body_key", "record_key", "step")
+    __slots__ = ("_buffer", "_chain", "_fresh", "body_key", "record_key", "step")
 
     def __init__(self, chain: bytes | bytearray | memoryview, step: int = 0) -> None:
         self._buffer = bytearray(3 * KEY_SIZE)
-        self._view = memoryview(self._buffer)
-        self._view[:KEY_SIZE] = chain
-        self.record_key = self._view[KEY_SIZE : 2 * KEY_SIZE]
-        self.body_key = self._view[2 * KEY_SIZE :]
+        #: Holds the next chain and keys until they are in the other buffer.
+        self._fresh = bytearray(3 * KEY_SIZE)
+        view = memoryview(self._buffer)
+        view[:KEY_SIZE] = chain
+        self._chain = view[:KEY_SIZE]
+        self.record_key = view[KEY_SIZE : 2 * KEY_SIZE]
+        self.body_key = view[2 * KEY_SIZE :]
         #: The step that the next `advance` returns.
         self.step = step
 
     def advance(self) -> int:
         """Advance one step; its keys are then in `record_key` and `body_key`. Returns the step."""
-        fresh = bytearray(3 * KEY_SIZE)
-        HKDFExpand(_SHA256, 3 * KEY_SIZE, STEP_INFO).derive_into(self._view[:KEY_SIZE], fresh)
+        fresh, step = self._fresh, self.step
+        HKDFExpand(_SHA256, _STEP_BYTES, STEP_INFO).derive_into(self._chain, fresh)
         self._buffer[:] = fresh
-        fresh[:] = bytes(3 * KEY_SIZE)
-        self.step += 1
-        return self.step - 1
+        fresh[:] = _NOTHING
+        self.step = step + 1
+        return step
 
     def head(self) -> bytes:
         """Compute the chain head for a closing: a digest that does not reveal the chain."""
-        return expand(self._view[:KEY_SIZE], HEAD_INFO)
+        return expand(self._chain, HEAD_INFO)
 
     def wipe(self) -> None:
         """Overwrite every key held here."""
-        self._buffer[:] = bytes(3 * KEY_SIZE)
+        self._buffer[:] = self._fresh[:] = _NOTHING
         self.step = -1
 
 

@@ -6,7 +6,7 @@ This runs in the caller's thread, outside every lock.
 from __future__ import annotations
 
 import hashlib
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
@@ -22,7 +22,7 @@ _LARGEST, _SMALLEST, _OF_THE_REST = PAGE_SIZE - 35, (PAGE_SIZE - 12) * 32 // 255
 _encoder = msgspec.msgpack.Encoder()
 
 
-class Prepared(NamedTuple):
+class Prepared(msgspec.Struct, frozen=True, gc=False):
     """A copy ready to be sealed."""
 
     record: bytes
@@ -49,7 +49,7 @@ def stored_size(record: int, body: int) -> int:
             total += pages * (PAGE_SIZE + 5)
             payload = local
         # A page holds whole cells only, so a large cell wastes on average half its size.
-        total += payload + min(payload // 2, 1024) // 2 + 16
+        total += payload + (payload // 4 if payload < 2048 else 512) + 16
     return total
 
 

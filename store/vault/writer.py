@@ -105,7 +105,8 @@ class Writer:
         self._epochs = epochs
         self._upkeep = upkeep
         self._queue: deque[_Waiting | _HandedIn | Work] = deque()
-        self._changed = threading.Condition(threading.Lock())
+        self._guard = threading.Lock()
+        self._changed = threading.Condition(self._guard)
         self._committing = False
         #: Number of the thread that put last.
         self._last: int | None = None
@@ -116,7 +117,7 @@ class Writer:
         """Store one copy and return its id once it is durable. Other callers' copies may share the commit."""
         self._require_own_transaction()
         this = threading.get_ident()
-        with self._changed:
+        with self._guard:
             alone = self._last in (None, this) and not self._committing and not self._queue
             self._last = this
             if alone:
@@ -129,9 +130,10 @@ class Writer:
             try:
                 return self._commit([item])[0]
             finally:
-                with self._changed:
+                with self._guard:
                     self._committing = False
-                    self._changed.notify()
+                    if self._queue:
+                        self._changed.notify()
         mine.done.acquire()
         if mine.error is not None:
             raise mine.error
@@ -239,9 +241,8 @@ class Writer:
             try:
                 try:
                     with session.write(quiet=True, counting=True):
-                        first_copy, used, last = self._write(group, total)
+                        first_copy, used, last, tagged = self._write(group, total)
                         ids = list(range(first_copy, first_copy + len(group)))
-                        tagged = [(each.tag, copy_id) for each, copy_id in zip(group, ids, strict=True) if each.tag]
                         if tagged:
                             answered = self._unanswered.write(tagged)
                         if placed is not None:
@@ -270,26 +271,30 @@ class Writer:
                 pass  # The copies are durable; the next put continues the rotation.
         return ids
 
-    def _write(self, group: list[Prepared], total: int) -> tuple[int, int, bytes]:
+    def _write(self, group: list[Prepared], total: int) -> tuple[int, int, bytes, list[tuple[bytes, int]]]:
         """Seal and insert a group of `total` bytes inside the transaction.
 
-        Returns the first id, the bytes then used, and the last record.
+        Returns the first id, the bytes then used, the last record, and the tags with their copies' ids.
         """
-        db, advance = self._session.db, self._epochs.advance
+        db, epochs = self._session.db, self._epochs
         execute = executor(db)
         count = len(group)
         next_copy, used = count_in(db, execute, count, total)
         first_copy = next_copy - count
         now = now_ms()
-        messages, bodies = [], []
+        messages, bodies, tagged = [], [], []
         for copy_id, item in enumerate(group, first_copy):
-            name, ratchet, step = advance(now)
-            _record, _body, size, stored_at, stored, _tag = item
-            record, body = seal_copy(ratchet, name, (step, copy_id, stored_at, size, stored), _record, _body)
+            name, ratchet, step = epochs.advance(now)
+            stored_at, size, stored = item.stored_at, item.size, item.stored_size
+            place = step, copy_id, stored_at, size, stored
+            record, body = seal_copy(ratchet, name, place, item.record, item.body)
             messages.append((copy_id, name.epoch_id, step, stored_at, size, stored, record))
             bodies.append((copy_id, body))
+            if item.tag:
+                tagged.append((item.tag, copy_id))
+        epochs.used()
         _insert(db, execute, messages, bodies)
-        return first_copy, used, record
+        return first_copy, used, record, tagged
 
 
 def _insert(
