@@ -129,13 +129,7 @@ class _Current:
     ratchet: Ratchet
     expires: float
     committed: int = 0
-    head: bytes = b""
     in_database: bool = False
-
-    def mark(self, head: bytes) -> None:
-        self.committed = self.ratchet.step
-        self.head = head
-        self.in_database = True
 
 
 @dataclass
@@ -166,7 +160,6 @@ class EpochWriter:
         self._ended: list[_Ended] = []
         #: The opening of the epoch that this process began last; None after a failed transaction.
         self._latest: Opening | None = None
-        self._head = b""
         self._pid = os.getpid()
 
     def advance(self, now: int) -> tuple[EpochName, Ratchet, int]:
@@ -187,15 +180,14 @@ class EpochWriter:
                 current = self._current = self._open(now)
         return current.opening.name, current.ratchet, current.ratchet.advance()
 
-    def used(self) -> None:
-        """Note that the open transaction uses no more keys. The chain's head takes less time here than after it."""
-        if self._current is not None:
-            self._head = self._current.ratchet.head()
-
     def committed(self) -> None:
         """Note that the transaction that used the keys is durable."""
-        if self._current is not None:
-            self._current.mark(self._head)
+        current = self._current
+        if current is not None:
+            ratchet = current.ratchet
+            ratchet.settle()
+            current.committed = ratchet.step
+            current.in_database = True
         if self._closed or self._ended:
             for closed in self._closed:
                 closed.ratchet.wipe()
@@ -213,7 +205,7 @@ class EpochWriter:
                 doubtful = None
                 if first_copy is not None and epoch.ratchet.step > epoch.committed:
                     doubtful = (first_copy, epoch.ratchet.step, epoch.ratchet.head())
-                self._ended.append(_Ended(epoch.opening, epoch.committed, epoch.head, doubtful))
+                self._ended.append(_Ended(epoch.opening, epoch.committed, epoch.ratchet.settled_head(), doubtful))
             else:
                 self._reader.forget([epoch.opening.name.epoch_id])
             epoch.ratchet.wipe()

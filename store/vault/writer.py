@@ -292,7 +292,6 @@ class Writer:
             bodies.append((copy_id, body))
             if item.tag:
                 tagged.append((item.tag, copy_id))
-        epochs.used()
         _insert(db, execute, messages, bodies)
         return first_copy, used, record, tagged
 
