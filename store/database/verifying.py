@@ -79,6 +79,8 @@ class Watch:
         self._location = location
         self.tables = tables
         self._known = threading.local()
+        #: Differs after another connection committed, from one write transaction to the next; None on PostgreSQL.
+        self.others: object = None
         self._readable_until = time.monotonic() + AGAIN
 
     def look(self) -> ReadOnly | None:
@@ -104,16 +106,23 @@ class Watch:
 
         Raises StoreUnavailable.
         """
-        db = self._db
-        connection, now = db.connection(), time.monotonic()
+        db, now = self._db, time.monotonic()
+        connection = db.connection()
+        number, others, answer, until = getattr(self._known, "of", (0, None, None, 0.0))
+        known = number == id(connection) and now < until
         if isinstance(db, SqliteDatabase):
-            answer = connection.execute("PRAGMA schema_version").fetchone()[0]
+            # This connection changes no schema (`store.database.authorizing`).
+            [version] = connection.execute("PRAGMA data_version").fetchone()
+            if known and others[1] == version:
+                self.others = others
+                return
+            self.others = others = (id(connection), version)
+            [now_is] = connection.execute("PRAGMA schema_version").fetchone()
         else:
-            answer = postgresql_tables.ours(db, self.tables)
-        number, same, until = getattr(self._known, "of", (0, None, 0.0))
-        if number == id(connection) and same == answer and now < until:
-            return
-        why = self.look()
-        if why is not None:
-            raise why.refusal()
-        self._known.of = (id(connection), answer, now + AGAIN)
+            now_is = postgresql_tables.ours(db, self.tables)
+        if not known or now_is != answer:
+            why = self.look()
+            if why is not None:
+                raise why.refusal()
+            until = now + AGAIN
+        self._known.of = (id(connection), others, now_is, until)

@@ -92,6 +92,7 @@ class _Transaction:
         session = self._session
         db = session.db
         if db.in_transaction():
+            session.acts += 1
             return
         session.require_writable()
         lock = session.lock
@@ -103,6 +104,7 @@ class _Transaction:
                 db.push_transaction(self)
                 session.tables.require()
                 if not self._counting:
+                    session.acts += 1
                     lock_counters(db)
                 self._witness.begun(quiet=self._quiet)
             except BaseException:
@@ -169,6 +171,8 @@ class Session:
         self.read_only = db.read_only
         self.tables = Watch(db, location)
         self.witness = Witness()
+        #: How many write transactions there were, and blocks that joined one. Puts aside.
+        self.acts = 0
         #: Whether an act that needs a right, signed by an operator at a time (Unix ms), needs a second operator's
         #: signature.
         self.takes_two: Callable[[Right, int], bool] = lambda _right, _at: False
@@ -209,6 +213,14 @@ class Session:
         self._require_open()
         if self.read_only is not None:
             raise self.read_only.refusal()
+
+    def written(self) -> object:
+        """Return a value that stays equal, from one write transaction to the next, while only this process's puts write.
+
+        None where that is not known, as on PostgreSQL.
+        """
+        others = self.tables.others
+        return None if others is None else (others, self.acts)
 
     def require_done(self, error: StoreUnavailable, sql: str, *values: Any) -> None:
         """Find out whether a transaction that failed with `error` was committed after all; if not, raise `error`.
