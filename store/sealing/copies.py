@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import struct
-import threading
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -14,6 +13,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from store.sealing.epochs import Chains, EpochName, Ratchet
 from store.sealing.sealed import NONCE
 from store.terms.errors import TamperedError
+
+if TYPE_CHECKING:
+    from store.helpers.zstd import ZstdCompressor
 
 #: Roles of the two sealed parts of a copy; each has its own key and associated data.
 RECORD, BODY = "record", "body"
@@ -82,17 +84,23 @@ def open_records(
     ]
 
 
-_zstd = threading.local()
+#: Compressors that no thread uses, the last used one last: its memory is in the processor's caches.
+_compressors: list[ZstdCompressor] = []
+#: How many are kept: more threads than that seldom compress at the same time.
+_KEPT = 4
 
 
 def pack_body(raw: bytes) -> bytes:
     """Pack a body: one byte for the method, then zstd if that is smaller, else the raw bytes."""
-    compressor = getattr(_zstd, "compressor", None)
-    if compressor is None:
+    try:
+        compressor = _compressors.pop()
+    except IndexError:
         from store.helpers.zstd import ZstdCompressor
 
-        compressor = _zstd.compressor = ZstdCompressor(level=1)
+        compressor = ZstdCompressor(level=1)
     packed = compressor.compress(raw, compressor.FLUSH_FRAME)
+    if len(_compressors) < _KEPT:
+        _compressors.append(compressor)
     return _ZSTD + packed if len(packed) < len(raw) else _RAW + raw
 
 
