@@ -18,5 +18,5 @@ def executor(db: StoreDatabase) -> Execute:
     On SQLite all statements share a cursor: read each result before the next one.
     """
     if isinstance(db, SqliteDatabase):
-        return db.connection().cursor().execute  # type: ignore[no-any-return]
+        return db.connection().cursor().execute
     return lambda sql, values: run(db, sql, *values)

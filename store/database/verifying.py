@@ -7,6 +7,7 @@ query at the start of each write transaction gives a different answer than befor
 
 from __future__ import annotations
 
+import itertools
 import re
 import threading
 import time
@@ -71,6 +72,23 @@ def _things(tables: tuple[str, ...]) -> frozenset[Thing]:
     return frozenset(things)
 
 
+class _Known:
+    """What was last seen through a connection.
+
+    `version` changes when another connection commits. `answer` is that of the cheap query, after which the tables were
+    compared; that holds `until` a time.
+    """
+
+    __slots__ = ("answer", "connection", "number", "until", "version")
+
+    def __init__(self, connection: object, number: int) -> None:
+        self.connection = connection
+        self.number = number
+        self.version: object = None
+        self.answer: object = None
+        self.until = 0.0
+
+
 class Watch:
     """Checks the tables of one open store repeatedly. Every method may be called from any thread."""
 
@@ -79,7 +97,9 @@ class Watch:
         self._location = location
         self.tables = tables
         self._known = threading.local()
-        #: Differs after another connection committed, from one write transaction to the next; None on PostgreSQL.
+        self._numbers = itertools.count()
+        #: As of the last write transaction: changes when another connection has committed, or with the connection. None
+        #: on PostgreSQL.
         self.others: object = None
         self._readable_until = time.monotonic() + AGAIN
 
@@ -108,21 +128,22 @@ class Watch:
         """
         db, now = self._db, time.monotonic()
         connection = db.connection()
-        number, others, answer, until = getattr(self._known, "of", (0, None, None, 0.0))
-        known = number == id(connection) and now < until
+        known: _Known | None = getattr(self._known, "of", None)
+        if known is None or known.connection is not connection:
+            known = self._known.of = _Known(connection, next(self._numbers))
         if isinstance(db, SqliteDatabase):
-            # This connection changes no schema (`store.database.authorizing`).
             [version] = connection.execute("PRAGMA data_version").fetchone()
-            if known and others[1] == version:
-                self.others = others
+            self.others = known.number, version
+            # This connection changes no table itself (`store.database.authorizing`).
+            if version == known.version and now < known.until:
                 return
-            self.others = others = (id(connection), version)
-            [now_is] = connection.execute("PRAGMA schema_version").fetchone()
+            [answer] = connection.execute("PRAGMA schema_version").fetchone()
         else:
-            now_is = postgresql_tables.ours(db, self.tables)
-        if not known or now_is != answer:
+            version, answer = None, postgresql_tables.ours(db, self.tables)
+        if answer != known.answer or now >= known.until:
+            known.until = 0.0
             why = self.look()
             if why is not None:
                 raise why.refusal()
-            until = now + AGAIN
-        self._known.of = (id(connection), others, now_is, until)
+            known.answer, known.until = answer, now + AGAIN
+        known.version = version

@@ -98,7 +98,7 @@ def count_in(db: StoreDatabase, execute: Execute, copies: int, used_bytes: int) 
         row = execute(_ADD_AND_TELL, (copies, used_bytes, copies)).fetchone()
     if row is None:
         raise TamperedError("the table of counters", "it is empty")
-    return row  # type: ignore[no-any-return]
+    return row
 
 
 def count_out(db: StoreDatabase, copies: int, used_bytes: int) -> None:

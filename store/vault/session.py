@@ -215,7 +215,7 @@ class Session:
             raise self.read_only.refusal()
 
     def written(self) -> object:
-        """Return a value that stays equal, from one write transaction to the next, while only this process's puts write.
+        """Return a value that is as in an earlier write transaction if only puts of this process wrote since.
 
         None where that is not known, as on PostgreSQL.
         """
@@ -258,7 +258,7 @@ class Session:
             raise StoreUnavailable(
                 f"The store {self.location} is not there any more: it was moved or removed, or its file system is not "
                 "mounted. Put it back."
-            )
+            ) from None
         raise StoreUnavailable(
             f"Another store was put in the place of {self.location} while it was open. Open it again."
         )

@@ -44,6 +44,9 @@ _INSERT_BODY = "INSERT INTO body (id, sealed) VALUES (?, ?)"
 _INSERT_BOTH = f"WITH made AS ({_INSERT_MESSAGE}) {_INSERT_BODY}"
 
 
+#: A row of the table of messages, and one of the table of bodies.
+Sealed = tuple[tuple[Any, ...], tuple[Any, ...]]
+
 #: Called with (copy id, None) once a copy is durable, or (0, error) if it was not stored. Must not block.
 Told = Callable[[int, Exception | None], None]
 
@@ -282,31 +285,36 @@ class Writer:
         next_copy, used = count_in(db, execute, count, total)
         first_copy = next_copy - count
         now = now_ms()
-        messages, bodies, tagged = [], [], []
+        # There is no network to wait for, and the bytes of a sealed copy are in the processor's caches.
+        at_once = isinstance(db, SqliteDatabase)
+        sealed: list[Sealed] = []
+        tagged = []
         for copy_id, item in enumerate(group, first_copy):
             name, ratchet, step = epochs.advance(now)
             stored_at, size, stored = item.stored_at, item.size, item.stored_size
             place = step, copy_id, stored_at, size, stored
             record, body = seal_copy(ratchet, name, place, item.record, item.body)
-            messages.append((copy_id, name.epoch_id, step, stored_at, size, stored, record))
-            bodies.append((copy_id, body))
+            sealed.append(((copy_id, name.epoch_id, step, stored_at, size, stored, record), (copy_id, body)))
+            if at_once:
+                _insert(db, execute, sealed)
+                sealed.clear()
             if item.tag:
                 tagged.append((item.tag, copy_id))
-        _insert(db, execute, messages, bodies)
+        if sealed:
+            _insert(db, execute, sealed)
         return first_copy, used, record, tagged
 
 
-def _insert(
-    db: StoreDatabase, execute: Execute, messages: list[tuple[Any, ...]], bodies: list[tuple[Any, ...]]
-) -> None:
-    if len(messages) > 1:
-        run_many(db, _INSERT_MESSAGE, messages)
-        run_many(db, _INSERT_BODY, bodies)
-    elif isinstance(db, SqliteDatabase):
-        execute(_INSERT_MESSAGE, messages[0])
-        execute(_INSERT_BODY, bodies[0])
+def _insert(db: StoreDatabase, execute: Execute, copies: list[Sealed]) -> None:
+    if isinstance(db, SqliteDatabase):
+        for message, body in copies:
+            execute(_INSERT_MESSAGE, message)
+            execute(_INSERT_BODY, body)
+    elif len(copies) == 1:
+        execute(_INSERT_BOTH, copies[0][0] + copies[0][1])
     else:
-        execute(_INSERT_BOTH, messages[0] + bodies[0])
+        run_many(db, _INSERT_MESSAGE, [message for message, _ in copies])
+        run_many(db, _INSERT_BODY, [body for _, body in copies])
 
 
 def _groups(items: Iterable[Prepared]) -> Iterator[list[Prepared]]:
