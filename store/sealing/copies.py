@@ -29,6 +29,11 @@ def _prefix(name: EpochName, role: str) -> bytes:
     return name.statement(role)
 
 
+@lru_cache(maxsize=16)
+def _prefixes(name: EpochName) -> tuple[bytes, bytes]:
+    return name.statement(RECORD), name.statement(BODY)
+
+
 class Place(NamedTuple):
     """The row to which a sealed part belongs: its columns are authenticated. Times in Unix ms, sizes in bytes."""
 
@@ -56,9 +61,10 @@ def seal_copy(
     `place` are the last fields of `Place`.
     """
     numbers = _PLACE.pack(*place)
+    of_record, of_body = _prefixes(name)
     return (
-        AESGCM(keys.record_key).encrypt(NONCE, record, _prefix(name, RECORD) + numbers),
-        AESGCM(keys.body_key).encrypt(NONCE, body, _prefix(name, BODY) + numbers),
+        AESGCM(keys.record_key).encrypt(NONCE, record, of_record + numbers),
+        AESGCM(keys.body_key).encrypt(NONCE, body, of_body + numbers),
     )
 
 

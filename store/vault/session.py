@@ -122,30 +122,26 @@ class _Transaction:
         lock = self._lock
         if lock is None:
             return
+        session, witness = self._session, self._witness
         try:
-            if error is None:
-                self._commit()
-            else:
+            if error is not None:
                 self._fail()
-                self._session.translate(error)
+                session.translate(error)
+                return
+            try:
+                witness.before_commit(quiet=self._quiet)
+                session.db.commit()
+            except BaseException:
+                self._fail()
+                raise
+            session.db.pop_transaction()
+            witness.committed()
         except BaseException as failure:
-            self._session.translate(failure)
+            session.translate(failure)
             raise
         finally:
             lock.release()
-        if error is None:
-            self._witness.released()
-
-    def _commit(self) -> None:
-        db, witness = self._session.db, self._witness
-        try:
-            witness.before_commit(quiet=self._quiet)
-            db.commit()
-        except BaseException:
-            self._fail()
-            raise
-        db.pop_transaction()
-        witness.committed()
+        witness.released()
 
     def _fail(self) -> None:
         """Roll back."""
