@@ -80,13 +80,17 @@ class Room:
     def _free(self) -> int:
         """Return the disk's free bytes, or a huge number if the system does not say."""
         try:
-            if self._folder is None:
-                assert self._path is not None
-                self._folder = os.open(self._path.parent, _FOLDER)
-            disk = os.statvfs(self._folder)
+            disk = os.statvfs(self._open_folder() if self._folder is None else self._folder)
         except OSError:
             return 1 << 62
         return disk.f_bavail * disk.f_frsize
+
+    def _open_folder(self) -> int:
+        assert self._path is not None
+        with self._session.lock:
+            if self._folder is None:
+                self._folder = os.open(self._path.parent, _FOLDER)
+            return self._folder
 
     def _log_bytes(self) -> int:
         try:
