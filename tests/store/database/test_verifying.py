@@ -324,7 +324,7 @@ def test_what_others_commit_is_told_from_what_this_process_puts(
         lambda: record_event(other, "noted", operator=""),
         lambda: record_event(vault, "noted", operator=""),
         lambda: vault.put_many([(b"z", record, None)], lambda _ids: record_event(vault, "noted", operator="")),
-        lambda: alter(vault.location, "UPDATE state SET messages = messages"),
+        lambda: alter(vault.location, "UPDATE state SET messages = messages + 1"),
     ):
         write()
         after = told()
