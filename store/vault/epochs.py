@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from store.database.connection import as_bytes, run, sound
 from store.database.orm import Database
 from store.database.schema import Models
+from store.helpers.clock import now_ms
 from store.sealing.epochs import (
     EPOCH_MS,
     EPOCH_STEPS,
@@ -162,7 +163,7 @@ class EpochWriter:
         self._latest: Opening | None = None
         self._pid = os.getpid()
 
-    def advance(self, now: int) -> tuple[EpochName, Ratchet, int]:
+    def advance(self) -> tuple[EpochName, Ratchet, int]:
         """Advance to the next step.
 
         Returns the epoch, the ratchet (which holds the step's keys) and the step's number.
@@ -170,14 +171,14 @@ class EpochWriter:
         if self._pid != os.getpid():
             self.drop()
         if self._ended:
-            self._write_ended(now)
+            self._write_ended(now_ms())
         current = self._current
         if current is not None and (current.ratchet.step >= EPOCH_STEPS or time.monotonic() >= current.expires):
-            self._close(current, now)
+            self._close(current, now_ms())
             current = None
         if current is None:
             with sound("the table of epochs"):
-                current = self._current = self._open(now)
+                current = self._current = self._open(now_ms())
         return current.opening.name, current.ratchet, current.ratchet.advance()
 
     def committed(self) -> None:

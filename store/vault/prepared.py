@@ -39,17 +39,16 @@ def stored_size(record: int, body: int) -> int:
 
     A row that spills over takes whole overflow pages and a local rest. Each page also has 5 bytes of pointer map.
     """
-    total = 0
+    total = 32
     for payload in (record + 40, body + 8):
         if payload > _LARGEST:
             pages, rest = divmod(payload - _SMALLEST, _OF_THE_REST)
-            local = _SMALLEST + rest
-            if local > _LARGEST:
-                pages, local = pages + 1, _SMALLEST
+            payload = _SMALLEST + rest
+            if payload > _LARGEST:
+                pages, payload = pages + 1, _SMALLEST
             total += pages * (PAGE_SIZE + 5)
-            payload = local
         # A page holds whole cells only, so a large cell wastes on average half its size.
-        total += payload + (payload // 4 if payload < 2048 else 512) + 16
+        total += payload + (payload // 4 if payload < 2048 else 512)
     return total
 
 

@@ -206,7 +206,8 @@ class Session:
 
     def require_writable(self) -> None:
         """Raise StoreError if the session is closed, or the store can only be read."""
-        self._require_open()
+        if self._closed:
+            self._require_open()
         if self.read_only is not None:
             raise self.read_only.refusal()
 

@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 from store.database.connection import Clash, StoreDatabase, run_many
 from store.database.executing import Execute, executor
 from store.database.orm import SqliteDatabase
-from store.helpers.clock import now_ms
 from store.sealing.copies import seal_copy
 from store.terms.errors import StoreUnavailable, TamperedError
 from store.vault.counters import count_in
@@ -235,7 +234,9 @@ class Writer:
 
     def _commit(self, group: list[Prepared], placed: Callable[[list[int]], None] | None = None) -> list[int]:
         session, epochs = self._session, self._epochs
-        total = sum([item.stored_size for item in group])
+        total = 0
+        for item in group:
+            total += item.stored_size
         self._room.admit(total)
         first_copy: int | None = None
         used, over, last = 0, 0, b""
@@ -284,13 +285,12 @@ class Writer:
         count = len(group)
         next_copy, used = count_in(db, execute, count, total)
         first_copy = next_copy - count
-        now = now_ms()
         # There is no network to wait for, and the bytes of a sealed copy are in the processor's caches.
         at_once = isinstance(db, SqliteDatabase)
         sealed: list[Sealed] = []
         tagged = []
         for copy_id, item in enumerate(group, first_copy):
-            name, ratchet, step = epochs.advance(now)
+            name, ratchet, step = epochs.advance()
             stored_at, size, stored = item.stored_at, item.size, item.stored_size
             place = step, copy_id, stored_at, size, stored
             record, body = seal_copy(ratchet, name, place, item.record, item.body)
