@@ -268,7 +268,7 @@ class Gateway:
             self._again(ANSWERS_SECONDS, vault.write_answers, "answers cannot be recorded"),
             self._again(LOOK, PutBack(vault, say, self._events.add).look, "events cannot be written"),
             self._again(LOOK, self._events.flush, "events cannot be written"),
-            self._again(RECOVERY_SECONDS, Recovery(vault, self.outage).look, "events cannot be written"),
+            self._again(RECOVERY_SECONDS, Recovery(vault, self.outage).look, "the store cannot be tried again"),
             self._again(SIGN_SECONDS, vault.witness.beat, "the head cannot be signed"),
             self._again(FLUSH_SECONDS, self.intake.knowing.flush, "known senders cannot be counted"),
             self._again(PROPOSAL_SECONDS, suggest, "local domains cannot be suggested"),

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import cache
 
 #: Never in a result of `caseless`.
 NUL = "\0"
@@ -22,8 +23,6 @@ _UNSEEN = (
 _INVISIBLE = re.compile(f"[{_UNSEEN}]+")
 _DROPPED = re.compile(f"[{NUL}{_UNSEEN}]+")
 _ACCENTS = re.compile("[\u0300-\u036f]+")
-#: Characters of scripts without spaces between words; each counts as a word.
-_UNSPACED = re.compile("([\u0e00-\u0e7f\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\U00020000-\U0003ffff])")
 _WORD = re.compile(r"[^\W_]+")
 _ASCII_LETTER = re.compile("[a-z]")
 _DIGITS = re.compile(r"\d+")
@@ -52,10 +51,6 @@ SUSPECT = re.compile(f"[{_OTHER_SCRIPTS}{_ODD}]")
 ALONE = frozenset("acekoy")
 #: Characters that look the same to a reader: dotless i, and Katakana and the Chinese characters like them.
 _AS_ONE = str.maketrans("ı力口二一", "iカロニー")
-#: All characters that `_seen` changes.
-_CHANGED = frozenset(
-    (*"ϲϹı力口二一", *(chr(code) for code in (*range(0x3000), *range(0xFE00, 0x10000)) if _DROPPED.match(chr(code))))
-) | frozenset(map(chr, (0x3164, *range(0xE0000, 0xE1000))))
 
 
 def fold(text: str) -> str:
@@ -65,7 +60,7 @@ def fold(text: str) -> str:
     text = _INVISIBLE.sub("", text).translate(_BEFORE)
     text = _ACCENTS.sub("", unicodedata.normalize("NFKD", text)).casefold()
     # Case folding turns some letters into several, with accents or invisible marks: drop these.
-    return _UNSPACED.sub(r" \1 ", _ACCENTS.sub("", unicodedata.normalize("NFKD", text)))
+    return _unspaced().sub(r" \1 ", _ACCENTS.sub("", unicodedata.normalize("NFKD", text)))
 
 
 def caseless(text: str) -> str:
@@ -82,7 +77,21 @@ def caseless(text: str) -> str:
 def _seen(text: str) -> str:
     """Drop invisible characters, and unify characters that look the same in every word."""
     # Translating takes five times as long as checking that nothing has to be changed.
-    return text if _CHANGED.isdisjoint(text) else _DROPPED.sub("", text).translate(_BEFORE).translate(_AS_ONE)
+    return text if _changed().isdisjoint(text) else _DROPPED.sub("", text).translate(_BEFORE).translate(_AS_ONE)
+
+
+@cache
+def _changed() -> frozenset[str]:
+    """Return all characters that `_seen` changes. Made when first needed: a command that starts needs none of it."""
+    ranges = re.findall("(.)(?:-(.))?", _UNSEEN)
+    unseen = (chr(code) for first, last in ranges for code in range(ord(first), ord(last or first) + 1))
+    return frozenset((NUL, *unseen, *map(chr, (*_BEFORE, *_AS_ONE))))
+
+
+@cache
+def _unspaced() -> re.Pattern[str]:
+    """Return the pattern of a character of scripts without spaces between words. Each counts as a word."""
+    return re.compile("([\u0e00-\u0e7f\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\U00020000-\U0003ffff])")
 
 
 def skeleton(text: str) -> str:

@@ -434,8 +434,12 @@ async def test_a_worker_ends_also_if_a_library_swallows_that(vault: Vault, monke
 
 
 async def test_a_long_transaction_keeps_its_lease(vault: Vault, open_again: Callable[[], Vault]) -> None:
-    """Two workers, a lease far shorter than the transaction: only the first sends."""
-    other = open_again()
+    """Two workers, a lease far shorter than the transaction: only the first sends.
+
+    The lease is longer than a busy machine stops a process.
+    """
+    other, lease = open_again(), 4000
+    patient = Timeouts(connect=DEADLINE, command=DEADLINE, message=DEADLINE)
     async with ScriptedServer() as server:
         use(vault, server.port)
         [delivery_id] = fill(vault, 1)
@@ -444,16 +448,16 @@ async def test_a_long_transaction_keeps_its_lease(vault: Vault, open_again: Call
 
         async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             asked.set()
-            await asyncio.sleep(3)
+            await asyncio.sleep(2 * lease / 1000)
             await original(reader, writer)
 
         server._talk = slow
-        first = DeliveryWorker(vault, owner="one", timeouts=QUICK, lease=1000, poll=0.05)
+        first = DeliveryWorker(vault, owner="one", timeouts=patient, lease=lease, poll=0.05)
         task = asyncio.create_task(first.run_until_idle())
         await until(asked.is_set)
         stop = asyncio.Event()
         second = asyncio.create_task(
-            DeliveryWorker(other, owner="two", timeouts=QUICK, lease=1000, poll=0.05).run(stop)
+            DeliveryWorker(other, owner="two", timeouts=patient, lease=lease, poll=0.05).run(stop)
         )
         await asyncio.wait_for(task, DEADLINE)
         stop.set()

@@ -61,3 +61,10 @@ def test_what_is_typed_behind_a_key_that_opens_a_copy_is_meant_for_the_copy(term
 def test_what_is_typed_behind_a_key_that_opens_a_window_is_meant_for_the_window(terminal: Terminal) -> None:
     terminal.press(b"fodd\r")
     terminal.wait_for("from:odd")
+
+
+def test_a_text_to_find_typed_at_once_acts_on_nothing(terminal: Terminal) -> None:
+    terminal.press(b"\r/drs\r")
+    terminal.wait_for("“drs” is not in Message.")
+    terminal.press(b"\x1b")
+    terminal.wait_for("100 copies")

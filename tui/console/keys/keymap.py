@@ -87,6 +87,9 @@ KEYS: tuple[Key, ...] = (
     Key("view-previous", "p", "neighbour(-1)", "Previous", "Previous copy", _V),
     Key("view-tab-next", "right_square_bracket", "tab(1)", "Tabs", "Next tab", _V, False),
     Key("view-tab-previous", "left_square_bracket", "tab(-1)", "", "Previous tab", _V, False),
+    Key("view-find", "slash", "find", "Find", "Find a text in this tab", _V),
+    Key("view-find-next", "full_stop", "find_step(1)", "", "Next place of that text", _V),
+    Key("view-find-previous", "comma", "find_step(-1)", "", "Previous place of that text", _V),
     Key("view-campaign", "c", "campaign", "", "Open the campaign of this copy", _V),
     Key("view-restore", "u", "bring_back", "", "Bring this copy back from the bin", _V),
     Key(

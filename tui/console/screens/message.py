@@ -20,6 +20,7 @@ from tui.console.context import ConsoleContext, Neighbour
 from tui.console.keys.keymap import Scope, bindings
 from tui.console.marks import Chosen
 from tui.console.screens.page import Page
+from tui.console.screens.text_finder import TextFinder
 from tui.console.tasks import explain
 from tui.console.text import message_lines as made
 from tui.console.text.message_parts import SourceLines, attachment_lines, link_lines
@@ -83,6 +84,7 @@ def _raw_of(vault: Vault, copy_id: int) -> bytes:
 
 IN_BIN = "△ This copy is in the bin: u brings it back to Backup."
 NOT_IN_BIN = "This copy is not in the bin."
+NOT_READ = "The message is still being read."
 
 
 class MessageView(Page):
@@ -126,6 +128,7 @@ class MessageView(Page):
     def on_mount(self) -> None:
         self.lines = self.query_one(LineView)
         self.tabs = self.query_one(TabStrip)
+        self._finder = TextFinder(self.context.shell, self.lines)
         self._load()
 
     def show_copy(self, copy_id: int) -> None:
@@ -245,8 +248,13 @@ class MessageView(Page):
         self._show_outcome()
 
     def reason_against(self, action: str) -> str | None:
-        """Return why the copy cannot be brought back, or None."""
+        """Return why the copy cannot be brought back, or nothing can be found in this tab yet; else None."""
+        if action in ("view-find", "view-find-next", "view-find-previous"):
+            return None if self._is_read(TABS[self._shown]) else self._failure or NOT_READ
         return None if self.binned or action != "view-restore" else NOT_IN_BIN
+
+    def _is_read(self, tab: str) -> bool:
+        return {"Message": self.copy, "Source": self._source}.get(tab, self.parsed) is not None
 
     def _reason_against(self, action: str) -> str | None:
         return self._failure if self.copy is None and self._failure else self.context.shell.cannot(action)
@@ -367,3 +375,11 @@ class MessageView(Page):
 
     def action_tab(self, step: int) -> None:
         self.tabs.move(step)
+
+    def action_find(self) -> None:
+        if not self.refused("view-find"):
+            self._finder.ask(TABS[self._shown])
+
+    def action_find_step(self, step: int) -> None:
+        if not self.refused("view-find"):
+            self._finder.step(step, TABS[self._shown])

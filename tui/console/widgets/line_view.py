@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import ClassVar
 
 from rich.segment import Segment
@@ -13,7 +13,10 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from tui.console.text.places import Place
+from tui.console.widgets.found import split_found
 from tui.terminal.lines import KINDS, Line
+from tui.terminal.widths import cell_len
 
 #: Makes the lines for a width (cells). Pages run it in a worker thread, or on the event loop if it is fast.
 Builder = Callable[[int], Sequence[Line]]
@@ -34,9 +37,12 @@ class LineView(ScrollView, can_focus=True):
         & > .line--danger { color: $text-error; }
         & > .line--risk { color: $text-warning; }
         & > .line--accent { color: $accent; }
+        & > .line--found { text-style: underline; }
+        & > .line--place { background: $cursor; }
+        &:ansi > .line--place, &:nocolor > .line--place { text-style: reverse; }
     }
     """
-    COMPONENT_CLASSES: ClassVar[set[str]] = {f"line--{kind}" for kind in KINDS}
+    COMPONENT_CLASSES: ClassVar[set[str]] = {f"line--{kind}" for kind in (*KINDS, "found", "place")}
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up,k", "scroll_up", "Up", show=False),
         Binding("down,j", "scroll_down", "Down", show=False),
@@ -69,6 +75,9 @@ class LineView(ScrollView, can_focus=True):
         self._builder: Builder | None = None
         self._built_for = 0
         self._sideways = False
+        #: Folded texts that are underlined, and the place that was found last.
+        self._needles: Sequence[str] = ()
+        self._place: Place | None = None
         #: Style of plain text, cached: computing it takes longer than drawing a line.
         self._style: Style | None = None
 
@@ -104,12 +113,38 @@ class LineView(ScrollView, can_focus=True):
         If `line_width` is above 0 the lines have that width whatever the view's, and scroll sideways. The width
         grows if a drawn line is wider.
         """
-        self.lines = lines
+        self.lines, self._place = lines, None
         self._sideways = line_width > 0
         self.virtual_size = Size(line_width or 1, len(lines))
         if top is not None:
             self.scroll_to(0, top, animate=False, force=True)
         self.refresh()
+
+    def underline(self, needles: Sequence[str]) -> None:
+        """Underline these folded texts wherever a line has them whole."""
+        self._needles, self._place = needles, None
+        self.refresh()
+
+    def show_place(self, place: Place) -> None:
+        """Colour the lines of a place, and scroll to it if it is out of sight."""
+        self._place = place
+        top, height = round(self.scroll_y), max(1, self.size.height)
+        if not top <= place.first <= place.last < top + height:
+            self.scroll_to(y=max(0, place.first - height // 3), animate=False, force=True)
+        if self._sideways:
+            self._scroll_sideways_to(self.lines[place.first])
+        self.refresh()
+
+    def _scroll_sideways_to(self, line: Line) -> None:
+        """Bring the first underlined text of a line into sight."""
+        pieces = [piece for text, _ in line for piece in split_found(text, self._needles)]
+        at = next((number for number, (_, found) in enumerate(pieces) if found), None)
+        if at is None:
+            return
+        left, width = self.scroll_offset.x, self.scrollable_content_region.width
+        column = sum(cell_len(text) for text, _ in pieces[:at])
+        if not left <= column <= column + cell_len(pieces[at][0]) <= left + width:
+            self.scroll_to(x=max(0, column - width // 3), animate=False, force=True)
 
     def to_top(self) -> None:
         """Scroll to the first line."""
@@ -125,14 +160,21 @@ class LineView(ScrollView, can_focus=True):
             self.call_later(self._want)
         if index >= len(self.lines):
             return Strip.blank(width, style)
-        segments = [
-            Segment(text, style if kind == "text" else self.get_component_rich_style(f"line--{kind}"))
-            for text, kind in self.lines[index]
-        ]
-        strip = Strip(segments)
+        strip = Strip(list(self._segments(self.lines[index], style)))
         if self._sideways and strip.cell_length > self.virtual_size.width:
             self.call_later(self._widen, strip.cell_length)
-        return strip.crop_extend(left, left + width, style)
+        strip = strip.crop_extend(left, left + width, style)
+        if self._place is not None and self._place.first <= index <= self._place.last:
+            return strip.apply_style(self.get_component_rich_style("line--place", partial=True))
+        return strip
+
+    def _segments(self, line: Line, plain: Style) -> Iterator[Segment]:
+        for text, kind in line:
+            style = plain if kind == "text" else self.get_component_rich_style(f"line--{kind}")
+            for piece, found in split_found(text, self._needles) if self._needles else ((text, False),):
+                yield Segment(
+                    piece, style + self.get_component_rich_style("line--found", partial=True) if found else style
+                )
 
     def _widen(self, width: int) -> None:
         if self._sideways and width > self.virtual_size.width:
