@@ -48,17 +48,12 @@ class Place(NamedTuple):
         return _prefix(self.name, role) + _PLACE.pack(*self[1:])
 
 
-def seal_part(key: bytes | memoryview, place: Place, role: str, plaintext: bytes) -> bytes:
-    """Seal a record or a body. Its key is used once, so the nonce may be constant."""
-    return AESGCM(key).encrypt(NONCE, plaintext, place.associated(role))
-
-
 def seal_copy(
     keys: Ratchet, name: EpochName, place: tuple[int, int, int, int, int], record: bytes, body: bytes
 ) -> tuple[bytes, bytes]:
-    """Seal a copy's record and body, as `seal_part` would, with the keys of the ratchet's last step.
+    """Seal a copy's record and body with the keys of the ratchet's last step; `place` are the last fields of `Place`.
 
-    `place` are the last fields of `Place`.
+    Each key is used once, so the nonce may be constant.
     """
     numbers = _PLACE.pack(*place)
     of_record, of_body = _prefixes(name)

@@ -23,7 +23,6 @@ from store.sealing.copies import (
     open_records,
     pack_body,
     seal_copy,
-    seal_part,
     unpack_body,
 )
 from store.sealing.epochs import (
@@ -42,6 +41,7 @@ from store.sealing.sealed import seal_with, unseal_with
 from store.sealing.statements import statement, verify
 from store.terms.errors import TamperedError
 from tests.amounts import amount
+from tests.store.sealing.parts import seal_part
 from tests.store.sealing.vectors import vectors
 
 NAME = EpochName(bytes(16), 1, 2, 3)

@@ -235,9 +235,10 @@ def test_an_epoch_of_a_forger(full_vault: Vault, open_again: Callable[[], Vault]
     """The read key is public: a database writer can seal to it. Only a gateway's signature makes an epoch."""
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-    from store.sealing.copies import BODY, RECORD, Place, pack_body, seal_part
+    from store.sealing.copies import BODY, RECORD, Place, pack_body
     from store.sealing.epochs import EpochName, open_epoch
     from store.sealing.keys import hybrid_public
+    from tests.store.sealing.parts import seal_part
 
     name = EpochName(full_vault.store_id, 1, 90, 90)
     forger = Ed25519PrivateKey.generate()
