@@ -99,8 +99,10 @@ class _Transaction:
         lock.acquire()
         try:
             session.require_there()
+            begun = False
             try:
                 db.begin()
+                begun = True
                 db.push_transaction(self)
                 session.tables.require()
                 if not self._counting:
@@ -108,7 +110,7 @@ class _Transaction:
                     lock_counters(db)
                 self._witness.begun(quiet=self._quiet)
             except BaseException:
-                self._fail()
+                self._fail(begun=begun)
                 raise
         except BaseException as error:
             try:
@@ -128,13 +130,15 @@ class _Transaction:
                 self._fail()
                 session.translate(error)
                 return
+            db, left = session.db, False
             try:
                 witness.before_commit(quiet=self._quiet)
-                session.db.commit()
+                db.pop_transaction()
+                left = True
+                db.commit()
             except BaseException:
-                self._fail()
+                self._fail(begun=left)
                 raise
-            session.db.pop_transaction()
             witness.committed()
         except BaseException as failure:
             session.translate(failure)
@@ -143,12 +147,14 @@ class _Transaction:
             lock.release()
         witness.released()
 
-    def _fail(self) -> None:
-        """Roll back."""
+    def _fail(self, *, begun: bool = False) -> None:
+        """Roll back if Peewee has a transaction open, or one has `begun` that it does not know of."""
         db = self._session.db
         try:
             if db.in_transaction():
                 db.pop_transaction()
+                begun = True
+            if begun:
                 db.rollback()
         finally:
             self._witness.failed()
