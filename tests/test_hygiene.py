@@ -93,6 +93,36 @@ def test_decoders_of_types_are_made_in_one_place() -> None:
     assert not offenders(decoders)
 
 
+#: What opens an address in a browser, which would run where the console runs: on the server. Textual's Link and
+#: Markdown do so when clicked.
+BROWSERS = frozenset({"webbrowser", "open_url", "Link", "LinkClicked", "Markdown", "MarkdownViewer"})
+
+
+def names_in(source: ast.AST) -> set[str]:
+    """Return all names and attributes that a module uses or imports."""
+    found: set[str] = set()
+    for node in ast.walk(source):
+        match node:
+            case ast.Name(id=name) | ast.Attribute(attr=name):
+                found.add(name)
+            case ast.Import(names=aliases) | ast.ImportFrom(names=aliases):
+                found.update(part for alias in aliases for part in alias.name.split("."))
+    return found
+
+
+def test_nothing_opens_an_address_in_a_browser() -> None:
+    assert not offenders(lambda path: imported_names(path) & {"webbrowser"})
+    screens = sorted((ROOT / "tui").rglob("*.py"))
+    assert len(screens) > 200
+    found = {str(path.relative_to(ROOT)): names_in(parsed(path)) & BROWSERS for path in screens}
+    assert {name: what for name, what in found.items() if what} == {}
+
+
+@pytest.mark.parametrize("line", ["import webbrowser", "from textual.widgets import Link", "self.app.open_url(x)"])
+def test_what_would_open_one_is_found(line: str) -> None:
+    assert names_in(ast.parse(line)) & BROWSERS
+
+
 def test_importing_all_of_store_loads_no_screen() -> None:
     loaded = loaded_by(*(f"import {name}" for name in STORE_MODULES))
     assert not loaded & {"tui", "textual", "rich"}

@@ -248,7 +248,7 @@ complete -c mailhold -n '_shtab_mailhold_using status' -s h -l help -d 'show thi
 complete -c mailhold -n '_shtab_mailhold_using status' -l store -xka "(__fish_complete_path (commandline -ct))" -d 'the store: the path of a file or a postgresql:// URL ($MAILHOLD_STORE)'
 complete -c mailhold -n '_shtab_mailhold_using status' -l key-file -xka "(__fish_complete_path (commandline -ct))" -d 'unlock with this key file ($MAILHOLD_KEY_FILE)'
 complete -c mailhold -n '_shtab_mailhold_using status' -l recovery -d 'unlock with the recovery key (you are asked for it)'
-complete -c mailhold -n '_shtab_mailhold_using status' -l json -d 'print {messages, used_bytes, max_bytes, free_bytes, oldest, binned, binned_bytes, derived_bytes, known_bytes, queue, put_off, failed, unknown, odd_times, wrong_clocks, troubles, unkept}'
+complete -c mailhold -n '_shtab_mailhold_using status' -l json -d 'print {messages, used_bytes, max_bytes, free_bytes, oldest, binned, binned_bytes, derived_bytes, known_bytes, queue, put_off, failed, unknown, odd_times, wrong_clocks, troubles, unkept, read_only (why, or null)}'
 complete -c mailhold -n '_shtab_mailhold_using; and test $_shtab_mailhold_npos -eq 0' -a check -d 'Verify every copy, signature and hash chain.'
 complete -c mailhold -n '_shtab_mailhold_using check' -s h -l help -d 'show this help message and exit'
 complete -c mailhold -n '_shtab_mailhold_using check' -l store -xka "(__fish_complete_path (commandline -ct))" -d 'the store: the path of a file or a postgresql:// URL ($MAILHOLD_STORE)'

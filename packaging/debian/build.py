@@ -128,6 +128,8 @@ def around(tree: Path) -> None:
     put(doc / "changelog.Debian.gz", (HERE / "changelog").read_bytes())
     put(doc / "changelog.gz", (ROOT / "CHANGELOG.md").read_bytes())
     put(doc / "README.md.gz", (ROOT / "README.md").read_bytes())
+    for page in (ROOT / "docs").glob("*.md"):
+        put(doc / "docs" / page.name, page.read_bytes())
     put(doc / "copyright", copyright_text(tree / HOME / f"lib/{_PYTHON}/site-packages"))
     put(doc / "examples/mailhold.toml", (ROOT / "store/gateway/mailhold.toml.example").read_bytes())
     unit = (

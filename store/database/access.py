@@ -10,8 +10,11 @@ import os
 from pathlib import Path
 
 from store.database.connection import DiskFull, StoreDatabase, beside, connect, is_url, run, translated
+from store.database.file_systems import is_read_only, stopped_writing
 from store.database.modes import Mode, ReadOnly, Use
 from store.terms.errors import StoreUnavailable
+
+_REPAIR = "Look in the system's log why, repair it, and mount it again."
 
 
 def read_only(location: str) -> ReadOnly | None:
@@ -21,8 +24,9 @@ def read_only(location: str) -> ReadOnly | None:
     path = Path(location).absolute()
     files = [path, *(each for each in _log(location) if each.exists())]
     if all(os.access(each, os.W_OK) for each in files) and (len(files) == 3 or os.access(path.parent, os.W_OK)):
-        return None
-    if os.statvfs(path).f_flag & os.ST_RDONLY:
+        stopped = "its file system stopped writing after an error"
+        return ReadOnly(location, stopped, _REPAIR) if stopped_writing(path) else None
+    if is_read_only(path):
         return ReadOnly(location, "its file system is read-only", "Mount it for writing, or give another store.")
     what = "its folder" if all(os.access(each, os.W_OK) for each in files) else "it"
     return ReadOnly(location, f"this user may not write to {what}", "Check who owns it and its permissions.")

@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from store.database.file_systems import is_read_only, stopped_writing
+
 _PERMISSIONS = "check who owns it and its permissions"
 _DISK = "look for disk errors in the system's log"
+_STOPPED = "its file system stopped writing after an error. Look in the system's log why, repair it, and mount it again"
 _MOUNT = "its file system is read-only. Look in the system's log why, repair it, and mount it for writing"
 
 
@@ -28,9 +31,10 @@ def advice_on(text: str, file: str | None) -> str:
 def _about_file(path: Path, otherwise: str) -> str:
     """Linux makes a file system read-only when its disk fails, also while the store is open; permissions stay then."""
     try:
-        if os.statvfs(path).f_flag & os.ST_RDONLY:
+        if is_read_only(path):
             return _MOUNT
+        if stopped_writing(path):
+            return _STOPPED
     except OSError:
         return otherwise
-    # Some file systems (ext4 since Linux 6.15) refuse to write after an error without showing it as a mount option.
     return _DISK if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK) else otherwise

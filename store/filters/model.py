@@ -229,6 +229,11 @@ class MessageFilter(msgspec.Struct, frozen=True, kw_only=True):
         others = (getattr(self, name) == getattr(_EMPTY, name) for name in self.__struct_fields__ if name != "groups")
         return self.groups[0] if all(others) else None
 
+    @property
+    def moves(self) -> bool:
+        """Whether it depends on the present time, so that a copy may stop matching without any change."""
+        return any(part.period is not None and part.period.milliseconds for part in self.parts())
+
     def parts(self) -> Iterator[MessageFilter]:
         """Yield this filter and all branches of its groups, nested ones too."""
         yield self

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
-from store.authority.acts import folded
+from store.authority.acts import BIN, folded
 from store.authority.audit import events
 from store.authority.event_forms import Phase
 from store.helpers.clock import now_ms
@@ -51,7 +51,7 @@ def history(vault: Vault, operator: str, actions: Collection[str]) -> History:
             origin, target = (done, taken_back) if undoes > 0 else (taken_back, done)
             if abs(undoes) in origin:
                 origin.remove(abs(undoes))
-            if abs(undoes) not in target:
+            if abs(undoes) not in target and not _deleted_anew(own, undoes):
                 target.append(abs(undoes))
             when[abs(undoes)] = number
         elif number and act.event.action in actions:
@@ -61,6 +61,11 @@ def history(vault: Vault, operator: str, actions: Collection[str]) -> History:
         taken_back.remove(number)
         done.append(number)
     return History(*([own[number] for number in reversed(each) if number in own] for each in (done, taken_back)))
+
+
+def _deleted_anew(own: dict[int, PastAct], undoes: int) -> bool:
+    """Return whether a deletion was redone: that was a new deletion, an act of its own, which stands for it."""
+    return undoes < 0 and -undoes in own and own[-undoes].event.action == BIN
 
 
 def _went_on(act: PastAct, since: int) -> bool:

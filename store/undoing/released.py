@@ -70,9 +70,9 @@ class Released:
         if told.does and not left:
             record_event(
                 vault,
-                act.event.action,
+                "redone" if again else "undone",
                 operator=operator,
-                detail=f"{'redone' if again else 'undone'}: {'; '.join((*told.does, *told.does_not))}",
+                detail=f"{act.event.action}: {'; '.join((*told.does, *told.does_not))}",
                 undoes=-act.number if again else act.number,
             )
         return told

@@ -117,7 +117,8 @@ def test_it_is_installed_used_upgraded_and_purged_and_the_store_stays(package: P
     assert "# mailhold.toml" in run(PROGRAM, "gateway", "--example-config")
     unit = UNIT.read_text()
     assert "ExecStart=/usr/bin/mailhold gateway --config /etc/mailhold/mailhold.toml\n" in unit
-    for name in ("man/man1/mailhold.1.gz", "man/man5/mailhold.toml.5.gz", "zsh/vendor-completions/_mailhold"):
+    documents = ("man/man1/mailhold.1.gz", "man/man5/mailhold.toml.5.gz", "doc/mailhold/docs/operations.md")
+    for name in (*documents, "zsh/vendor-completions/_mailhold"):
         assert (Path("/usr/share") / name).is_file()
     assert "SupplementaryGroups" not in unit  # the gateway starts without Postfix
     is_upgraded(package, tmp_path)

@@ -83,6 +83,8 @@ def _unlock(args: argparse.Namespace) -> Unlock | None:
 
 
 def _print(backup: Backup) -> None:
+    from store.database.tables import FORMAT
+
     newest = local_time(backup.newest_event) if backup.newest_event else "-"
     print(f"{safe(str(backup.path))}: {copies(backup.messages)}, {format_size(backup.size)}, newest event {newest}")
     if backup.broken:
@@ -90,4 +92,5 @@ def _print(backup: Backup) -> None:
     elif backup.sealed:
         print("Verified: every copy, signature and chain.")
     else:
-        print("Verified: the file, its tables and counts. Seals and signatures were not verified: that needs a key.")
+        needs = "a key" if backup.format == FORMAT else f"a release for format {backup.format}, or `mailhold upgrade`"
+        print(f"Verified: the file, its tables and counts. Seals and signatures were not verified: that needs {needs}.")

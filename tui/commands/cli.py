@@ -8,9 +8,23 @@ from the start.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Callable, Sequence
+
+
+class _Output(io.FileIO):
+    """Standard output. It notes that it failed: an error such as "No space left" does not say on which disk."""
+
+    failed = False
+
+    def write(self, data: object, /) -> int:
+        try:
+            return super().write(data)  # type: ignore[arg-type]
+        except OSError:
+            self.failed = True
+            raise
 
 
 def _run(argv: Sequence[str]) -> int:
@@ -48,9 +62,18 @@ def _open_streams() -> None:
             os.open(os.devnull, os.O_RDWR)  # opens as the lowest free number, which is `number`
         if getattr(sys, name) is None:
             setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115  # it lives as long as the process
-    reconfigure = getattr(sys.stdout, "reconfigure", None)
-    if reconfigure is not None:
-        reconfigure(errors="backslashreplace")
+    out = sys.stdout
+    if not isinstance(out, io.TextIOWrapper):  # a test's
+        return
+    if out is sys.__stdout__ and out.fileno() == 1:
+        raw = _Output(1, "w", closefd=False)
+        sys.stdout = out = io.TextIOWrapper(
+            raw if isinstance(out.buffer, io.RawIOBase) else io.BufferedWriter(raw),
+            encoding=out.encoding,
+            line_buffering=out.line_buffering,
+            write_through=out.write_through,
+        )
+    out.reconfigure(errors="backslashreplace")
 
 
 def main(argv: Sequence[str] | None = None, run: Callable[[Sequence[str]], int] = _run) -> int:
@@ -117,14 +140,17 @@ def answered(argv: Sequence[str], run: Callable[[Sequence[str]], int]) -> int:
 
 
 def _output_fails() -> bool:
-    """Return whether standard output, such as a file on a full disk, does not take what waits to be written."""
+    """Return whether standard output, such as a file on a full disk, does not take what is written to it."""
+    buffer = getattr(sys.stdout, "buffer", None)
+    failed = getattr(getattr(buffer, "raw", buffer), "failed", False)
     try:
         sys.stdout.flush()
     except OSError:
+        failed = True
+    if failed:
         # Otherwise Python tries again at the exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return True
-    return False
+    return failed
 
 
 def _say(message: str) -> None:

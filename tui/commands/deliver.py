@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from store.delivery.queue import ReleaseResult
     from store.vault.vault import Vault
 
+#: Copies read at once.
+_PAGE = 500
 _USE_HEADER = ": add --from-header to use the header addresses that are in a local domain, or give --also ADDRESS"
 _LOOKALIKES = ": add --lookalikes to deliver it anyway"
 _SET_LOCAL = ": give --also ADDRESS, or set the local domains with `mailhold settings set local_domains=…`"
@@ -92,6 +94,7 @@ def run(args: argparse.Namespace) -> int:
     additional = [check_address(address) for address in args.also]
     with opened(args, Use.READ if args.dry_run and not args.ask_relay else Use.WRITE) as vault:
         ids, missing = selected_ids(vault, args)
+        _warn_of_infected(vault, ids)
         if args.dry_run:
             from store.delivery.choosing import Choice
             from tui.commands.dry_run import dry_run
@@ -153,6 +156,26 @@ def run(args: argparse.Namespace) -> int:
     return 1 if failures else 0
 
 
+def _warn_of_infected(vault: Vault, ids: Sequence[int]) -> None:
+    """Say how many of the copies are infected, if the settings allow to deliver such; else they are refused anyway."""
+    from store.authority.settings import settings_or_former
+
+    if not settings_or_former(vault).allow_infected:
+        return
+    dangerous = 0
+    with apart("it could not be checked whether they are infected"):
+        for start in range(0, len(ids), _PAGE):
+            page = vault.get_many(ids[start : start + _PAGE], on_error=lambda _copy_id, _error: None)
+            dangerous += sum(copy.record.dangerous for copy in page)
+    if dangerous:
+        one, many = "copy is", "copies are"
+        print(
+            f"mailhold: Warning: {counted(dangerous, one, many)} infected or probably infected: a security threat to "
+            "the recipients' computers.",
+            file=sys.stderr,
+        )
+
+
 def _spared(vault: Vault, ids: Sequence[int], cancelled: Cancelled = lambda: False) -> dict[int, str]:
     """Return the copies with a look-alike sender, by id, with the reason.
 
@@ -205,14 +228,16 @@ def _summary(deliveries: list[dict[str, Any]], result: ReleaseResult, *, wait: b
         if not deliveries:
             return f"{placed}."
         held = f"{_held(result)} " if result.held_until else ""
-        return f"{placed} to {counted(len(recipients), 'recipient', 'recipients')}. {held}{who_sends(result.gateway)}"
+        whom = counted(len(recipients), "recipient", "recipients")
+        return f"{placed} to {whom}. {held}{who_sends(result.gateway, len(deliveries))}"
     sent = sum(recipient["state"] == "sent" for recipient in recipients)
     whom = counted(len(recipients), "recipient", "recipients")
     return f"Sent to {sent:,} of {whom} of {counted(len(deliveries), 'message', 'messages')}."
 
 
-def who_sends(gateway: str) -> str:
-    """Return a sentence that says who sends the queued deliveries. `gateway` is `ReleaseResult.gateway`."""
+def who_sends(gateway: str, count: int = 1) -> str:
+    """Return a sentence that says who sends `count` queued deliveries. `gateway` is `ReleaseResult.gateway`."""
+    it = "it" if count == 1 else "them"
     if gateway:
-        return f"The gateway {safe(gateway)} sends it."
-    return "No gateway can send it now: an open console sends it, or `mailhold queue send`."
+        return f"The gateway {safe(gateway)} sends {it}."
+    return f"No gateway can send {it} now: an open console sends {it}, or `mailhold queue send`."

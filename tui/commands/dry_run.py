@@ -47,7 +47,7 @@ def dry_run(vault: Vault, ids: Sequence[int], missing: Missing, choice: Choice, 
             contents[copy_id] = content_of(vault, copy_id, dressing, now_ms(), hashes=len(found.going) == 1)
             progress(len(contents), len(found.going))
     summed = tally(found, contents)
-    said = sentences(found, summed, contents, now=now_ms())
+    said = sentences(found, summed, contents, now=now_ms(), undo="`mailhold undo`")
     if as_json:
         print_json(_json(found, summed, contents, missing))
     else:

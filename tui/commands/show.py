@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -18,8 +19,11 @@ from tui.commands.ids import parse_ids
 from tui.commands.list_ import reason_text, recipient_json
 from tui.commands.opened import opened
 from tui.commands.printing import iso, print_json
+from tui.terminal.cells import local_zone
 from tui.terminal.known_words import known_words
 from tui.terminal.safe import safe
+from tui.terminal.times import full_time
+from tui.terminal.words import counted
 
 if TYPE_CHECKING:
     from store.terms.findings import KnownSender
@@ -29,6 +33,19 @@ if TYPE_CHECKING:
 
 #: Fields of --json that the text leaves out: `known` or another field shows the same.
 _NOT_SHOWN = ("authentication", "findings", "client_name", "rule_id", "reason", "stored_at", "size")
+#: Labels of the text that are spelled otherwise than the names in --json: the spec's, and abbreviations.
+_LABELS = {
+    "id": "ID",
+    "scan_results": "Scan Results",
+    "backup_reason": "Backup Reason",
+    "time_placed_in_backup": "Time placed in Backup",
+    "mta_message_id": "MTA-Message-ID",
+    "message_id": "Message-ID",
+    "anti_virus_databases_release_date": "Anti-Virus databases release date",
+    "sha256": "SHA-256",
+}
+_TIMES = ("time_placed_in_backup", "time_sent", "time_received", "anti_virus_databases_release_date")
+_SIZES = ("message_size", "stored_size")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -157,14 +174,40 @@ def _scan_results(record: CopyRecord) -> list[dict[str, str]]:
 def _print_fields(fields: dict[str, Any], words: str) -> None:
     sender, envelope = fields["from"], fields["envelope"]["sender"]
     other = [f"≠ Envelope sender: {envelope}"] if sender_differs(sender, envelope) else []
-    shown = {"from": [address_first(sender), *other], "envelope": _envelope(**fields["envelope"]), "known": words}
+    rule, released = fields["processing_rule"], fields["released"]
+    shown = {
+        **{name: _local(fields[name]) for name in _TIMES},
+        **{name: _bytes(fields[name]) for name in _SIZES},
+        "processing_rule": rule if rule["id"] or rule["name"] else None,
+        "from": [address_first(sender), *other],
+        "scan_results": [_in_words(**result) for result in fields["scan_results"]],
+        "attachments": [{**each, "size": _bytes(each["size"])} for each in fields["attachments"]],
+        "envelope": _envelope(**fields["envelope"]),
+        "known": words,
+        "recipients": [{**each, "at": _local(each["at"])} for each in fields["recipients"]],
+        "released": {**released, "at": _local(released["at"])} if released else None,
+    }
     for name, value in {**fields, **shown}.items():
         if name in _NOT_SHOWN:
             continue
-        label = name.replace("_", " ").capitalize()
+        label = _LABELS.get(name) or name.replace("_", " ").capitalize()
         lines = [_line(item) for item in value] if isinstance(value, list) else [_line(value)]
         for number, line in enumerate(lines or [""]):
             print(f"{label if number == 0 else '':<36}{safe(line)}".rstrip())
+
+
+def _local(time: str | None) -> str:
+    """Format a time of --json in the local time zone, as the message view does; "" for none."""
+    return "" if time is None else full_time(round(datetime.fromisoformat(time).timestamp() * 1000), local_zone())
+
+
+def _bytes(size: int) -> str:
+    return counted(size, "byte", "bytes")
+
+
+def _in_words(engine: str, status: str, detail: str) -> dict[str, str]:
+    """Replace the names of engine and status by their labels."""
+    return {"engine": Engine(engine).label, "status": Status(status).label, "detail": detail}
 
 
 def _envelope(sender: str | None, recipients: list[str]) -> str:

@@ -29,7 +29,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="print {messages, used_bytes, max_bytes, free_bytes, oldest, binned, binned_bytes, derived_bytes, "
         "known_bytes, queue, put_off, "
-        "failed, unknown, odd_times, wrong_clocks, troubles, unkept}",
+        "failed, unknown, odd_times, wrong_clocks, troubles, unkept, read_only (why, or null)}",
     )
 
 
@@ -51,6 +51,7 @@ def run(args: argparse.Namespace) -> int:
             if not each.revoked and running(vault, each.id, each.alive_at) is Running.UNKNOWN
         ]
         troubles, known, unkept = _troubles(vault), known_bytes(vault), vault.witness.unkept
+        read_only = vault.read_only.why if vault.read_only else None
     attention = releases.attention
     if args.json:
         print_json(
@@ -72,6 +73,7 @@ def run(args: argparse.Namespace) -> int:
                 "wrong_clocks": clocks,
                 "troubles": [{**each._asdict(), "at": iso(each.at)} for each in troubles or ()],
                 "unkept": unkept,
+                "read_only": read_only,
             }
         )
     else:

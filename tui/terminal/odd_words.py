@@ -66,7 +66,7 @@ def campaigns_words(number: int, fitting: int, odd: int) -> str:
     """
     if number == 1:
         whose = "fits a campaign" if fitting else "is odd in its campaign"
-        return f"This copy {whose}: c shows it." if fitting or odd else ""
+        return f"This copy {whose}: Esc, then c shows it." if fitting or odd else ""
     said = [f"{copies(fitting)} that {'fits' if fitting == 1 else 'fit'} a campaign"] if fitting else []
     said += [f"{copies(odd)} odd in {'its' if odd == 1 else 'their'} campaign"] if odd else []
     return f"Among them: {', '.join(said)}. Read those before you deliver them." if said else ""

@@ -51,15 +51,21 @@ class Said(NamedTuple):
 
 
 def sentences(
-    found: Preflight, tally: Tally, contents: Mapping[int, Content], *, now: int, asking: bool = False
+    found: Preflight,
+    tally: Tally,
+    contents: Mapping[int, Content],
+    *,
+    now: int,
+    asking: bool = False,
+    undo: str = "undo (z)",
 ) -> list[Said]:
     """Return all sentences about the release, problems first. `now` is Unix ms.
 
-    `asking`: the relay is being asked again at the moment.
+    `asking`: the relay is being asked again at the moment. `undo` says how the user can cancel it while it is held.
     """
     said = [*_lookalikes(found), *_who(found, tally), *_relay(found, now, asking)]
     if found.going:
-        said.append(Said(_hold(found)))
+        said.append(Said(_hold(found, undo)))
         said += [*_needs(found, tally), *_fields(tally, len(found.going)), *_body_hashes(found, contents)]
     if tally.read < len(found.going):
         said.append(Said(f"Reading the messages: {tally.read:,} of {len(found.going):,}."))
@@ -109,10 +115,10 @@ def _who(found: Preflight, tally: Tally) -> Iterator[Said]:
         yield Said(f"{what} judged again if the relay routes mail back through the gateway.")
 
 
-def _hold(found: Preflight) -> str:
+def _hold(found: Preflight, undo: str) -> str:
     one, left = len(found.going) == 1, time_left(found.hold)
     if found.hold:
-        return f"Held for {left}: until then undo (z) can cancel {'it' if one else 'them'}."
+        return f"Held for {left}: until then {undo} can cancel {'it' if one else 'them'}."
     return f"{'It is' if one else 'They are'} sent at once and cannot be cancelled."
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from store.authority import audit, configuration
-from store.authority.settings import Settings, Unavailable, parse_setting, read_settings
+from store.authority.settings import FIRST, Settings, Unavailable, parse_setting, read_settings
 from store.space.changing_settings import change_settings
 from store.space.limits import usage
 from store.space.rotation import Removal, RemovesMore, removal_token, would_remove
@@ -37,6 +38,19 @@ def test_defaults_are_the_spec_s() -> None:
     assert not DEFAULT.allow_infected
     assert 0 < DEFAULT.notify_below < DEFAULT.max_size
     assert [option.label for option in Unavailable] == ["Process messages", "Temporary fail", "Reject messages"]
+
+
+def test_a_new_store_has_what_the_documentation_says() -> None:
+    """The table in docs/commands.md; a store without settings of its own differs from it in one."""
+    text = (Path(__file__).resolve().parents[3] / "docs" / "commands.md").read_text()
+    rows = re.findall(r"^\| `([a-z_]+)` \| (?:`([^`|]*)`)? ?\| ", text.partition("| in a new store |")[2], re.MULTILINE)
+    assert {name for name, _ in rows} == set(Settings.__struct_fields__)
+    shortened = {"hold": "15", "hold_many": "300"}  # in tests nothing is held
+    for name, value in rows:
+        assert shortened.get(name, value) == value
+        assert name in shortened or getattr(parse_setting(FIRST, name, value)[0], name) == getattr(FIRST, name), name
+    assert msgspec.structs.replace(DEFAULT, if_unavailable=Unavailable.TEMPORARY_FAIL) == FIRST
+    assert DEFAULT.if_unavailable is Unavailable.PROCESS
 
 
 @pytest.mark.parametrize(

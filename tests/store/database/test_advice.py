@@ -7,8 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from store.database import file_systems
+from store.database.access import reach, read_only
 from store.database.advice import advice_on
+from store.database.modes import Use
+from store.opening.opening import create_store
+from store.terms.errors import StoreReadOnly
 from tests import small_disk
+from tests.conftest import PASSPHRASE
 
 READ_ONLY, FAILED = "attempt to write a readonly database", "disk I/O error"
 
@@ -33,3 +39,27 @@ def test_permissions_are_blamed_only_if_they_forbid_it(tmp_path: Path, monkeypat
     assert "disk errors" in advice_on(FAILED, str(tmp_path / "gone"))
     assert "permissions" in advice_on(READ_ONLY, str(tmp_path / "gone"))
     assert "permissions" in advice_on("permission denied for table store", None)  # a server's
+
+
+def test_a_file_system_that_stopped_writing_is_named_though_it_is_mounted_for_writing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As ext4 since Linux 6.15: neither statvfs nor access tells."""
+    location = str(tmp_path / "mail.store")
+    create_store(location, passphrase=PASSPHRASE)[0].close()
+    device = tmp_path.stat().st_dev
+    other, own = f"{os.major(device)}:{os.minor(device) + 1}", f"{os.major(device)}:{os.minor(device)}"
+    mounts = tmp_path / "mountinfo"
+    monkeypatch.setattr(file_systems, "_MOUNTS", mounts)
+    line = "36 35 {} / /mnt rw,relatime shared:1 - ext4 /dev/sdb rw,errors=remount-ro{}\n"
+    for text in ("", "odd\n", line.format(other, ",emergency_ro"), line.format(own, "")):
+        mounts.write_text(text)
+        assert read_only(location) is None
+    mounts.write_text(line.format(other, "") + line.format(own, ",emergency_ro"))
+    with pytest.raises(StoreReadOnly, match="its file system stopped writing after an error"):
+        reach(location, Use.WRITE)
+    db = reach(location, Use.READ)
+    db.close_all()
+    assert db.read_only is not None and "stopped writing" in db.read_only.why
+    assert "repair it, and mount it again" in advice_on(READ_ONLY, location)
+    assert "repair it, and mount it again" in advice_on(FAILED, location)

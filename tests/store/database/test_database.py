@@ -40,6 +40,18 @@ def test_sqlite_is_set_up_for_a_file_that_others_can_write(vault: Vault, sql: Ca
         assert any(f'"{table}"' in text and "AUTOINCREMENT" in text for (text,) in tables), table
 
 
+def test_a_pragma_is_run_to_its_end(vault: Vault, sql: Callable[..., Any]) -> None:
+    """One step of `incremental_vacuum` frees one page."""
+    with vault.write():
+        sql(vault, "CREATE TABLE filler (data BLOB)")
+        sql(vault, "INSERT INTO filler VALUES (zeroblob(?))", 100 * database.PAGE_SIZE)
+        sql(vault, "DROP TABLE filler")
+    [(free,)] = sql(vault, "PRAGMA freelist_count")
+    assert free >= 100
+    database.pragma_to_its_end(vault.db, "incremental_vacuum(60)")
+    assert sql(vault, "PRAGMA freelist_count") == [(free - 60,)]
+
+
 def test_a_store_that_is_held_by_another_program(
     store: str, record: CopyRecord, monkeypatch: pytest.MonkeyPatch, open_again: Callable[[], Vault]
 ) -> None:

@@ -115,6 +115,20 @@ async def test_all_is_sent_once_over_sessions_that_are_used_again(any_vault: Vau
     assert all(row.sealed_body_key is None and row.finished_at for row in rows)
 
 
+@pytest.mark.parametrize(
+    ("sender", "said"), [("s@x.example", "<s@x.example>"), ("", "<>"), (None, "<>"), ("<x", "<>"), ("root", "<root>")]
+)
+async def test_the_sender_stays_and_the_null_sender_stays_null(vault: Vault, sender: str | None, said: str) -> None:
+    async with ScriptedServer() as server:
+        use(vault, server.port)
+        copy_id = vault.put(raw(1), CopyRecord(envelope_sender=sender, envelope_recipients=("u1.0@x.example",)))
+        release(vault, [copy_id], original=True, operator="op")
+        await send(vault)
+        assert received(server) == Counter({"u1.0@x.example": 1})
+        [mail] = [command for command in server.commands if command.startswith("MAIL")]
+        assert mail.split()[1] == f"FROM:{said}"
+
+
 async def test_a_message_that_takes_long_to_open_does_not_hold_up_the_others(
     vault: Vault, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -121,7 +121,13 @@ def test_the_child_has_nothing_of_its_parents(tmp_path: Path, monkeypatch: pytes
     assert b"MAILHOLD" not in (proc / "environ").read_bytes()
     assert b"secret" not in (proc / "cmdline").read_bytes()
     limits = (proc / "limits").read_text()
-    for name, value in (("Max core file size", "0"), ("Max file size", "0"), ("Max address space", str(1 << 30))):
+    for name, value in (
+        ("Max core file size", "0"),
+        ("Max file size", "0"),
+        ("Max address space", str(1 << 30)),
+        ("Max open files", "16"),
+        ("Max processes", "0"),
+    ):
         [line] = [line for line in limits.splitlines() if line.startswith(name)]
         assert line.split()[-3] == value or line.split()[-2] == value
 

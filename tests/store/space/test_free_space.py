@@ -19,7 +19,7 @@ from store.delivery.administrator import notify, notify_administrator, watch
 from store.delivery.worker_thread import start_worker_thread
 from store.mail.outcome import Outcome, State
 from store.space.changing_settings import change_settings
-from store.space.limits import Usage
+from store.space.limits import Usage, usage
 from store.space.notice import LEASE_MS, Due, Told, claim
 from store.space.notice_mail import compose
 from store.terms.errors import MailholdError, RelayError
@@ -126,6 +126,17 @@ def test_enough_room(any_vault: Vault, look: Callable[..., Told], relay: Relay) 
     assert look() is Told.ENOUGH
     assert relay.sent == []
     assert any_vault.models.Configuration.select().count() == 1
+
+
+def test_as_much_as_the_threshold_is_enough_and_a_byte_less_is_not(
+    any_vault: Vault, look: Callable[..., Told], relay: Relay
+) -> None:
+    fill(any_vault, 4)
+    free = usage(any_vault).free_bytes
+    change(any_vault, notify_below=f"{free}")
+    assert look() is Told.ENOUGH and relay.sent == []
+    change(any_vault, notify_below=f"{free + 1}")
+    assert look() is Told.SENT and len(relay.sent) == 1
 
 
 def test_crossing_sends_one(any_vault: Vault, look: Callable[..., Told], relay: Relay, clock: Clock) -> None:

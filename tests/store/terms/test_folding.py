@@ -27,6 +27,7 @@ INVISIBLE = ["\u200b", "\u200d", "\u2060", "\ufeff", "\u00ad", "\u034f", "\ufe0f
         ("как", "kak"),  # looks Latin, and folds to the same in every letter
         ("Order 7f3a9c21bd", "order #"),
         ("ＦＵＬＬ width", "full width"),
+        ("Straße STRASSE", "strasse strasse"),
         ("您的包裹", "您 的 包 裹"),
         ("", ""),
     ],

@@ -15,7 +15,7 @@ from store.delivery.queue import release
 from store.space.changing_settings import change_settings
 from store.terms.records import CopyRecord
 from store.undoing.plans import Told
-from store.undoing.undoing import carry_out, next_plan
+from store.undoing.undoing import carry_out, next_plan, plans
 from store.vault.vault import Vault
 from tests.store.delivery.test_delivery_worker import use
 
@@ -231,3 +231,19 @@ def test_what_a_full_disk_kept_from_coming_back_can_be_undone_further(
     told = z(vault, again=True)
     assert told.does == ("50 copies moved to the bin again",) and not told.does_not
     assert vault.ids() == [] and check(vault).broken == []
+
+
+def test_a_deletion_that_was_redone_is_listed_once(any_vault: Vault) -> None:
+    ids = fill(any_vault, 3)
+    delete_copies(any_vault, ids[:1], operator=ME)
+    delete_copies(any_vault, ids[1:], operator=ME)
+    for _ in range(2):
+        z(any_vault)
+        assert [plan.what for plan in plans(any_vault, ME)] == ["1 message copy deleted"]
+        assert [plan.what for plan in plans(any_vault, ME, again=True)] == ["2 message copies deleted"]
+        z(any_vault, again=True)
+        assert [plan.what for plan in plans(any_vault, ME)] == ["2 message copies deleted", "1 message copy deleted"]
+        assert plans(any_vault, ME, again=True) == []
+    assert z(any_vault) == Told(("2 copies brought back from the bin",))
+    assert z(any_vault) == Told(("1 copy brought back from the bin",))
+    assert any_vault.ids() == ids and next_plan(any_vault, ME) is None

@@ -82,7 +82,8 @@ def test_who_has_it_keeps_it_and_that_is_said(any_vault: Vault) -> None:
     assert told.does_not == (f"delivery {ids[0]}-{ids[1]}: it was sent",)
     assert states(any_vault, ids) == [State.SENT, State.SENT, State.CANCELLED, State.CANCELLED]
     newest = events(any_vault, 1)[0]
-    assert newest.undoes and newest.detail == f"undone: {told.does[0]}; {told.does_not[0]}"
+    assert newest.undoes and newest.detail == f"delivery queued: {told.does[0]}; {told.does_not[0]}"
+    assert newest.action == "undone"
 
 
 def test_of_those_that_one_recipient_has_it_does_not_say_that_nobody_has_them(any_vault: Vault) -> None:

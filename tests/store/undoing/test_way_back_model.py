@@ -136,7 +136,9 @@ class WayBack(RuleBasedStateMachine):
         if not undoing:
             assert real == ([*stacks[0], *new], stacks[1])
         elif not whole:
-            assert sorted([*real[0], *real[1]]) == sorted([*stacks[0], *stacks[1], *new])
+            gone = {*stacks[0], *stacks[1]} - {*real[0], *real[1]}
+            assert sorted([*real[0], *real[1], *gone]) == sorted([*stacks[0], *stacks[1], *new])
+            assert len(gone) <= (act[0] == "redo" and bool(new))  # a deletion redone, and the kill came after that
         self.model.stacks[operator] = real
 
     def do(self, which: int, what: str, how: Any, statements: int | None = None) -> Any:
@@ -289,7 +291,8 @@ class WayBack(RuleBasedStateMachine):
         if expected:
             old[again].remove(number)
             old[0].extend(new)
-            old[not again].append(number)
+            if not new:  # a deletion that was redone is a new deletion
+                old[not again].append(number)
         assert self.model.stacks[operator] == old
         return told
 

@@ -309,7 +309,7 @@ def test_status_has_the_documented_fields(filled: Run) -> None:
         "derived_bytes",
         "known_bytes",
         "queue",
-        *("put_off", "failed", "unknown", "odd_times", "wrong_clocks", "troubles", "unkept"),
+        *("put_off", "failed", "unknown", "odd_times", "wrong_clocks", "troubles", "unkept", "read_only"),
     }
     assert status["messages"] == 3
     assert status["used_bytes"] + status["free_bytes"] == status["max_bytes"]
@@ -322,11 +322,16 @@ def test_delivery_of_infected_copies_is_refused_and_queued_where_allowed(filled:
     assert done.code == 1
     assert done.json["queued"] == 0
     assert "nfected" in done.json["refused"][0]["reason"]
+    assert "Warning" not in done.err
     assert filled("queue", "--json").json == []
     filled("settings", "set", "allow_infected=yes")
     filled("settings", "set", "local_domains=corp.example")
     done = filled("deliver", 1, "--original", "--from-header", "--also", "it@corp.example", "--json")
     assert done.json["queued"] == 1, done
+    assert (
+        "mailhold: Warning: 1 copy is infected or probably infected: a security threat to the recipients' computers.\n"
+        in done.err
+    )
     [delivery] = filled("queue", "--json").json
     assert delivery["copy_id"] == 1
     assert {recipient["address"] for recipient in delivery["recipients"]} == {"ap@corp.example", "it@corp.example"}

@@ -97,7 +97,7 @@ def test_a_new_store_holds_fifteen_seconds_and_three_hundred_for_many(tmp_path: 
 
 def test_what_is_delivered_says_how_long_it_is_held_and_how_to_cancel_it(run: Run, server: ScriptedServer) -> None:
     done = run("deliver", "1-2", "3", "--original")
-    assert "Held for 600 s; `mailhold queue cancel 1-3` cancels them. No gateway can send it now" in done.out
+    assert "Held for 600 s; `mailhold queue cancel 1-3` cancels them. No gateway can send them now" in done.out
     held = listed(run)
     assert all(each["held_until"] == each["next_attempt_at"] for each in held) and len(held) == 3
     assert re.search(r"\n +waits until \d\d:\d\d:\d\d \(10 min\)\n", run("queue").out)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -19,7 +20,9 @@ import pytest
 
 from store.authority.audit import events, record_event
 from store.authority.settings import Settings, read_settings
+from store.database import access
 from store.enrolment.enrolment import open_with_credentials
+from store.gateway.config import example
 from store.opening.opening import Unlock, open_store
 from store.opening.slots import list_slots
 from store.space.changing_settings import change_settings
@@ -29,6 +32,7 @@ from tui.commands.cli import main
 MESSAGE = "From: a@x.example\r\nTo: b@y.example\r\nSubject: ¡Última!\r\n\r\nhello\r\n".encode()
 #: A file name that is not UTF-8, as Python represents it.
 NO_TEXT = os.fsdecode(b"n\xff\xfe")
+_OUTPUT_FULL = "mailhold: the output cannot be written (No space left on device); what was done so far is kept.\n"
 
 Shell = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -117,9 +121,19 @@ def test_a_full_disk_behind_standard_output_says_that_what_was_done_is_kept(shel
 @pytest.mark.parametrize("words", ["status", "--version", "--help", "list --help"])
 def test_a_full_disk_behind_standard_output_is_not_blamed_on_the_store(shell: Shell, words: str) -> None:
     done = shell(f"unset PYTHONUNBUFFERED; mailhold {words} >/dev/full")
-    assert done.returncode == 1
-    said = "mailhold: the output cannot be written (No space left on device); what was done so far is kept.\n"
-    assert done.stderr == said
+    assert (done.returncode, done.stderr) == (1, _OUTPUT_FULL)
+
+
+@pytest.mark.parametrize("words", ["status", "list", "gateway --example-config"])
+def test_nor_is_output_that_is_longer_than_a_buffer_or_not_buffered(shell: Shell, words: str) -> None:
+    done = shell(f"mailhold {words} >/dev/full", PYTHONUNBUFFERED="" if words.startswith("gateway") else "1")
+    assert (done.returncode, done.stderr) == (1, _OUTPUT_FULL)
+
+
+def test_a_long_list_comes_whole_and_in_order_through_a_pipe(shell: Shell) -> None:
+    for unbuffered in ("", "1"):
+        done = shell("mailhold gateway --example-config | md5sum", PYTHONUNBUFFERED=unbuffered)
+        assert done.stdout.split()[0] == hashlib.md5(example().encode()).hexdigest()
 
 
 @pytest.mark.parametrize("words", ["list", "show 1", "save 1 --to ü"])
@@ -396,3 +410,16 @@ def test_status_says_what_gateways_said_is_wrong(
     database.close()
     assert main(["status"]) == 0
     assert "gateways: their reports cannot be read" in capfd.readouterr().out
+
+
+def test_status_says_that_the_file_system_stopped_writing(
+    shell: Shell, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No gateway can record anything in such a store, so what is wrong is not among its events."""
+    assert main(["status", "--json"]) == 0
+    assert json.loads(capfd.readouterr().out)["read_only"] is None
+    monkeypatch.setattr(access, "stopped_writing", lambda _path: True)
+    assert main(["status", "--json"]) == 0
+    said = capfd.readouterr()
+    assert json.loads(said.out)["read_only"] == "its file system stopped writing after an error"
+    assert "open for reading only: its file system stopped writing after an error" in said.err

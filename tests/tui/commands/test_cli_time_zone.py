@@ -12,6 +12,7 @@ import pytest
 from store.opening.opening import Unlock, open_store
 from tests.tui.commands.test_cli import Run, filled, mail, run
 from tui.terminal.cells import local_zone
+from tui.terminal.times import full_time
 
 __all__ = ["filled", "mail", "run"]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -41,6 +42,17 @@ def test_what_the_list_shows_finds_the_copy(filled: Run, tmp_path: Path, zone: s
         done = filled("save", "--query", query, "--to", tmp_path / "out", "--json", "--yes")
         assert len(done.json["saved"]) == 1
     assert filled("delete", "--query", f"since:{minute} until:{minute}", "--yes", "--json").json["deleted"] == 1
+
+
+def test_show_has_the_times_of_the_message_view_and_json_has_utc(filled: Run, zone: str) -> None:
+    placed = filled("show", 1, "--json").json["time_placed_in_backup"]
+    moment = datetime.fromisoformat(placed)
+    assert placed.endswith("Z")
+    text = filled("show", 1).out
+    [shown] = [line[36:] for line in text.splitlines() if line.startswith("Time placed in Backup")]
+    assert shown == full_time(round(moment.timestamp() * 1000), local_zone())
+    assert shown.split()[3] == moment.astimezone().strftime("%H:%M:%S")
+    assert placed not in text
 
 
 def test_the_local_zone_is_the_systems_at_every_moment(zone: str) -> None:

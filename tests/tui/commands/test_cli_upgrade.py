@@ -24,6 +24,8 @@ def test_upgrading(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypat
     before = rows_of(location)
     assert main(["list", *here]) == 1
     assert "run `mailhold upgrade`" in capsys.readouterr().err
+    assert main(["backup", *here, str(tmp_path / "before.db")]) == 0
+    assert "that needs a release for format 1, or `mailhold upgrade`." in capsys.readouterr().out
     assert main(["upgrade", *here]) == 2
     assert "add --yes" in capsys.readouterr().err
     asked: list[str] = []

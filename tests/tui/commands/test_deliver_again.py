@@ -191,6 +191,19 @@ def test_deliver_says_that_a_gateway_sends_where_one_does(
     assert "an open console" in run(capfd, "deliver", copy_id, "--original", "--again")[1]
 
 
+@pytest.mark.parametrize(
+    ("gateway", "count", "said"),
+    [
+        ("mx1", 1, "The gateway mx1 sends it."),
+        ("mx1", 2, "The gateway mx1 sends them."),
+        ("", 1, "No gateway can send it now: an open console sends it, or `mailhold queue send`."),
+        ("", 3, "No gateway can send them now: an open console sends them, or `mailhold queue send`."),
+    ],
+)
+def test_who_sends_one_and_many(gateway: str, count: int, said: str) -> None:
+    assert who_sends(gateway, count) == said
+
+
 def test_a_gateways_name_is_safe_to_show() -> None:
     assert "\x1b" not in who_sends("mx\x1b[31m1")
 

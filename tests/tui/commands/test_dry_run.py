@@ -208,4 +208,4 @@ def test_it_says_whether_the_release_can_be_cancelled() -> None:
 def test_the_hold_is_that_of_the_release(filled: Run) -> None:
     filled("settings", "set", "relay=smtp://127.0.0.1:9", "allow_infected=yes", "hold=20")
     done = filled("deliver", 1, "--also", "it@corp.example", "--dry-run")
-    assert "Held for 20 s: until then undo (z) can cancel it." in done.out
+    assert "Held for 20 s: until then `mailhold undo` can cancel it." in done.out

@@ -603,6 +603,23 @@ async def test_why_a_key_did_nothing_is_not_said_on_the_next_page(
         assert app.main.notice_line.display
 
 
+async def test_hide_at_the_right_of_a_notice_hides_it_and_the_notice_does_not(
+    vault: Vault, console: Callable[[], MailholdApp]
+) -> None:
+    app = console()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        app.notice("Marked messages have been deleted.")
+        await settle(pilot)
+        assert lines(app)[1].rstrip().endswith("  Hide")
+        await pilot.click(offset=(lines(app)[1].index("Marked") + 1, 1))
+        await settle(pilot)
+        assert notice(app) == "Marked messages have been deleted."
+        await pilot.click("#notice-hide", offset=(3, 0))
+        await settle(pilot)
+        assert notice(app) == "" and "Hide" not in lines(app)[1]
+
+
 async def test_what_is_copied_is_safe(vault: Vault, console: Callable[[], MailholdApp]) -> None:
     vault.put(raw(1), sample(6), stored_at=NOW)
     app = console()

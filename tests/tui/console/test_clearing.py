@@ -173,7 +173,10 @@ async def test_the_deliver_window_tells_of_copies_in_campaigns(
         await pilot.press("escape")
         app = pilot.app
         assert isinstance(app, MailholdApp)
-        for copy_id, text in ((ids[3], "This copy fits a campaign: c shows it."), (ids[20], "This copy is odd in its")):
+        for copy_id, text in (
+            (ids[3], "This copy fits a campaign: Esc, then c shows it."),
+            (ids[20], "This copy is odd in its"),
+        ):
             deliver(app.main.context, [copy_id])
             await until_shown(pilot, text)
             await pilot.press("escape")

@@ -145,6 +145,17 @@ async def test_the_threshold_is_judged_beside_the_maximum_as_it_is_entered():
         assert says(app, "notify_below") == ""
 
 
+@pytest.mark.parametrize("option", Unavailable)
+async def test_what_an_option_means_is_indented_on_every_line(option):
+    app = DialogApp(BackupSettingsDialog(Settings(if_unavailable=option)))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        said = app.screen.query_one("#unavailable-explained", Static)
+        choice = app.screen.query_one("#if_unavailable", Choice)
+        assert not str(said.visual).startswith(" ")
+        assert said.content_region.x == choice.content_region.x
+
+
 async def test_the_relays_password_is_not_drawn():
     app = DialogApp(BackupSettingsDialog(FULL))
     async with app.run_test(size=(80, 24)) as pilot:

@@ -131,6 +131,30 @@ async def test_delete_says_where_the_copies_go_and_until_when(dialog, words):
         assert ("Type" in screen_text(app)) == (not dialog.ready)
 
 
+@pytest.mark.parametrize(
+    ("recipients", "more", "notes"),
+    [
+        ([], {}, ["No recipients are known. Use additional addresses."]),
+        (
+            RECIPIENTS,
+            {"address_count": 7, "outsiders": ["ceo@corp.example"], "local_domains": False},
+            [
+                "and 4 addresses more, which are not listed here",
+                "1 address in the header is not in a local domain (none is set, see Settings)",
+            ],
+        ),
+    ],
+)
+async def test_what_is_said_of_the_recipients_begins_below_them_on_every_line(recipients, more, notes):
+    app = DialogApp(DeliverDialog(recipients, copies=1, **more))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        said = list(app.screen.query(".note.beside").results(Static))
+        assert [str(each.visual) for each in said] == notes
+        box = app.screen.query_one("#original")
+        assert {each.content_region.x for each in said} == {box.region.x + 4}
+
+
 async def test_the_other_button_can_have_a_name_of_its_own():
     def dialog() -> ConfirmDialog:
         return ConfirmDialog("Message queue", "Cancel delivery 7?", "Cancel delivery", refuse="Keep")

@@ -17,10 +17,10 @@ from store.terms.records import Copy, CopyRecord
 from store.terms.verdicts import Engine
 from store.vault.vault import Vault
 from tests.tui.console.driven import TZ, counts, lines, make_console, settle, the_list
-from tests.tui.console.fakes import NOW, FakeCatalogue, copies
+from tests.tui.console.fakes import MINUTE, NOW, FakeCatalogue, copies
 from tests.tui.console.test_marks import Found
 from tui.console.marks import Frozen
-from tui.console.screens import backup
+from tui.console.screens import backup, main
 from tui.console.screens.backup import _STANDS
 from tui.console.screens.marking import Marking
 from tui.console.textual_private import OpenCompositor, ReflowResult
@@ -283,6 +283,21 @@ async def test_marking_by_query_looks_at_all_of_backup(vault: Vault) -> None:
         assert the_list(app).marks.count == 16
 
 
+async def test_a_query_with_an_error_is_refused_once_until_it_is_changed(vault: Vault) -> None:
+    app = make_console(vault)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await settle(pilot)
+        await pilot.press("T", *"status:spm", "enter")
+        await settle(pilot)
+        assert "\n".join(lines(app)).count("status: takes clean") == 1
+        await pilot.press("backspace", "backspace", "a")
+        await settle(pilot)
+        assert "\n".join(lines(app)).count("status: takes clean") == 1
+        await pilot.press("backspace", *"pam")
+        await settle(pilot)
+        assert "status: takes clean" not in "\n".join(lines(app))
+
+
 async def test_unmarking_by_query_leaves_the_other_marks(vault: Vault) -> None:
     app = make_console(vault)
     async with app.run_test(size=(120, 30)) as pilot:
@@ -365,3 +380,48 @@ async def test_times_show_their_zone(vault: Vault) -> None:
     async with app.run_test(size=(120, 30)) as pilot:
         await settle(pilot)
         assert app.context.tz is TZ and "UTC+2" in counts(app)
+
+
+async def test_a_period_moves_on_although_the_store_does_not_change(
+    vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The list showed copies of the last hour, however long ago that was."""
+    monkeypatch.setattr(main, "ANEW", 0.0)
+    monkeypatch.setattr(main, "_LOOK", 1e6)
+    catalogue = FakeCatalogue(copies(40))
+    app = make_console(vault, catalogue)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await settle(pilot)
+        app.main.backup.set_filter(parse("period:hour"))
+        await settle(pilot)
+        assert the_list(app).count == 8
+        await pilot.press("G", "space")
+        catalogue.now += 30 * MINUTE
+        app.main._look_at_saved()
+        await settle(pilot)
+        assert the_list(app).count == 4
+        assert "1 marked, 1 not shown" in counts(app)
+        queries = len(catalogue.selects)
+        await pilot.press("enter")
+        await settle(pilot)
+        app.main._look_at_saved()  # another page is shown
+        await pilot.press("escape")
+        app.main.backup.set_filter(parse("subject:invoice since:2026-11-01"))
+        await settle(pilot)
+        app.main._look_at_saved()  # nothing moves
+        await settle(pilot)
+        assert len(catalogue.selects) == queries + 1
+
+
+@pytest.mark.parametrize(
+    ("line", "moves"),
+    [
+        ("", False),
+        ("period:day", True),
+        ("-(period:day)", True),
+        ("(from:x or period:year)", True),
+        ("since:2026-11-01 until:2026-11-20 from:x", False),
+    ],
+)
+def test_which_filters_move_with_the_time(line: str, moves: bool) -> None:
+    assert parse(line).moves is moves

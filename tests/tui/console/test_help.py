@@ -114,6 +114,28 @@ async def test_a_click_in_the_footer_presses_the_key(vault: Vault) -> None:
         assert the_list(app).marks.count == 1
 
 
+async def test_the_footer_shows_an_impossible_key_faint_and_why_under_the_mouse(vault: Vault) -> None:
+    app = make_console(vault)
+
+    def painted(text: str) -> tuple[bool, str | None]:
+        """Return whether a key is drawn as impossible (also without colour), and what the mouse says there."""
+        [strip] = app.main.footer.render_lines(app.main.footer.size.region)
+        [drawn] = [each for each in strip if text in each.text]
+        return bool(drawn.style and drawn.style.italic), str(app.main.footer.tooltip)
+
+    async with app.run_test(size=(120, 30)) as pilot:
+        await settle(pilot)
+        at = lines(app)[-1].index("Deliver")
+        await pilot.hover("#keys", offset=(at, 0))
+        assert painted("Deliver") == (True, actions.NO_RELAY)
+        assert not painted("Delete")[0]
+        change_settings(vault, Settings(relay="smtp://127.0.0.1:9"))
+        app.store_changed()
+        await settle(pilot)
+        await pilot.hover("#keys", offset=(at + 1, 0))
+        assert painted("Deliver") == (False, "Deliver the marked copies, or the one at the cursor")
+
+
 async def test_an_action_that_is_not_possible_says_why(vault: Vault) -> None:
     app = make_console(vault)
     async with app.run_test(size=(120, 30)) as pilot:

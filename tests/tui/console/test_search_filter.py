@@ -18,7 +18,7 @@ from store.vault.vault import Vault
 from tests.amounts import amount
 from tests.tui.console.driven import make_console, settle
 from tests.tui.console.fakes import NOW, FakeCatalogue
-from tests.tui.console.view_harness import NOTHING, DialogApp
+from tests.tui.console.view_harness import NOTHING, DialogApp, screen_text
 from tui.console.dialogs.search_filter import DropDown, SearchFilterDialog
 from tui.console.widgets.controls import CheckBox, Field
 
@@ -92,6 +92,20 @@ async def test_the_lists_hold_what_the_spec_names() -> None:
             "Anti-Phishing",
             "Custom black list of addresses",
         ]
+
+
+async def test_an_empty_field_says_what_it_finds() -> None:
+    """The spec's "message ID on the mail server" is in the MTA-Message-ID, which nobody looks for in Message-ID."""
+    app = window()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        said = {name: app.screen.query_one(f"#{name}", Field).placeholder for name in ("from_", "to", "subject")}
+        assert said == {
+            "from_": "any; part of a name or address",
+            "to": "any; part of a name or address",
+            "subject": "any; part of the subject",
+        }
+        assert "any; part, also of MTA-Message-ID" in screen_text(app)
 
 
 @pytest.mark.parametrize("period", [period for period in Period if period is not Period.CUSTOM])

@@ -48,6 +48,7 @@ class BackupSettingsDialog(Dialog["Settings"]):
         .name { width: 39; max-width: 70%; height: auto; }
         .name.-short { width: 16; }
         .unit { width: auto; height: 1; margin-left: 1; }
+        #unavailable-explained { margin-left: 2; }
         .says { height: auto; margin-left: 2; display: none; color: $text-muted; }
         .says.-error { color: $text-error; }
         .says.-warning { color: $text-warning; }
@@ -155,7 +156,7 @@ class BackupSettingsDialog(Dialog["Settings"]):
 
     def _explain(self) -> None:
         chosen = _UNAVAILABLE[self.query_one("#if_unavailable", Choice).index]
-        self.query_one("#unavailable-explained", Static).update(f"  {_EXPLAINED[chosen]}")
+        self.query_one("#unavailable-explained", Static).update(_EXPLAINED[chosen])
         allowed = self.query_one("#allow_infected", Choice).index == 0
         text = "Delivering infected messages puts recipients' computers at risk." if allowed else ""
         self._say("allow_infected", text, "-warning")

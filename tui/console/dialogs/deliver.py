@@ -103,6 +103,7 @@ class DeliverDialog(Dialog[DeliverChoice]):
         #again { margin-left: 4; display: none; }
         #lookalikes { display: none; }
         #additional-error { margin-left: 4; color: $text-error; height: auto; display: none; }
+        .beside { margin-left: 4; }
         #count { text-style: bold; }
         #preflight { margin-top: 1; min-height: 5; }
         #whom { padding: 1 1 0 1; display: none; }
@@ -167,18 +168,18 @@ class DeliverDialog(Dialog[DeliverChoice]):
         if self.recipients:
             yield RecipientList(self.recipients, unticked=self.unticked, id="recipients")
         else:
-            yield Static("    No recipients are known. Use additional addresses.", markup=False, classes="note")
+            yield Static("No recipients are known. Use additional addresses.", markup=False, classes="note beside")
         if self.unlisted:
-            text = f"    and {counted(self.unlisted, 'address', 'addresses')} more, which are not listed here"
-            yield Static(text, markup=False, classes="note")
+            text = f"and {counted(self.unlisted, 'address', 'addresses')} more, which are not listed here"
+            yield Static(text, markup=False, classes="note beside")
         if self.outsiders:
             one, many = (
                 "address in the header is not in a local domain",
                 "addresses in the header are not in a local domain",
             )
             set_none = "" if self.local_domains else " (none is set, see Settings)"
-            text = f"    {counted(len(self.outsiders), one, many)}{set_none}"
-            yield Static(text, markup=False, classes="note")
+            text = f"{counted(len(self.outsiders), one, many)}{set_none}"
+            yield Static(text, markup=False, classes="note beside")
         yield CheckBox("To additional email addresses", id="additional")
         yield Horizontal(Field(placeholder="addresses, with commas between them", id="addresses"), id="additional-row")
         yield Static(id="additional-error", markup=False)

@@ -46,6 +46,7 @@ class MarkDialog(Dialog[tuple[MessageFilter, Result]]):
 
     def on_input_changed(self, event: Input.Changed) -> None:
         event.stop()
+        self.complain("")
         self._count(event.value)
 
     def _count(self, text: str) -> None:
@@ -89,6 +90,7 @@ class MarkDialog(Dialog[tuple[MessageFilter, Result]]):
         try:
             self.context.parse(self.query_one(Field).value)
         except FilterError as error:
+            self._say("")  # the line below the field may say the same
             self.complain(safe(str(error)), "#query")
             return
         if self.found is None:

@@ -28,7 +28,7 @@ _WANTED = {
     "from_": "any; part of a name or address",
     "to": "any; part of a name or address",
     "subject": "any; part of the subject",
-    "message_id": "any; part of the Message-ID",
+    "message_id": "any; part, also of MTA-Message-ID",
 }
 #: Engines in the spec's order.
 _ENGINES = (Engine.ANTI_SPAM, Engine.ANTI_VIRUS, Engine.CONTENT, Engine.ANTI_PHISHING, Engine.BLACK_LIST)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
@@ -22,7 +23,7 @@ from tui.console.context import ConsoleContext
 from tui.console.follow import Facts
 from tui.console.keys.keymap import KEYS, Key, Keymap, Scope, bindings, by_id, name_of
 from tui.console.outcome_notice import OutcomeNotice
-from tui.console.saved_filters import Entry, SavedFilters
+from tui.console.saved_filters import ANEW, Entry, SavedFilters
 from tui.console.screens.backup import BackupView
 from tui.console.screens.places import Places
 from tui.console.tasks import TaskRunner
@@ -39,7 +40,7 @@ NO_TWINS = "No other copies from the senders delivered last are in Backup."
 
 #: Narrower terminals show the tree only while it has the focus.
 WIDE = 100
-#: Seconds between checks whether the saved filters are due to be counted.
+#: Seconds between checks whether saved filters are due to be counted, and a list with a period to be read again.
 _LOOK = 1.0
 #: Actions on what the filter line says: impossible while it is not read.
 _OF_FILTER = ("deliver", "delete", "save", "save-filter", "mark", "mark-range", "mark-up", "mark-down", "mark-all")
@@ -77,6 +78,8 @@ class MainScreen(Screen[None]):
         self.keymap = keymap
         self.tasks = tasks
         self._tree_wanted: bool | None = None
+        #: When a list with a period was read again (s, `time.monotonic`).
+        self._listed_at = 0.0
 
     def compose(self) -> ComposeResult:
         self.backup = BackupView(self.context)
@@ -202,13 +205,19 @@ class MainScreen(Screen[None]):
         self.console_tree.here = self._tree_place()
 
     def _look_at_saved(self) -> None:
-        """Keep up to date what no change of the store tells: the age of the oldest copy, and counts of saved filters.
+        """Keep up to date what no change of the store tells: the age of the oldest copy, counts of saved filters, and a
+        list whose filter has a period.
 
-        Saved filters are counted if the tree is visible and no window is open, in which the user may be typing.
+        Saved filters are counted if the tree is visible. Neither while a window is open: the user may be typing in it.
         """
         self.status.tell_age(self.context.clock())
         if self.console_tree.display and self.is_current:
             self.saved.look()
+        now = time.monotonic()
+        listed = self.is_current and self.places.page is self.backup
+        if listed and self.backup.filter.moves and now - self._listed_at >= ANEW:
+            self._listed_at = now
+            self.backup.follow_store()
 
     def on_console_tree_chosen(self, event: ConsoleTree.Chosen) -> None:
         event.stop()
