@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import UTC, datetime, timedelta, tzinfo
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,7 +39,6 @@ __all__ = ["NEWEST", "Catalogue", "Selection", "Sort", "SortKey"]
 
 #: Up to this many copies are read without child processes: a child takes as much memory as this many copies.
 FEW_COPIES = 120_000
-_MOST_WAITING = 30_000
 _RETRY_SECONDS = 5.0
 _IDLE_SECONDS = 0.5
 #: Upkeep waits until no query came for `_QUIET_ASKING` seconds, but at most `_PATIENCE_SECONDS`: both use every CPU.
@@ -48,8 +46,6 @@ _QUIET_ASKING, _PATIENCE_SECONDS = 1.0, 10.0
 _JOIN_SECONDS = 2.0
 _REST_SECONDS = 0.5
 _TIGHTEN_CHANGES = 100_000
-#: While copies are loaded, duplicate texts are removed at this many copies, and each time there are 1.2 times as many.
-_THIN_FROM, _THIN_AGAIN = 200_000, 1.2
 
 
 def _now() -> int:
@@ -83,8 +79,6 @@ class Catalogue:
         #: The current campaigns. The caller that follows campaigns sets this.
         self.standing = Standing()
         self._columns = Columns(vault, lambda: self._follower.state if self._follower else None)
-        self._pending = 0
-        self._thin_above: float = _THIN_FROM
         self._problem: Exception | None = None
         #: When the latest query began (monotonic).
         self.asked_at = 0.0
@@ -104,7 +98,7 @@ class Catalogue:
     @property
     def loaded(self) -> int:
         """The number of copies loaded so far."""
-        return (len(self._follower.state.frame) if self._follower else 0) + self._pending
+        return len(self._follower.state.frame) if self._follower else 0
 
     @property
     def total(self) -> int:
@@ -184,7 +178,6 @@ class Catalogue:
         from store.catalogue.follow import Follower
 
         follower = Follower(self._vault, self._columns.take)
-        self._thin_above = _THIN_FROM
         span = self._keeper.resume(follower) or follower.begin()
         self._follower = follower
         self._read(follower, spans_of(*span))
@@ -205,36 +198,14 @@ class Catalogue:
             self._take(follower, load(self._vault, spans), spans)
 
     def _take(self, follower: Follower, source: Iterator[Loaded[Frame]], spans: list[Span]) -> list[Span]:
-        """Add loaded frames, in batches that grow with the catalogue, up to a size: those that wait take memory.
-
-        Returns the spans that were not delivered.
-        """
+        """Add loaded frames. Returns the spans that were not delivered."""
         left = list(spans)
-        waiting: list[Loaded[Frame]] = []
-        for loaded in source:
-            if self._stopping.is_set():
-                break
+        while (loaded := next(source, None)) is not None and not self._stopping.is_set():
             left.remove(loaded.span)
-            waiting.append(loaded)
-            self._pending += len(loaded.frame)
-            if self._pending >= _MOST_WAITING or self._pending * 3 > len(follower.state.frame):
-                self._add(follower, waiting)
-        self._add(follower, waiting)
-        return left
-
-    def _add(self, follower: Follower, waiting: list[Loaded[Frame]]) -> None:
-        if waiting:
-            from store.catalogue.sections import merged
-            from store.catalogue.tightening import thin
-
-            frames, damaged = [loaded.frame for loaded in waiting], [loaded.damaged for loaded in waiting]
-            waiting.clear()
-            follower.add_loaded(merged(frames), chain.from_iterable(damaged))
+            follower.add_loaded(loaded.frame, loaded.damaged)
+            del loaded
             give_back_memory()
-            if len(follower.state.frame) > self._thin_above:
-                thin(follower)
-                self._thin_above = len(follower.state.frame) * _THIN_AGAIN
-        self._pending = 0
+        return left
 
     def select(self, flt: MessageFilter, sort: Sort = NEWEST) -> Selection:
         """Return the copies that match the filter, in this order. Raises StoreUnavailable."""

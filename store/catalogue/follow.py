@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from store.catalogue.frame import Frame, empty_frame
+from store.catalogue.repeats import Repeats
 from store.catalogue.snapshot import Marks, SnapshotError
 from store.terms.errors import TamperedError
 from store.terms.records import Copy
@@ -55,6 +56,8 @@ class Follower:
         self._returned: frozenset[int] = frozenset()
         self._damaged: set[int] = set()
         self._gone: set[int] = set()
+        #: What was loaded, to find texts that are there already. Emptied when all is.
+        self.repeats = Repeats()
         self._token: object = None
         self._compare = False
         self._unexplained = 0
@@ -111,13 +114,14 @@ class Follower:
                 frame = frame.without(self._gone)
             new = frame.new_to(self.state.frame)
             self.arrivals += len(new)
-            self._publish(self.state.frame.merge(new), complete=False)
+            self._publish(self.state.frame.merge(new, self.repeats), complete=False)
 
     def finish(self) -> None:
         """Mark loading as finished, and check that every copy is accounted for."""
         with self._lock:
             self._gone.clear()
-            self._publish(self.state.frame, complete=True)
+            self.repeats = Repeats()
+            self._publish(self.state.frame.with_shared_codes(), complete=True)
             self._token = None
             self.take_changes()
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property
-from itertools import repeat
+from itertools import accumulate, repeat
 
 import polars as pl
 
@@ -16,6 +16,7 @@ from store.catalogue.identifiers import Identifiers
 from store.catalogue.lookup import LookUps
 from store.catalogue.masks import all_are, only
 from store.catalogue.order import Orders
+from store.catalogue.repeats import Repeats
 from store.catalogue.senders import Senders
 from store.catalogue.text import Dictionary, Texts
 from store.filters.model import MessageFilter, recipients_text
@@ -141,13 +142,20 @@ class Frame:
         """The number of rows of each verdict code."""
         return dict(self.rows.get_column("verdict").value_counts().iter_rows())
 
-    def merge(self, other: Frame) -> Frame:
-        """Add the rows of another frame that shares no id with this one."""
+    def merge(self, other: Frame, repeats: Repeats | None = None) -> Frame:
+        """Add the rows of another frame that shares no id with this one. With `repeats`, texts known to it are not."""
         if not len(other):
             return self
-        shifts = [pl.col(name) + pl.lit(len(self.texts[name]), pl.UInt32) for name in TEXTS]
-        moved = other.rows.with_columns(shifts)
-        texts = {name: words.extend(other.texts[name]) for name, words in self.texts.items()}
+        texts, codes = {}, []
+        for name, words in self.texts.items():
+            code = other.rows.get_column(name)
+            if repeats is None:
+                texts[name], code = words.extend(other.texts[name]), (code + len(words)).cast(pl.UInt32)
+            else:
+                texts[name], places = repeats.extend(name, words, other.texts[name])
+                code = places[code].alias(name)
+            codes.append(code)
+        moved = other.rows.with_columns(codes)
         placed = None
         if not len(self) or self.last_id < other.ids[0]:
             rows = _joined(self.rows, moved)
@@ -170,6 +178,13 @@ class Frame:
         """Replace the dictionary and the codes of one text column."""
         texts = {**self.texts, name: words}
         return Frame(self.rows.with_columns(codes.alias(name)), texts, self.rule_names, self.orders.placed())
+
+    def with_shared_codes(self) -> Frame:
+        """Hold the codes of both identifiers once if they are equal, as they mostly are: few messages share any."""
+        one, other = (self.rows.get_column(name) for name in IDENTIFIERS)
+        if not one.equals(other):
+            return self
+        return Frame(self.rows.with_columns(one.alias(other.name)), self.texts, self.rule_names)
 
     def new_to(self, other: Frame) -> Frame:
         """Return this frame without the rows whose ids are in `other`."""
@@ -279,7 +294,22 @@ def _joined(rows: pl.DataFrame, others: pl.DataFrame) -> pl.DataFrame:
     else:
         others = others.rechunk()
     both = pl.concat([rows, others], rechunk=False)
-    return both if both.n_chunks() <= _CHUNKS else both.rechunk()
+    return both if both.n_chunks() <= _CHUNKS else _fewer_chunks(both)
+
+
+def _fewer_chunks(rows: pl.DataFrame) -> pl.DataFrame:
+    """Put chunks together until there are half as many as there may be: each time the two neighbours with fewest rows.
+
+    So a large one is rarely copied.
+    """
+    sizes = rows.get_column("id").chunk_lengths()
+    parts = [[size] for size in sizes]
+    while len(parts) > _CHUNKS // 2:
+        at = min(range(len(parts) - 1), key=lambda place: sum(parts[place]) + sum(parts[place + 1]))
+        parts[at : at + 2] = [parts[at] + parts[at + 1]]
+    starts = accumulate(map(sum, parts), initial=0)
+    found = [rows.slice(start, sum(part)) for start, part in zip(starts, parts, strict=False)]
+    return pl.concat([part.rechunk() for part in found], rechunk=False)
 
 
 def empty_frame() -> Frame:

@@ -16,6 +16,8 @@ from store.catalogue.plain_texts import PlainTexts, contains_ascii
 
 #: Members of a group.
 GROUP = 16
+#: Texts that are put in groups at once.
+_PART = 1 << 13
 _END = "\n"
 #: Groups in which a needle is looked for first: if most of them have it, looking through groups is a waste.
 _SAMPLE = 256
@@ -28,7 +30,12 @@ def may_group(texts: pl.Series) -> bool:
 
 
 def grouped(texts: pl.Series) -> pl.Series:
-    """Return the groups of texts for which `may_group` holds."""
+    """Return the groups of texts for which `may_group` holds. Made part by part: what a part needs is freed early."""
+    parts = (texts.slice(start, _PART) for start in range(0, len(texts), _PART))
+    return pl.concat([texts.head(0), *map(_grouped, parts)], rechunk=True)
+
+
+def _grouped(texts: pl.Series) -> pl.Series:
     padded = texts.extend_constant("", -len(texts) % GROUP)
     return padded.reshape((-1, GROUP)).arr.join(_END)
 

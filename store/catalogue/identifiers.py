@@ -13,6 +13,7 @@ from typing import Self
 
 import polars as pl
 
+from store.catalogue.arrow import Compression, to_ipc
 from store.catalogue.grouped_texts import GroupedTexts, grouped, may_group
 from store.catalogue.plain_texts import PlainTexts
 from store.catalogue.slices import on_every_processor
@@ -20,6 +21,8 @@ from store.catalogue.text import Lineage, Texts
 
 #: Entries of a compressed piece. Smaller ones take longer to read; larger ones are shared out worse.
 _PIECE = 1 << 17
+#: A last piece of at least as many is compressed when copies are no longer loaded.
+_LAST = 1 << 15
 _COUNT_BYTES = 8
 #: Texts up to this many bytes Polars holds in place, 16 bytes each, of which compression would save little.
 _SHORT = 12
@@ -31,7 +34,7 @@ class Piece:
     """Some entries: compressed, or plain if they are few or short."""
 
     def __init__(self, count: int, ipc: bytes | None, plain: PlainTexts | None = None) -> None:
-        """Take the entries compressed as an Arrow IPC file, or plain."""
+        """Take the entries as an Arrow IPC file, or plain."""
         self.count = count
         self._ipc = ipc
         self.plain = plain
@@ -39,9 +42,8 @@ class Piece:
     @classmethod
     def of(cls, texts: PlainTexts) -> Piece:
         """Make a piece of entries, and compress it if they are enough and long enough."""
-        if len(texts) < _PIECE or _are_short(texts.texts):
-            return cls(len(texts), None, texts)
-        return cls(len(texts), _compressed(texts))
+        piece = cls(len(texts), None, texts)
+        return piece.compressed() if len(texts) >= _PIECE and piece.compressible else piece
 
     @classmethod
     def of_packed(cls, packed: bytes) -> Piece:
@@ -53,12 +55,22 @@ class Piece:
             return cls(len(texts), None, texts)
         return piece
 
-    def packed(self) -> bytes:
-        """Return the entries compressed: their number and an Arrow IPC file."""
+    @property
+    def compressible(self) -> bool:
+        """Whether the entries are plain, but enough and long enough to be compressed when no more are added."""
+        return self.plain is not None and self.count >= min(_LAST, _PIECE) and not _are_short(self.plain.texts)
+
+    def compressed(self) -> Piece:
+        """Compress a plain piece."""
+        assert self.plain is not None
+        return Piece(self.count, _ipc(self.plain, "zstd"))
+
+    def packed(self, compression: Compression) -> bytes:
+        """Return the entries: their number and an Arrow IPC file, which is compressed if the piece is."""
         if self._ipc is not None:
             return self.count.to_bytes(_COUNT_BYTES, "big") + self._ipc
         assert self.plain is not None
-        return self.count.to_bytes(_COUNT_BYTES, "big") + _compressed(self.plain)
+        return self.count.to_bytes(_COUNT_BYTES, "big") + _ipc(self.plain, compression)
 
     def texts(self) -> PlainTexts:
         """Return the entries. Raises ValueError if the bytes that they were made of are no piece."""
@@ -90,15 +102,11 @@ class Piece:
         return texts.contain_among(needles, mask, 0)
 
 
-def _compressed(entries: PlainTexts) -> bytes:
+def _ipc(entries: PlainTexts, compression: Compression) -> bytes:
+    if compression == "zstd" and not len(entries.odd) and may_group(entries.texts):
+        return to_ipc(pl.DataFrame({"group": grouped(entries.texts)}), compression)
     texts, folded = entries.parts(pl.arange(len(entries), dtype=pl.UInt32, eager=True))
-    columns = {"text": texts, "folded": folded}
-    if folded.null_count() == len(entries) and may_group(texts):
-        columns = {"group": grouped(texts)}
-    file = io.BytesIO()
-    # The oldest layout writes only the used texts.
-    pl.DataFrame(columns).rechunk().write_ipc(file, compression="zstd", compat_level=pl.CompatLevel.oldest())
-    return file.getvalue()
+    return to_ipc(pl.DataFrame({"text": texts, "folded": folded}), compression)
 
 
 def _are_short(texts: pl.Series) -> bool:
@@ -134,18 +142,25 @@ class Identifiers(Texts):
     def gather(self, codes: pl.Series) -> pl.Series:
         return self._gathered(codes, lambda texts, places: texts.gather(places))
 
+    def opened(self) -> Identifiers:
+        """Make a column of the same entries, of which those in small pieces are plain."""
+        return Identifiers(
+            [each if each.count >= _PIECE else Piece(each.count, None, each.texts()) for each in self.pieces]
+        )
+
     @property
-    def scattered(self) -> bool:
-        """Whether the pieces are so small that `gathered_up` makes searching much faster."""
-        return len(self.pieces) > 2 + 2 * len(self) // _PIECE
+    def loose(self) -> bool:
+        """Whether `gathered_up` makes searching much faster or frees much memory."""
+        if len(self.pieces) > 2 + 2 * len(self) // _PIECE:
+            return True
+        return bool(self.pieces) and self.pieces[-1].compressible
 
     def gathered_up(self) -> Identifiers:
-        """Make a column of the same entries in larger pieces."""
+        """Make a column of the same entries in larger pieces, the last of which is compressed if it is not small."""
         found = Identifiers(())
-        for piece in self.pieces:
-            plain = piece if piece.count >= _PIECE else Piece(piece.count, None, piece.texts())
-            found = found.extend(Identifiers([plain]))
-        return found
+        for piece in self.opened().pieces:
+            found = found.extend(Identifiers([piece]))
+        return Identifiers([piece.compressed() if piece.compressible else piece for piece in found.pieces])
 
     def picked(self, codes: pl.Series) -> Identifiers:
         """Make a column of the entries with these codes, which ascend, in as many pieces."""

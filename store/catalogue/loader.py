@@ -37,9 +37,9 @@ T = TypeVar("T")
 OnError = Callable[[int, TamperedError], None]
 
 #: Copies in the first frame (small, to show soon) and in later ones. Larger frames cost child memory; smaller ones
-#: duplicate strings.
+#: time.
 FIRST_IDS = 5_000
-FRAME_IDS = 15_000
+FRAME_IDS = 12_000
 _CHILDREN = 2
 #: Results that wait to be taken; the children wait when there are more.
 _WAITING = 3

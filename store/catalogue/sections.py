@@ -73,7 +73,7 @@ def sections(frame: Frame, compression: Compression, *, compact: bool) -> Iterat
     yield to_ipc(pl.DataFrame({"id": list(names), "name": list(names.values())}, schema=_RULES), compression)
     for name, words in frame.texts.items():
         if isinstance(words, Identifiers):
-            yield from (piece.packed() for piece in words.picked(used[name]).pieces)
+            yield from (piece.packed(compression) for piece in words.picked(used[name]).pieces)
             continue
         if isinstance(words, Senders):
             yield from (to_ipc(part, compression) for part in words.sections(used[name], _SECTION))
@@ -180,17 +180,6 @@ def _no_words(name: str) -> Texts:
     return senders(()) if name == "from" else dictionary((), ())
 
 
-def merged(frames: list[Frame]) -> Frame:
-    """Merge frames into one and remove most duplicate texts. Each frame has lower ids than the one before it.
-
-    Neighbours are merged pairwise, so that rows are copied few times. Empties the list.
-    """
-    while len(frames) > 1:
-        newer, older = frames[::2], frames[1::2]
-        frames[:] = [*map(Frame.merge, older, newer), *newer[len(older) :]]
-    return tight(frames.pop())
-
-
 def tight(frame: Frame) -> Frame:
     """Return the frame without columns that are `loose`."""
     for name in frame.texts:
@@ -202,7 +191,7 @@ def tight(frame: Frame) -> Frame:
 def loose(frame: Frame, name: str) -> bool:
     """Return whether `tightened` would free much: many texts of the column are unused or duplicates."""
     words, codes = frame.texts[name], frame.rows.get_column(name)
-    if isinstance(words, Identifiers) and len(words) >= _LOOSE and words.scattered:
+    if isinstance(words, Identifiers) and len(words) >= _LOOSE and words.loose:
         return True
     if isinstance(words, Senders):
         return _loose(words, codes) or any(_loose(part, code) for part, code in words.columns())

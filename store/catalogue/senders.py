@@ -16,12 +16,8 @@ from store.catalogue.arrow import joined
 from store.catalogue.latin import unmixed
 from store.catalogue.lookup import LookUps, Masks
 from store.catalogue.masks import all_are, contains_any, places
-from store.catalogue.text import (
-    Dictionary,
-    Lineage,
-    RankedTexts,
-    ranks_at,
-)
+from store.catalogue.ranking import between
+from store.catalogue.text import Dictionary, Lineage, RankedTexts
 from store.filters.folding import NUL
 from store.terms.sender import PLAIN, PLAIN_FIRST, address_first
 
@@ -149,12 +145,14 @@ class Senders(RankedTexts):
         )
 
     def extend(self, other: Self) -> Self:
-        codes = (
-            joined(mine, _moved(theirs, len(part)))
-            for part, mine, theirs in zip(self.parts, self.codes, other.codes, strict=True)
+        parts = [mine.extend(theirs) for mine, theirs in zip(self.parts, other.parts, strict=True)]
+        return self.extended(
+            parts, [_moved(theirs, len(part)) for part, theirs in zip(self.parts, other.codes, strict=True)]
         )
-        parts = (mine.extend(theirs) for mine, theirs in zip(self.parts, other.parts, strict=True))
-        return type(self)([*parts], [*codes], self._lineage)
+
+    def extended(self, parts: Sequence[Dictionary], codes: Sequence[pl.Series]) -> Self:
+        """Append entries, given by their codes in these parts, which begin with those that are there."""
+        return type(self)(parts, [*map(joined, self.codes, codes)], self._lineage)
 
     def __len__(self) -> int:
         return len(self.codes[0])
@@ -223,7 +221,7 @@ class Senders(RankedTexts):
             middle = (low + high) // 2
             below = (low < high) & (keys(middle) < tail)
             low, high = (middle + 1).zip_with(below, low), high.zip_with(below, middle)
-        return ranks_at(low, (low <= last) & (keys(low) == tail), tail)
+        return between(low, (low <= last) & (keys(low) == tail), tail)
 
 
 _EMPTY = pl.Series([""], dtype=pl.String)

@@ -20,7 +20,7 @@ from store.catalogue.arrow import joined, written_anew
 from store.catalogue.latin import LatinForms, unmixed
 from store.catalogue.letters import Letters
 from store.catalogue.masks import contains_any, first, how_many, only, places
-from store.catalogue.ranking import ranked
+from store.catalogue.ranking import between, one_of_each, ranked, widened
 from store.catalogue.slices import by_slices
 from store.filters.folding import NUL
 
@@ -38,7 +38,6 @@ _TINY = 1_000
 _TAIL_LIMIT = 20_000
 #: The characters that `prepare` looks for besides those in ASCII: the commonest of a sample.
 _LETTERS, _SAMPLE = 60, 2_000
-_GAP = 1 << 24
 #: Entries whose sort keys are made at once.
 _PART = 1 << 17
 #: Entries copied at once: each is in memory three times meanwhile.
@@ -54,7 +53,6 @@ class Lineage:
         #: By the needles, any of which the entries contain.
         self.masks: OrderedDict[tuple[str, ...], pl.Series] = OrderedDict()
         self.ranks: pl.Series | None = None
-        self.distinct: pl.Series | None = None
         self.letters: Letters | None = None
 
 
@@ -193,28 +191,28 @@ class RankedTexts(Texts):
         return ranks is not None and len(self) - len(ranks) <= _TAIL_LIMIT
 
     def ranks(self) -> pl.Series:
-        """Return each entry's rank in code point order of the sort keys (UInt64; equal keys have equal ranks).
+        """Return each entry's rank in code point order of the sort keys (equal keys have equal ranks).
 
         Costs up to a second per million entries if `ranked` is False, and little afterwards.
         """
         lineage = self._lineage
         with lineage.ranking:
             if not self.ranked:
-                lineage.ranks, lineage.distinct = ranked(self._sort_keys(0), _GAP)
-            ranks, distinct = lineage.ranks, lineage.distinct
-        assert ranks is not None and distinct is not None
+                lineage.ranks = ranked(self._sort_keys(0))
+            ranks = lineage.ranks
+        assert ranks is not None
         if len(ranks) >= len(self):
             return ranks.head(len(self))
-        tail = self._ranks_between(distinct, self._sort_keys(len(ranks)))
-        return pl.concat([ranks, tail], rechunk=True)
+        tail = self._ranks_between(one_of_each(ranks), self._sort_keys(len(ranks)))
+        return pl.concat([widened(ranks), tail], rechunk=True)
 
     def _ranks_between(self, distinct: pl.Series, tail: pl.Series) -> pl.Series:
-        """Return ranks for `tail` between those of the entries `distinct`, whose ranks are 1, 2, 3, … times `_GAP`."""
+        """Return `widened` ranks for `tail` between those of the entries `distinct`, whose ranks are 1, 2, 3, …."""
         base = self.sorted_by(self.forms(distinct))
         place = base.search_sorted(tail, side="left")
         last = len(base) - 1
         equal = (place <= last) & (base[place.clip(upper_bound=last)] == tail) if len(base) else place < 0
-        return ranks_at(place, equal, tail)
+        return between(place, equal, tail)
 
 
 class Dictionary(RankedTexts, SlicedTexts):
@@ -277,7 +275,14 @@ class Dictionary(RankedTexts, SlicedTexts):
 
     def extend(self, other: Self) -> Self:
         odd = self._odd.after(len(self), other._odd)
-        return type(self)(joined(self.texts, other.texts), joined(self.search, other.search), odd, self._lineage)
+        texts = joined(self.texts, other.texts)
+        search = texts if self._is_plain and other._is_plain else joined(self.search, other.search)
+        return type(self)(texts, search, odd, self._lineage)
+
+    @property
+    def _is_plain(self) -> bool:
+        """Whether no form differs from its text, as far as that is known."""
+        return self.search is self.texts or not len(self)
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -289,6 +294,15 @@ class Dictionary(RankedTexts, SlicedTexts):
         """Return a mask by code: whether its entry differs, in its text or a searched form, from the code's before."""
         columns = self.texts[codes], self.search[codes], self._odd.of(codes)
         return reduce(or_, (column.ne_missing(column.shift(1)) for column in columns))
+
+    def equal(self, codes: pl.Series, other: Dictionary, codes_there: pl.Series) -> pl.Series:
+        """Return a mask: whether the entry of each code equals that of another dictionary's code."""
+        same = self.texts[codes] == other.texts[codes_there]
+        if not (self._is_plain and other._is_plain):
+            same = same & (self.search[codes] == other.search[codes_there])
+        if len(self._odd.codes) or len(other._odd.codes):
+            same = same & self._odd.of(codes).eq_missing(other._odd.of(codes_there))
+        return same
 
     def parts(self, codes: pl.Series) -> tuple[pl.Series, pl.Series]:
         """Return the arguments of `of` for these codes."""
@@ -337,9 +351,3 @@ class Dictionary(RankedTexts, SlicedTexts):
 
 
 _NOTHING = pl.Series([None], dtype=pl.String)
-
-
-def ranks_at(place: pl.Series, equal: pl.Series, tail: pl.Series) -> pl.Series:
-    """Return the ranks of texts that sort directly before the ranked one at `place`, or are `equal` to it."""
-    below = place.cast(pl.UInt64) * _GAP
-    return (below + _GAP).zip_with(equal, below + tail.rank("dense").cast(pl.UInt64))

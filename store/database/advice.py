@@ -9,6 +9,58 @@ from store.database.file_systems import is_read_only, stopped_writing
 
 _PERMISSIONS = "check who owns it and its permissions"
 _DISK = "look for disk errors in the system's log"
+#: Parts of a server's or libpq's errors, and what to do. The first that matches counts.
+_SERVER = (
+    (
+        (
+            "starting up",
+            "shutting down",
+            "recovery mode",
+            "not yet accepting",
+            "administrator command",
+            "postmaster exit",
+        ),
+        "the server is starting or stopping, or ended this connection: try again once it runs",
+    ),
+    (
+        ("too many clients", "too many connections", "connection slots"),
+        "raise max_connections (or the limit of this user) on the server, or end programs that use it",
+    ),
+    (
+        ("authentication failed", "no pg_hba.conf entry", "no password supplied"),
+        "check the user and the password in the store's location, and pg_hba.conf on the server",
+    ),
+    (
+        ("read-only transaction", "hot standby", "during recovery"),
+        "this server is a standby or was set to read-only, so give the one that can be written to",
+    ),
+    (("lock timeout",), "another program locked it for too long, try again"),
+    (
+        ("statement timeout", "user request"),
+        "statement_timeout on the server is too short for this user, or somebody cancelled it",
+    ),
+    (
+        ("-in-transaction timeout", "idle-session timeout", "transaction timeout"),
+        "the server ended a connection that did nothing for too long, try again",
+    ),
+    (
+        (
+            "refused",
+            "timeout expired",
+            "timed out",
+            "closed the connection",
+            "unreachable",
+            "No route",
+            "reset by peer",
+            "resolve",
+            "translate host",
+            "No such file",
+            "connection is closed",
+            "connection is lost",
+        ),
+        "check that the database server runs and that this machine can reach it",
+    ),
+)
 _STOPPED = "its file system stopped writing after an error. Look in the system's log why, repair it, and mount it again"
 _MOUNT = "its file system is read-only. Look in the system's log why, repair it, and mount it for writing"
 
@@ -19,6 +71,10 @@ def advice_on(text: str, file: str | None) -> str:
     failed = "disk I/O error" in text
     if file is not None and (refused or failed):
         return _about_file(Path(file).absolute(), _PERMISSIONS if refused else _DISK)
+    if file is None and (
+        found := next((advice for parts, advice in _SERVER if any(map(text.__contains__, parts))), "")
+    ):
+        return found
     if refused:
         return _PERMISSIONS
     if failed:

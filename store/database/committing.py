@@ -1,8 +1,12 @@
-"""Commit in SQLite, and undo a commit that failed halfway."""
+"""Commit, and undo a commit that failed halfway in SQLite."""
 
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from store.database.orm import PeeweeException
 
 #: Added to the error when it is unknown whether the commit succeeded.
 DOUBT = "The change that was being written may or may not be in the store."
@@ -10,6 +14,21 @@ DOUBT = "The change that was being written may or may not be in the store."
 
 class Doubtful(sqlite3.OperationalError):
     """A commit failed, but SQLite may find it in the log and apply it when the store is opened after a crash."""
+
+
+class Unanswered(PeeweeException):
+    """The connection to a server was lost during a commit, which the server may have made."""
+
+
+@contextmanager
+def answered(lost: Callable[[], bool]) -> Iterator[None]:
+    """Raise Unanswered if a commit inside the block fails and `lost()` says that the connection was lost."""
+    try:
+        yield
+    except PeeweeException as error:
+        if lost():
+            raise Unanswered(str(error)) from error
+        raise
 
 
 def _take_back(connection: sqlite3.Connection) -> bool:

@@ -27,7 +27,7 @@ from typing import Any
 
 from store.database.advice import advice_on
 from store.database.authorizing import Authorizer
-from store.database.committing import DOUBT, Doubtful, commit
+from store.database.committing import DOUBT, Doubtful, Unanswered, answered, commit
 from store.database.modes import Mode, ReadOnly
 from store.database.orm import (
     Database,
@@ -38,10 +38,10 @@ from store.database.orm import (
     forget_connection,
     load_postgresql,
 )
+from store.database.server_session import BUSY_SECONDS, NO_HURRY, SET_UP, options_of
 from store.terms.errors import MailholdError, StoreDamaged, StoreFormat, StoreUnavailable, TamperedError
 
 PAGE_SIZE = 4096
-BUSY_SECONDS = 15
 #: Suffix of the reserve file beside the store, which is deleted to gain space when the disk is full.
 BALLAST = ".ballast"
 #: Pages in the log at which SQLite checkpoints, and the limit on a small disk: a 24th of the disk.
@@ -115,7 +115,7 @@ class PostgresStore(TellingPostgresql):
         from store.database.binary_results import BinaryCursor
 
         connection.cursor_factory = BinaryCursor
-        connection.execute(_FIX_PATH)
+        connection.execute(SET_UP)
         connection.commit()
         with self._opened_lock:
             self._opened.add(connection)
@@ -135,20 +135,21 @@ class PostgresStore(TellingPostgresql):
         self._opened, self._opened_lock = weakref.WeakSet(), threading.Lock()
         forget_connection(self)
 
+    def commit(self) -> None:
+        """Commit. Raises Unanswered where the server may have committed nevertheless."""
+        with answered(lambda: self.connection().closed):
+            super().commit()
+
+    def rollback(self) -> None:
+        """Roll back, unless the connection was lost: failing here would hide the reason."""
+        if not self.connection().closed:
+            super().rollback()
+
     def heal(self) -> None:
         """Drop this thread's connection if the server closed it, so that the next use opens a new one."""
         if not self.is_closed() and self.connection().closed:
             forget_connection(self)
 
-
-#: Restrict the search path to one schema: the first in it with a table named store, else its first.
-_FIX_PATH = """
-SELECT pg_catalog.set_config('search_path', pg_catalog.quote_ident(COALESCE((
-    SELECT nspname FROM pg_catalog.pg_class JOIN pg_catalog.pg_namespace ON pg_namespace.oid = relnamespace
-    WHERE relname = 'store' AND nspname = ANY(pg_catalog.current_schemas(false))
-    ORDER BY pg_catalog.array_position(pg_catalog.current_schemas(false), nspname) LIMIT 1
-), pg_catalog.current_schema(), 'public')) || ', pg_temp', false)
-"""
 
 StoreDatabase = SqliteStore | PostgresStore
 
@@ -188,8 +189,8 @@ def connect(location: str, mode: Mode = Mode.WRITE, read_only: ReadOnly | None =
             "postgresql://" + location.split("://", 1)[1],
             prefer_psycopg3=True,
             isolation_level="READ COMMITTED",
-            connect_timeout=10,
             application_name="mailhold",
+            **options_of(location),
         )
     return SqliteStore(
         Path(location).absolute(),
@@ -253,6 +254,8 @@ def snapshot(db: Database) -> Iterator[None]:
     way = "DEFERRED" if isinstance(db, SqliteDatabase) else "ISOLATION LEVEL REPEATABLE READ READ ONLY"
     db.execute_sql(f"BEGIN {way}")
     try:
+        if not isinstance(db, SqliteDatabase):
+            db.execute_sql(NO_HURRY)
         yield
     finally:
         db.execute_sql("ROLLBACK")
@@ -385,7 +388,7 @@ def _translation(error: BaseException, location: str) -> MailholdError:
         return StoreDamaged(where, text)
     if "not a database" in text:
         return StoreFormat(f"{where} is not a Mailhold store, or it is damaged ({text}). Give another one.")
-    doubt = f" {DOUBT}" if isinstance(error, Doubtful) else ""
+    doubt = f" {DOUBT}" if isinstance(error, Doubtful | Unanswered) else ""
     if _is_full(str(error), location):
         return disk_full(location, doubt)
     if "Integrity" in type(error).__name__ or "Violation" in type(error).__name__:

@@ -62,6 +62,11 @@ SETTLE = "UPDATE delivery_recipient SET state = ?, sealed_reply = ?, changed_at 
 _RECIPIENT_STATES = "SELECT delivery_id, id, state FROM delivery_recipient WHERE delivery_id = ANY(?) ORDER BY id"
 
 
+def leased(lease_until: int, now: int) -> bool:
+    """Return whether a lease lasts at the time `now`. Both are Unix ms."""
+    return now <= lease_until <= now + LONGEST_LEASE
+
+
 class LeaseLost(Exception):
     """Another worker has claimed the delivery, or it was cancelled. Nothing was written."""
 
@@ -246,7 +251,7 @@ def call_off(vault: Vault, row: Any, now: int) -> bool:
     False while a worker is sending it. `now` is in Unix milliseconds. Raises TamperedError where its recipients are not
     those that it was made with.
     """
-    if row.state == State.SENDING and row.data_started_at is not None and now <= row.lease_until <= now + LONGEST_LEASE:
+    if row.state == State.SENDING and row.data_started_at is not None and leased(row.lease_until, now):
         return False
     token = row.lease_token + 1
     _own(vault, row.id, row.lease_token, "lease_token = ?", (token,))
@@ -257,6 +262,28 @@ def call_off(vault: Vault, row: Any, now: int) -> bool:
     settled |= {each: Outcome(State.CANCELLED, "") for each in _live(recipients) if each not in settled}
     _set_recipients(vault, recipients, settled, now)
     _finish(vault, row.id, token, overall(recipients.values()), now)
+    return True
+
+
+def set_free(vault: Vault, row: Any, now: int) -> bool:
+    """Return a delivery to the queue whose worker's lease has run out, as that gateway's next claim would.
+
+    Recipients that DATA was announced for become UNKNOWN. False if it is not being sent, or the lease lasts. `now` is
+    in Unix milliseconds. Raises TamperedError where its recipients are not those that it was made with.
+    """
+    if row.state != State.SENDING or row.finished_at is not None or leased(row.lease_until, now):
+        return False
+    recipients = _states(vault, [row.id]).get(row.id)
+    if recipients is None:
+        raise TamperedError(f"delivery {row.id}", "its recipients were changed")
+    _set_recipients(vault, recipients, _abandoned(recipients), now)
+    token, state = row.lease_token + 1, overall(recipients.values())
+    _own(vault, row.id, row.lease_token, "lease_token = ?", (token,))
+    if state in LIVE:
+        free = "state = ?, next_attempt_at = ?, data_started_at = NULL, lease_owner = '', lease_until = 0"
+        _own(vault, row.id, token, free, (state.value, now))
+    else:
+        _finish(vault, row.id, token, state, now)
     return True
 
 

@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from store.database.connection import run, sound
-from store.delivery.leases import LONGEST_WAIT
+from store.delivery.leases import LONGEST_WAIT, leased
 from store.delivery.orders import unseal_recipient, unseal_reply, verify_order
 from store.helpers.clock import TOLERANCE_MS
 from store.mail.outcome import State
@@ -31,7 +31,7 @@ _ABSURD = "a field holds an impossible value"
 KNOWN_STATE = f"CASE WHEN state IN ({', '.join(repr(state.value) for state in State)}) THEN state ELSE '' END"
 _DELIVERY = (
     f"SELECT id, copy_id, {KNOWN_STATE}, created_at, attempts, next_attempt_at, gateway_id, order_blob, "  # noqa: S608 - made of constants alone
-    "order_signature, sealed_body_key, finished_at, expires_at FROM delivery "
+    "order_signature, sealed_body_key, finished_at, expires_at, lease_until FROM delivery "
 )
 _RECIPIENT = f"SELECT id, delivery_id, {KNOWN_STATE}, sealed_address, sealed_reply FROM delivery_recipient "  # noqa: S608 - made of constants alone
 
@@ -75,6 +75,11 @@ class Delivery(NamedTuple):
     damage: str = ""
     gateway_id: int = LOCAL_ID
     expires_at: int = 0
+    lease_until: int = 0
+
+    def in_hand(self, now: int) -> bool:
+        """Return whether a worker sends it at the time `now` (Unix ms), rather than having left it in that state."""
+        return self.live and self.state is State.SENDING and leased(self.lease_until, now)
 
     def held_until(self, now: int) -> int:
         """Return until when (Unix ms) the first attempt is held back, at the time `now`; 0 if it is not."""
@@ -105,6 +110,7 @@ class _Row(NamedTuple):
     sealed_body_key: bytes | None
     finished_at: int | None
     expires_at: int
+    lease_until: int
 
 
 class RecipientRow(NamedTuple):
@@ -201,6 +207,7 @@ def _delivery(vault: Vault, row: _Row, rows: list[RecipientRow]) -> Delivery:
         _damage(vault, row, recipients),
         whole(row.gateway_id),
         whole(row.expires_at),
+        whole(row.lease_until),
     )
 
 

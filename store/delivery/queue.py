@@ -80,9 +80,9 @@ class ReleaseResult:
     """The deliveries queued by `release` (ids), the copies refused and why, and those not reached.
 
     `left_out` are recipients who have a copy, may have it or wait for it, and were not chosen to get it again. A copy
-    whose recipients were all left out is in `withheld`, not in `refused`. `gateway` is the name of the gateway that
-    sends the last delivery, "" if a console or `mailhold queue send` does. The first delivery is held until
-    `held_until` (Unix ms, by the deciding clock), for `hold` ms: 0 for at once.
+    whose recipients were all left out is in `withheld`, not in `refused`. `senders` are the names of the gateways that
+    send, each once, "" for a console or `mailhold queue send`. The first delivery is held until `held_until` (Unix ms,
+    by the deciding clock), for `hold` ms: 0 for at once.
     """
 
     queued: list[int] = field(default_factory=list)
@@ -90,7 +90,7 @@ class ReleaseResult:
     not_reached: list[int] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
     withheld: list[int] = field(default_factory=list)
-    gateway: str = ""
+    senders: list[str] = field(default_factory=list)
     held_until: int = 0
     hold: int = 0
 
@@ -194,6 +194,7 @@ def _queue(vault: Vault, found: list[Plan], again: Again, act: Act, operator: st
     result.left_out += done.left_out
     result.withheld += done.withheld
     if queued:
-        result.gateway = target.name
+        if target.name not in result.senders:
+            result.senders.append(target.name)
         if result.hold and not result.held_until:
             result.held_until = now + result.hold

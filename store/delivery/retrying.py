@@ -16,7 +16,7 @@ from store.database.clock import decides_ms
 from store.database.connection import run
 from store.delivery.damaged import withdraw
 from store.delivery.held import Again, LeftOut, held_elsewhere, why
-from store.delivery.leases import call_off
+from store.delivery.leases import call_off, set_free
 from store.delivery.listing import Delivery, delivery_of, recipient_rows, row_of
 from store.delivery.orders import Addressee, SealedRecipient, sign_at_once, unseal_recipient, verify_order
 from store.delivery.outcomes import opened_rows
@@ -81,12 +81,16 @@ class RetryPlan(NamedTuple):
 
 
 def retry_plan(vault: Vault, delivery_id: int, *, again: Collection[str] | bool = ()) -> RetryPlan:
-    """Return what `retry` would do now.
+    """Return what `retry` would do now. A delivery that a stopped gateway left half sent is returned to the queue.
 
     Raises DeliveryError and TamperedError as that does, as far as can be known before.
     """
     delivery = delivery_of(vault, delivery_id)
-    _refuse(delivery)
+    _refuse(vault, delivery)
+    if delivery.live and delivery.state is State.SENDING:
+        with vault.write():
+            set_free(vault, row_of(vault, delivery_id), decides_ms(vault.db))
+        delivery = delivery_of(vault, delivery_id)
     verify_order(vault, row_of(vault, delivery_id))  # A forged order could send another copy to these recipients.
     # Rows by id are in the order of the recipients; a damaged delivery was refused above.
     rows = list(opened_rows(vault, [delivery.copy_id]))
@@ -114,14 +118,19 @@ def retry_plan(vault: Vault, delivery_id: int, *, again: Collection[str] | bool 
     return plan
 
 
-def _refuse(delivery: Delivery) -> None:
+def _refuse(vault: Vault, delivery: Delivery) -> None:
     if delivery.damage:
         raise DeliveryError(
             f"Delivery {delivery.id} is damaged or was tampered with ({delivery.damage}), so it is not sent again. "
             f"{'Cancel it, and deliver' if delivery.live else 'Deliver'} its copy again."
         )
-    if delivery.live and delivery.state is State.SENDING:
-        raise DeliveryError(f"Delivery {delivery.id} is already being sent. Wait for the result.")
+    if delivery.live and delivery.state is State.SENDING and delivery.in_hand(now := decides_ms(vault.db)):
+        if delivery.gateway_id == LOCAL_ID or is_alive(vault, delivery.gateway_id):
+            raise DeliveryError(f"Delivery {delivery.id} is already being sent. Wait for the result.")
+        seconds = (delivery.lease_until - now) // 1000 + 1
+        raise DeliveryError(
+            f"Delivery {delivery.id} was being sent when its gateway stopped. Try again in {seconds} seconds."
+        )
 
 
 def retry(

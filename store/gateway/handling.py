@@ -23,10 +23,10 @@ from store.delivery.marker import Marked
 from store.delivery.release_rows import Release
 from store.gateway.keeping import NotKept, begin
 from store.gateway.knowing import Knowing
-from store.gateway.landing import Landing
 from store.gateway.log import say
 from store.gateway.metrics import Metrics
 from store.gateway.noting import Judged, milliseconds, note
+from store.gateway.placing import Placing
 from store.gateway.policy import LivePolicy, Policy
 from store.intake.released import Fields, Passed, own_fields, passes, put_back
 from store.intake.unavailable import TEMPORARY, Outage, answer
@@ -82,7 +82,7 @@ class Intake:
     #: The server whose Authentication-Results fields are believed on listeners without trusted headers.
     server: str = ""
     knowing: Knowing = field(init=False, repr=False)
-    _landing: Landing[int] | None = field(default=None, init=False, repr=False)
+    _placing: Placing | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         self.knowing = Knowing(self.vault, self.live, self.server)
@@ -258,17 +258,17 @@ class Intake:
         one for a server whose answers take their time, is prepared by a thread of the pool.
         """
         began = time.perf_counter()
-        if self._landing is None or self._landing.loop is not asyncio.get_running_loop():
-            self._landing = Landing()
-        future = self._landing.future()
-        told, vault = partial(self._landing.land, future), self.vault()
-        work = partial(begin, vault, policy.settings, self.live.refused, incoming, record, told)
-        if vault is None or len(incoming.raw) > LARGE or is_url(vault.location):
-            self.pool.submit(work)
-        else:
-            vault.run_before_commit(work)
+        if self._placing is None or not self._placing.of_this_loop():
+            self._placing = Placing()
         try:
-            copy_id = await future
+            future, told = self._placing.begin(incoming)
+            vault = self.vault()
+            work = partial(begin, vault, policy.settings, self.live.refused, incoming, record, told)
+            if vault is None or len(incoming.raw) > LARGE or is_url(vault.location):
+                self.pool.submit(work)
+            else:
+                vault.run_before_commit(work)
+            copy_id = await self._placing.end(future, incoming)
         except NotKept as error:
             self.metrics.count("not_kept", error.kind)
             raise

@@ -237,7 +237,8 @@ class Session:
         except StoreUnavailable:
             raise StoreUnavailable(str(error) if DOUBT in str(error) else f"{error} {DOUBT}") from None
         if not found:
-            raise error
+            # A server knows; SQLite may yet find the transaction in its log.
+            raise StoreUnavailable(str(error).removesuffix(f" {DOUBT}")) if is_url(self.location) else error
 
     def reading(self) -> AbstractContextManager[None]:
         """Translate driver errors during a read."""
@@ -280,9 +281,10 @@ class Session:
         if self.db.mode is Mode.FROZEN:
             self._require_frozen()
             return self._frozen
-        with self._watcher_lock, self._translated:
-            if not isinstance(self.db, SqliteDatabase):
+        if not isinstance(self.db, SqliteDatabase):
+            with self._translated:
                 return run(self.db, "SELECT pg_current_snapshot()::text").fetchone()[0]
+        with self._watcher_lock, self._translated:
             # data_version counts commits of other connections only; so use a connection that never commits.
             if self._watcher is None:
                 watcher = connect(self.location, self.db.mode)

@@ -1,8 +1,9 @@
 """Stored messages whose client has no answer yet: if one is sent again, it is not stored a second time.
 
-A gateway killed before it answers, or a client that disconnects, leaves a row in `pending`. A message sent again with
-the same bytes and envelope matches that row, once. The row is deleted when the client has its answer, or after a day. A
-later message equal to one already answered is therefore stored as a new copy.
+A gateway killed before it answers, or a client that disconnects, leaves a row in `pending`, and so may a commit whose
+outcome could not be found out. A message sent again with the same bytes and envelope matches that row, once. The row is
+deleted when the client has its answer, or after a day. A later message equal to one already answered is therefore
+stored as a new copy.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ _MOST = 10_000
 _TAG = 16
 #: Includes the table's primary key, so that a row is found at once among many old ones.
 _DELETE = "DELETE FROM pending WHERE tag = ? AND copy_id = ? AND gateway_id = ?"
+_IS_THERE = "SELECT copy_id FROM pending WHERE tag = ? AND copy_id = ANY(?) AND gateway_id = ?"
 _INSERT = "INSERT INTO pending (gateway_id, tag, copy_id, at) VALUES (?, ?, ?, ?)"
 
 
@@ -35,6 +37,8 @@ class Unanswered:
         #: Copy ids by tag, of messages that may be sent again, oldest first.
         self._waiting: OrderedDict[bytes, list[int]] = OrderedDict()
         self._answered: list[tuple[bytes, int]] = []
+        #: Copy ids by tag, of messages that may have been placed: the outcome of their commit is unknown.
+        self._doubtful: OrderedDict[bytes, list[int]] = OrderedDict()
 
     def tag(self, digest: bytes, sender: str, recipients: Sequence[str]) -> bytes:
         """Compute a tag of 16 bytes from a message and its envelope. It reveals nothing without the configuration key.
@@ -48,8 +52,9 @@ class Unanswered:
     def take(self, tag: bytes) -> int | None:
         """Take the copy of a message that the MTA sends again.
 
-        Returns None if the message is new, or its copy is gone.
+        Returns None if the message is new, or its copy is gone. Raises StoreUnavailable.
         """
+        self._resolve(tag)
         with self._lock:
             ids = self._waiting.get(tag)
             if not ids:
@@ -73,6 +78,27 @@ class Unanswered:
             while len(self._waiting) > _MOST:
                 oldest, copies = self._waiting.popitem(last=False)
                 self._answered += [(oldest, each) for each in copies]
+
+    def doubt(self, placed: Sequence[tuple[bytes, int]]) -> None:
+        """Note copies (tag, id) of which it is unknown whether they were placed."""
+        with self._lock:
+            for tag, copy_id in placed:
+                self._doubtful.setdefault(tag, []).append(copy_id)
+            while len(self._doubtful) > _MOST:
+                self._doubtful.popitem(last=False)
+
+    def _resolve(self, tag: bytes) -> None:
+        """Find out whether a message's doubtful copies were placed. Raises StoreUnavailable."""
+        with self._lock:
+            ids = self._doubtful.get(tag)
+        if not ids:
+            return
+        # A write transaction waits for the one in doubt, should the server not have ended that yet.
+        with self._vault.write(witnessed=False):
+            found = run(self._vault.db, _IS_THERE, tag, ids, self._gateway()).fetchall()
+        with self._lock:
+            if self._doubtful.pop(tag, None):
+                self._waiting.setdefault(tag, []).extend(copy_id for (copy_id,) in found)
 
     def write(self, placed: Sequence[tuple[bytes, int]]) -> list[tuple[bytes, int]]:
         """Insert rows for placed copies (tag, id), and delete those answered.

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
+from store.database.committing import DOUBT
 from store.database.connection import Clash, StoreDatabase, run_many
 from store.database.executing import Execute, executor
 from store.database.orm import SqliteDatabase
@@ -240,6 +241,7 @@ class Writer:
         self._room.admit(total)
         first_copy: int | None = None
         used, over, last = 0, 0, b""
+        tagged: list[tuple[bytes, int]] = []
         answered: list[tuple[bytes, int]] = []
         with session.lock:
             try:
@@ -258,7 +260,12 @@ class Writer:
                     if first_copy is None:
                         raise
                     newest = ids[-1], last
-                    session.require_done(error, _STORED, *newest, *newest)
+                    try:
+                        session.require_done(error, _STORED, *newest, *newest)
+                    except StoreUnavailable as unknown:
+                        if DOUBT in str(unknown):
+                            self._unanswered.doubt(tagged)
+                        raise
             except Clash:
                 epochs.failed()
                 raise TamperedError("the table of counters", "it would assign IDs that are already used") from None

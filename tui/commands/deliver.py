@@ -229,15 +229,17 @@ def _summary(deliveries: list[dict[str, Any]], result: ReleaseResult, *, wait: b
             return f"{placed}."
         held = f"{_held(result)} " if result.held_until else ""
         whom = counted(len(recipients), "recipient", "recipients")
-        return f"{placed} to {whom}. {held}{who_sends(result.gateway, len(deliveries))}"
+        return f"{placed} to {whom}. {held}{who_sends(result.senders, len(deliveries))}"
     sent = sum(recipient["state"] == "sent" for recipient in recipients)
     whom = counted(len(recipients), "recipient", "recipients")
     return f"Sent to {sent:,} of {whom} of {counted(len(deliveries), 'message', 'messages')}."
 
 
-def who_sends(gateway: str, count: int = 1) -> str:
-    """Return a sentence that says who sends `count` queued deliveries. `gateway` is `ReleaseResult.gateway`."""
+def who_sends(senders: Sequence[str], count: int = 1) -> str:
+    """Return a sentence that says who sends `count` queued deliveries. `senders` is `ReleaseResult.senders`."""
     it = "it" if count == 1 else "them"
-    if gateway:
-        return f"The gateway {safe(gateway)} sends {it}."
-    return f"No gateway can send {it} now: an open console sends {it}, or `mailhold queue send`."
+    if "" in senders:
+        what, them = ("some of them", "them") if len(senders) > 1 else (it, it)
+        return f"No gateway can send {what} now: an open console sends {them}, or `mailhold queue send`."
+    names = " and ".join(map(safe, senders))
+    return f"The gateways {names} send them." if len(senders) > 1 else f"The gateway {names} sends {it}."

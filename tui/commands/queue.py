@@ -184,7 +184,7 @@ def _confirm(plans: list[RetryPlan]) -> None:
             if each.sends or each.left_out:
                 known = f"left out, {each.left_out}" if each.left_out else f"{each.state}, {local_time(each.at)}"
                 twice = ". The message MAY ARRIVE TWICE" if each.sends and each.twice else ""
-                reply = f": {safe(each.reply)}" if each.reply and each.sends else ""
+                reply = f": {safe(each.reply).rstrip('.')}" if each.reply and each.sends else ""
                 lines.append(f"  {safe(each.address)}  {safe(known)}{reply}{twice}")
     what = "\n".join(lines)
     if not can_ask():

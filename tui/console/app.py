@@ -15,8 +15,9 @@ from textual.screen import ModalScreen
 
 from store.authority.audit import record_event
 from store.authority.settings import Settings, read_settings
+from store.database.connection import is_url, shown_location
 from store.filters.saved import SavedFilter, read_saved_filters
-from store.terms.errors import MailholdError
+from store.terms.errors import MailholdError, StoreUnavailable
 from tui.console import trace
 from tui.console.background import Background
 from tui.console.collecting import Collector
@@ -47,6 +48,8 @@ T = TypeVar("T")
 
 #: Seconds between two polls of the store, and between two looks whether the console is to be locked.
 POLL, _LOOK = 0.1, 0.3
+#: Seconds until a poll without an answer is reported: longer than connecting or waiting for a lock may take.
+SILENT = 20.0
 
 
 class MailholdApp(EndsWithTerminal, TypeAheadApp):
@@ -127,6 +130,7 @@ class MailholdApp(EndsWithTerminal, TypeAheadApp):
         self._follower = Follower(vault, catalogue, self._finder)
         self._collector = Collector()
         self._poll_problem = ""  # why the last poll failed
+        self._polled_at = 0.0  # when it began
         self._followed = False
         self._problem = ""
         self._worker: Any = None
@@ -217,7 +221,7 @@ class MailholdApp(EndsWithTerminal, TypeAheadApp):
             self._worker.stop()
 
     def _loaded(self) -> None:
-        self._collector.started()
+        self._collector.loaded()
         self._poll()
 
     def _poll_in_turn(self) -> None:
@@ -227,7 +231,13 @@ class MailholdApp(EndsWithTerminal, TypeAheadApp):
 
     def _poll(self) -> None:
         if not self._threads.busy("follow"):
+            self._polled_at = time.monotonic()
             self._threads.start(self._follower.poll, self._take_facts, self._poll_error, "follow")
+        elif time.monotonic() > self._polled_at + SILENT and not self._poll_problem:
+            where = self.vault.location
+            what = "the database server and the network" if is_url(where) else "its disk"
+            said = f"The store {shown_location(where)} has not answered for {SILENT:.0f} seconds: check {what}."
+            self._poll_error(StoreUnavailable(said))
 
     def _poll_error(self, error: Exception) -> None:
         said, self._poll_problem = self._poll_problem, explain(error)

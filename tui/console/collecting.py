@@ -32,12 +32,18 @@ class Collector:
 
     def __init__(self) -> None:
         self._touched = time.monotonic()
+        self._all_due = False
 
     def started(self) -> None:
         """Exempt all present objects from collections. Call when what stays for good has been made."""
         if _begun:
             gc.freeze()
             gc.set_threshold(WORKING, DUE[1], DUE[2])
+
+    def loaded(self) -> None:
+        """Do `started` again, and at rest collect what loading left: nothing was collected meanwhile."""
+        self.started()
+        self._all_due = True
 
     def touched(self) -> None:
         """Note that a key was pressed or a mouse used."""
@@ -48,6 +54,12 @@ class Collector:
         if not _begun:
             return
         rested, waiting = time.monotonic() - self._touched, gc.get_count()
+        if self._all_due and rested >= REST[2]:
+            self._all_due = False
+            gc.unfreeze()
+            gc.collect()
+            gc.freeze()
+            return
         for generation in (2, 1, 0):
             if rested >= REST[generation] and waiting[generation] >= DUE[generation]:
                 gc.collect(generation)

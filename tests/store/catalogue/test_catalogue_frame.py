@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
 from itertools import chain, pairwise, repeat
 from typing import Any
 
@@ -24,7 +25,8 @@ from store.catalogue.lookup import LookUps, fits_any, looked_up
 from store.catalogue.masks import places
 from store.catalogue.order import LastFirst
 from store.catalogue.query import Extras, day_counts, engine_counts, foresee, mask_of, rule_ids
-from store.catalogue.sections import frame_of, layout_of, merged, sections, tightened
+from store.catalogue.repeats import Repeats
+from store.catalogue.sections import frame_of, layout_of, sections, tightened
 from store.catalogue.selection import FrameSelection
 from store.catalogue.senders import Senders
 from store.filters import asked
@@ -265,25 +267,46 @@ def test_numbers_are_written_in_few_bytes_and_read_as_they_were(numbers: list[in
     assert again.rows.equals(frame.rows)
 
 
-def test_new_rows_are_added_without_copying_the_others_and_are_in_few_chunks() -> None:
-    some = [Copy(number, NOW, 0, CopyRecord()) for number in range(1, 61)]
-    frame, chunks = Frame.of(some[:20]), []
-    for copy in some[20:]:
+@pytest.mark.parametrize("newest_first", [False, True])
+def test_new_rows_are_added_without_copying_many_others_and_are_in_few_chunks(newest_first: bool) -> None:
+    some = [Copy(number, NOW, 0, CopyRecord()) for number in range(1, 121)]
+    many, others = (some[-60:], some[-61::-1]) if newest_first else (some[:60], some[60:])
+    frame, chunks = Frame.of(many), []
+    for copy in others:
         frame = frame.merge(Frame.of([copy]))
         chunks.append(frame.rows.n_chunks())
-    assert chunks[:3] == [2, 3, 4] and max(chunks) == 24 and min(chunks[3:]) == 1
+        assert set(frame.rows.n_chunks("all")) == {chunks[-1]}
+        assert 60 in frame.ids.chunk_lengths()
+    assert chunks[:3] == [2, 3, 4] and max(chunks) == 24 and min(chunks[24:]) == 12
     assert frame.rows.equals(Frame.of(some).rows.with_columns(frame.rows[list(frame.texts)]))
 
 
-@given(copies(20), filters, sorts, st.integers(1, 5))
+@given(copies(9), st.data())
+def test_equal_codes_of_identifiers_are_held_once_and_others_are_left(some: list[Copy], data: st.DataObject) -> None:
+    frame = Frame.of(some)
+    if data.draw(st.booleans()):
+        frame = frame.without(data.draw(st.sets(st.integers(1, 9))))
+        frame = tightened(frame, data.draw(st.sampled_from(["message_id", "mta_message_id"])))
+    shared = frame.with_shared_codes()
+    assert shared.rows.equals(frame.rows)
+    every = pl.arange(len(frame), dtype=pl.UInt32, eager=True)
+    assert shared.row_list(every) == frame.row_list(every)
+    one, other = (shared.rows.get_column(name) for name in ("message_id", "mta_message_id"))
+    if len(frame) and one.equals(other):
+        places = [column._s.as_single_ptr() for column in (one, other)]
+        assert places[0] == places[1]
+
+
+@given(copies(20), filters, sorts, st.integers(1, 5), st.booleans())
 def test_parts_put_together_are_what_all_at_once_is(
-    some: list[Copy], flt: MessageFilter, sort: Sort, size: int
+    some: list[Copy], flt: MessageFilter, sort: Sort, size: int, without_repeats: bool
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(catalogue_sections, "_LOOSE", 1)
         patch.setattr(catalogue_sections, "_SECTION", 2)
         parts = [Frame.of(some[start : start + size]) for start in range(0, len(some), size)] or [empty_frame()]
-        frame = merged(parts[::-1])
+        repeats = Repeats() if without_repeats else None
+        frame = reduce(lambda whole, part: whole.merge(part, repeats), parts[::-1])
         assert select(frame, flt, sort).rows(0, 100) == [row_of(copy) for copy in expected(some, flt, sort)]
         for name in ("from", "to", "subject"):
             words = tightened(frame, name).texts[name]
@@ -411,6 +434,15 @@ def test_ranks_of_added_senders_fit_between_the_others(parts: list[list[str]], f
             )
             assert [keys[place] for place in sorted(range(len(keys)), key=ranks.__getitem__)] == sorted(keys)
             assert len(set(ranks)) == len(set(keys))
+
+
+def test_ranks_take_four_bytes_until_mail_comes() -> None:
+    words = senders(["b@x.example", "a@x.example"])
+    assert words.ranks().dtype == pl.UInt32 and words.ranks().to_list() == [2, 1]
+    more = words.extend(senders(["aa@x.example"]))
+    ranks = more.ranks().to_list()
+    assert ranks[1] < ranks[2] < ranks[0]
+    assert words.ranks().dtype == pl.UInt32
 
 
 def test_added_senders_are_ranked_in_step(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -123,9 +123,11 @@ def test_identifiers_stay_the_same_packed_and_picked(parts: list[list[str]], dat
     assert isinstance(column, Identifiers)
     all_texts = [text for part in parts for text in part]
     every = pl.arange(len(all_texts), dtype=pl.UInt32, eager=True)
-    again = Identifiers([Piece.of_packed(piece.packed()) for piece in column.pieces])
+    again = Identifiers([Piece.of_packed(piece.packed("zstd")) for piece in column.pieces])
     assert again.gather(every).to_list() == column.gathered_up().gather(every).to_list() == all_texts
-    assert not again.gathered_up().scattered
+    assert not again.gathered_up().loose
+    through_a_pipe = Identifiers([Piece.of_packed(piece.packed("uncompressed")) for piece in column.pieces])
+    assert through_a_pipe.gather(every).to_list() == through_a_pipe.opened().gather(every).to_list() == all_texts
     keep = [code for code in range(len(all_texts)) if data.draw(st.booleans())]
     left = column.picked(pl.Series(keep, dtype=pl.UInt32))
     assert left.gather(pl.arange(len(keep), dtype=pl.UInt32, eager=True)).to_list() == [all_texts[at] for at in keep]
@@ -141,10 +143,25 @@ def test_identifiers_stay_the_same_packed_and_picked(parts: list[list[str]], dat
 def test_only_long_identifiers_are_held_compressed() -> None:
     short, long = identifiers(["4CCDDE6AD7"] * 3), identifiers(["<909611f2d8a855c6@x.example>"] * 3)
     for column in (short, long):
-        again = Identifiers([Piece.of_packed(piece.packed()) for piece in column.pieces])
+        again = Identifiers([Piece.of_packed(piece.packed("zstd")) for piece in column.pieces])
         for piece in (*column.pieces, *again.pieces):
             assert (piece.plain is None) is (column is long)
     assert len(short.extend(short).pieces) == 2  # searched in parallel
+
+
+def test_the_last_of_long_identifiers_are_compressed_if_they_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(catalogue_identifiers, "_PIECE", 8)
+    monkeypatch.setattr(catalogue_identifiers, "_LAST", 3)
+    for text, count, loose in (
+        ("<909611f2d8a855c6@x.example>", 3, True),
+        ("4CCDDE6AD7", 3, False),
+        ("<long> id" * 3, 2, False),
+    ):
+        column = identifiers([text] * 8).extend(identifiers([text] * count))
+        assert isinstance(column, Identifiers) and column.loose is loose
+        tight = column.gathered_up()
+        assert not tight.loose and (tight.pieces[-1].plain is None) is loose
+        assert tight.gather(pl.Series(range(8 + count), dtype=pl.UInt32)).to_list() == [text] * (8 + count)
 
 
 _ID = st.text("ab1@.\n\u212a", max_size=14)
@@ -157,7 +174,7 @@ def test_identifiers_in_groups_are_searched_as_each_alone(
     folded = identifier_forms(_strings(some))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(catalogue_identifiers, "_FRAMING", -10_000)
-        piece = Piece.of_packed(Piece(len(some), None, PlainTexts.of(_strings(some), folded)).packed())
+        piece = Piece.of_packed(Piece(len(some), None, PlainTexts.of(_strings(some), folded)).packed("zstd"))
     column = Identifiers([piece])
     in_groups = all(text.isascii() and "\n" not in text for text in some)
     assert not some or isinstance(piece.searchable(), GroupedTexts) is in_groups
@@ -186,7 +203,7 @@ def test_bytes_that_are_no_piece_are_refused() -> None:
             Piece.of_packed(wrong)
     with pytest.raises(ValueError, match="identifiers"):
         Piece.of_packed(b"\0" * 7 + b"\1no frame").texts()
-    packed = identifiers(["<909611f2d8a855c6@x.example>"] * 3).pieces[0].packed()
+    packed = identifiers(["<909611f2d8a855c6@x.example>"] * 3).pieces[0].packed("zstd")
     with pytest.raises(ValueError, match="identifiers"):
         Piece.of_packed(b"\0" * 7 + b"\7" + packed[8:]).texts()
 

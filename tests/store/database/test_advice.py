@@ -41,6 +41,32 @@ def test_permissions_are_blamed_only_if_they_forbid_it(tmp_path: Path, monkeypat
     assert "permissions" in advice_on("permission denied for table store", None)  # a server's
 
 
+@pytest.mark.parametrize(
+    ("text", "advice"),
+    [
+        ("connection failed: Connection refused", "runs and that this machine can reach it"),
+        ("connection timeout expired", "runs and that this machine can reach it"),
+        ("consuming input failed: server closed the connection unexpectedly", "runs and that this machine can reach"),
+        ("failed to resolve host 'db.example': Name or service not known", "runs and that this machine can reach it"),
+        ("FATAL:  the database system is in recovery mode", "starting or stopping"),
+        ("terminating connection due to administrator command", "starting or stopping"),
+        ("FATAL:  sorry, too many clients already", "max_connections"),
+        (
+            "FATAL:  remaining connection slots are reserved for non-replication superuser connections",
+            "max_connections",
+        ),
+        ('FATAL:  password authentication failed for user "mailhold"', "the password in the store's location"),
+        ("cannot execute UPDATE in a read-only transaction", "standby or was set to read-only"),
+        ("canceling statement due to lock timeout", "locked it for too long"),
+        ("canceling statement due to statement timeout", "statement_timeout"),
+        ("terminating connection due to idle-in-transaction timeout", "did nothing for too long"),
+        ('FATAL:  database "mailhold" does not exist', "check that the database exists"),
+    ],
+)
+def test_a_servers_errors_name_what_to_do_about_them(text: str, advice: str) -> None:
+    assert advice in advice_on(text, None)
+
+
 def test_a_file_system_that_stopped_writing_is_named_though_it_is_mounted_for_writing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

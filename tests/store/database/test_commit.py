@@ -5,12 +5,16 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from store.authority.audit import record_event
+from store.authority.settings import Settings, read_settings
 from store.check import check
+from store.database.orm import PostgresqlDatabase
 from store.opening.opening import Unlock, create_store, open_store
+from store.space.changing_settings import change_settings
 from store.terms.errors import StoreUnavailable
 from store.terms.records import CopyRecord
 from store.vault.vault import Vault
@@ -105,4 +109,38 @@ def test_a_commit_whose_answer_is_lost_is_found_done(
     assert vault.ids() == ids[4:]
     vault.put(b"more", record)
     assert check(vault).broken == []
+    vault.close()
+
+
+@pytest.mark.integration
+def test_a_change_whose_commit_has_no_answer_is_said_to_be_doubtful(
+    empty_postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import psycopg
+
+    vault, _recovery = create_store(empty_postgres, passphrase=PASSPHRASE)
+    commit = PostgresqlDatabase.commit
+
+    def lose(db: Any) -> None:
+        monkeypatch.setattr(PostgresqlDatabase, "commit", commit)
+        backend = db.connection().info.backend_pid
+        commit(db)
+        with psycopg.connect(empty_postgres, autocommit=True) as other:
+            other.execute("SELECT pg_terminate_backend(%s, 10000)", [backend])
+        db.execute_sql("SELECT 1")
+
+    monkeypatch.setattr(PostgresqlDatabase, "commit", lose)
+    with pytest.raises(StoreUnavailable, match="The change that was being written may or may not be in the store"):
+        change_settings(vault, Settings(hold=7))
+    assert read_settings(vault).hold == 7
+
+    def lose_before(db: Any) -> None:
+        monkeypatch.setattr(PostgresqlDatabase, "commit", commit)
+        db.connection().close()
+        commit(db)
+
+    monkeypatch.setattr(PostgresqlDatabase, "commit", lose_before)
+    with pytest.raises(StoreUnavailable) as caught:
+        vault.put(b"x", CopyRecord())
+    assert "may or may not" not in str(caught.value) and vault.ids() == []  # It was looked up: it is not there.
     vault.close()

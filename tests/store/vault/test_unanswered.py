@@ -6,8 +6,10 @@ import hashlib
 from collections.abc import Callable
 
 import pytest
+from peewee import OperationalError
 
 from store.database.connection import run
+from store.terms.errors import StoreUnavailable
 from store.terms.records import CopyRecord
 from store.vault import unanswered as module
 from store.vault.vault import Vault
@@ -77,6 +79,39 @@ def test_a_client_that_went_away_without_an_answer_brings_the_same_message(vault
     tag, first = arrive(vault)
     vault.unanswered.settle(tag, first, answered=False)
     assert arrive(vault)[1] == first
+
+
+@pytest.mark.parametrize("committed", [True, False])
+def test_a_message_whose_commit_has_an_unknown_outcome_is_placed_once(
+    any_vault: Vault, monkeypatch: pytest.MonkeyPatch, committed: bool
+) -> None:
+    """The server is lost in the middle of a commit, and does not answer when asked whether it was done."""
+    arrive(any_vault, raw=b"before")
+    commit = any_vault.db.commit
+
+    def lost() -> None:
+        if committed:
+            commit()
+        raise OperationalError("the connection was lost")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(any_vault.db, "commit", lost)
+        if committed:
+            broken.setattr(any_vault.db, "rollback", lambda: None)
+        for _ in range(2):  # The client comes again while the server is still away.
+            with pytest.raises(StoreUnavailable):
+                arrive(any_vault)
+    tag, copy_id = arrive(any_vault)
+    assert any_vault.ids() == [1, copy_id] == [1, 2]
+    any_vault.unanswered.settle(tag, copy_id, answered=True)
+    assert arrive(any_vault)[1] == 3
+
+
+def test_doubts_do_not_pile_up(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_MOST", 2)
+    placed = [arrive(vault, raw=b"%d" % number) for number in range(3)]
+    vault.unanswered.doubt(placed)
+    assert [vault.unanswered.take(tag) for tag, _ in placed] == [None, placed[1][1], placed[2][1]]
 
 
 def test_a_copy_that_is_gone_meanwhile_is_placed_again(vault: Vault, open_again: Callable[[], Vault]) -> None:

@@ -26,11 +26,14 @@ class Gc:
     def get_count(self) -> tuple[int, int, int]:
         return self.waiting
 
-    def collect(self, generation: int) -> None:
+    def collect(self, generation: int = 2) -> None:
         self.done.append(generation)
 
     def freeze(self) -> None:
         self.done.append("freeze")
+
+    def unfreeze(self) -> None:
+        self.done.append("unfreeze")
 
     def set_threshold(self, *limits: int) -> None:
         self.done.append(limits[0])
@@ -106,11 +109,29 @@ def test_nothing_is_collected_while_keys_come(fake: tuple[Gc, Clock]) -> None:
     assert not gc.done
 
 
+def test_what_loading_left_is_collected_once_at_rest(fake: tuple[Gc, Clock]) -> None:
+    gc, clock = fake
+    collecting.begin()
+    collector = Collector()
+    collector.loaded()
+    assert gc.done == [STARTING, "freeze", WORKING]
+    gc.done = []
+    clock.now += REST[2] / 2
+    collector.touched()
+    clock.now += REST[2] / 2
+    collector.look()
+    assert not gc.done
+    for _ in range(2):
+        clock.now += REST[2]
+        collector.look()
+    assert gc.done == ["unfreeze", 2, "freeze"]
+
+
 async def test_the_console_tells_it_of_keys_and_asks_it_between_them(
     vault: Vault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[str] = []
-    for name in ("started", "touched", "look"):
+    for name in ("started", "loaded", "touched", "look"):
         monkeypatch.setattr(Collector, name, lambda _self, name=name: told.append(name))
     app = make_console(vault, FakeCatalogue(copies(3)))
     async with app.run_test(size=(80, 24)) as pilot:
@@ -118,7 +139,7 @@ async def test_the_console_tells_it_of_keys_and_asks_it_between_them(
         assert told[0] == "started" and "touched" not in told
         app.catalogue.on_complete()
         await pilot.pause()
-        assert told.count("started") == 2
+        assert told.count("loaded") == 1
         await pilot.press("j")
         assert "touched" in told
         told.clear()

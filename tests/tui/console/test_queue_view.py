@@ -8,6 +8,7 @@ import pytest
 from textual.widgets import Static
 
 from store.authority.audit import events
+from store.database.connection import run
 from store.delivery.queue import deliveries, release
 from store.enrolment.enrolled import beat
 from store.enrolment.enrolment import enroll, open_with_credentials
@@ -218,6 +219,17 @@ async def test_what_is_not_possible_says_why(vault, queue):
         assert view.reason_against("cancel-delivery") == f"Delivery {queue[0]} is finished."
         await pilot.press("c")
         assert app.notices == [f"Delivery {queue[0]} is finished."]
+
+
+@pytest.mark.parametrize(("lease", "reason"), [(60_000, "It is being sent now. Wait for the result."), (-1, None)])
+async def test_one_that_a_stopped_gateway_left_half_sent_can_be_sent_again(vault, queue, lease, reason):
+    state = "UPDATE delivery SET state = 'sending', lease_until = ? WHERE id = ?"
+    run(vault.db, state, NOW + lease, queue[3])
+    app = ViewApp(vault, QueueView)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        assert isinstance(app.view, QueueView)
+        assert [app.view.reason_against(action) for action in ("retry", "cancel-delivery")] == [reason, reason]
 
 
 async def test_enter_views_the_copy_unless_it_was_deleted(vault, queue):

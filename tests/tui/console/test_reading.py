@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from tests.conftest import PASSPHRASE
 from tests.tui.console.driven import TZ, lines, poll, settle, the_list
 from tests.tui.console.fakes import NOW, sample
 from tests.write_lock import write_lock_held
+from tui.console import app as console_app
 from tui.console.app import MailholdApp
 from tui.console.dialogs.delete import DeleteDialog
 
@@ -115,3 +117,24 @@ async def test_a_console_whose_store_is_gone_says_so_until_it_is_back(
         assert (await shown("")).startswith("Mailhold OUT OF DATE")
         aside.replace(path)
         assert "OUT OF DATE" not in await shown("The store is available again.")
+
+
+async def test_a_console_whose_store_does_not_answer_says_so_until_it_does(
+    vault: Vault, console: Callable[[Vault], MailholdApp], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vault.put(b"Subject: x\r\n\r\nx\r\n", sample(1), stored_at=NOW)
+    monkeypatch.setattr(console_app, "SILENT", 0.0)
+    answers = threading.Event()
+    app = console(vault)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await listed(pilot, 1)
+        poll_now = app._follower.poll
+        monkeypatch.setattr(app._follower, "poll", lambda: answers.wait(60) and poll_now())
+        while not app.main.status.out_of_date:
+            app._poll()
+            await pilot.pause(0.01)
+        assert "has not answered" in str(app.main.notice_line.line.render())
+        answers.set()
+        while app.main.status.out_of_date:
+            await pilot.pause(0.01)
+        assert "available again" in str(app.main.notice_line.line.render())

@@ -8,7 +8,7 @@ from textual.binding import BindingType
 
 from store.delivery.queue import Delivery, RetryPlan, cancel, deliveries, delivery_of, retry, retry_plan
 from store.enrolment.enrolled import Running, gateways, running
-from store.mail.outcome import RETRIABLE, State
+from store.mail.outcome import RETRIABLE
 from tui.console.context import ConsoleContext
 from tui.console.dialogs.send_again import SendAgainDialog
 from tui.console.keys.keymap import Scope, bindings
@@ -136,7 +136,7 @@ class QueueView(ListPage[Delivery]):
         if delivery.damage:
             again = "It was tampered with or is damaged. Deliver its copy again."
             return again if action == "retry" else None
-        if delivery.state is State.SENDING:
+        if delivery.in_hand(self.context.clock()):
             return "It is being sent now. Wait for the result."
         if delivery.live or any(recipient.state in RETRIABLE for recipient in delivery.recipients):
             return None
