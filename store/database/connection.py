@@ -68,7 +68,7 @@ class SqliteStore(LenientSqlite):
 
     def begin(self, lock_type: str | None = None) -> None:
         """Begin a transaction, bypassing Peewee. `lock_type` None means IMMEDIATE, a write transaction."""
-        self.connection().execute(f"BEGIN {lock_type or 'IMMEDIATE'}")
+        self.connection().execute("BEGIN IMMEDIATE" if lock_type is None else f"BEGIN {lock_type}")
 
     def commit(self) -> None:
         """Commit. Raises Doubtful where that failed but may nevertheless be in the log."""

@@ -7,6 +7,7 @@ query at the start of each write transaction gives a different answer than befor
 
 from __future__ import annotations
 
+import itertools
 import re
 import threading
 import time
@@ -71,6 +72,23 @@ def _things(tables: tuple[str, ...]) -> frozenset[Thing]:
     return frozenset(things)
 
 
+class _Known:
+    """What was last seen through a connection.
+
+    `version` changes when another connection commits. `answer` is that of the cheap query, after which the tables were
+    compared; that holds `until` a time.
+    """
+
+    __slots__ = ("answer", "connection", "number", "until", "version")
+
+    def __init__(self, connection: object, number: int) -> None:
+        self.connection = connection
+        self.number = number
+        self.version: object = None
+        self.answer: object = None
+        self.until = 0.0
+
+
 class Watch:
     """Checks the tables of one open store repeatedly. Every method may be called from any thread."""
 
@@ -79,6 +97,10 @@ class Watch:
         self._location = location
         self.tables = tables
         self._known = threading.local()
+        self._numbers = itertools.count()
+        #: As of the last write transaction: changes when another connection has committed, or with the connection. None
+        #: on PostgreSQL.
+        self.others: object = None
         self._readable_until = time.monotonic() + AGAIN
 
     def look(self) -> ReadOnly | None:
@@ -104,15 +126,24 @@ class Watch:
 
         Raises StoreUnavailable.
         """
-        connection, now = self._db.connection(), time.monotonic()
-        if isinstance(self._db, SqliteDatabase):
-            answer = connection.execute("PRAGMA schema_version").fetchone()[0]
+        db, now = self._db, time.monotonic()
+        connection = db.connection()
+        known: _Known | None = getattr(self._known, "of", None)
+        if known is None or known.connection is not connection:
+            known = self._known.of = _Known(connection, next(self._numbers))
+        if isinstance(db, SqliteDatabase):
+            [version] = connection.execute("PRAGMA data_version").fetchone()
+            self.others = known.number, version
+            # This connection changes no table itself (`store.database.authorizing`).
+            if version == known.version and now < known.until:
+                return
+            [answer] = connection.execute("PRAGMA schema_version").fetchone()
         else:
-            answer = postgresql_tables.ours(self._db, self.tables)
-        known = getattr(self._known, "of", None)
-        if known is not None and known[:2] == (id(connection), answer) and now < known[2]:
-            return
-        why = self.look()
-        if why is not None:
-            raise why.refusal()
-        self._known.of = (id(connection), answer, now + AGAIN)
+            version, answer = None, postgresql_tables.ours(db, self.tables)
+        if answer != known.answer or now >= known.until:
+            known.until = 0.0
+            why = self.look()
+            if why is not None:
+                raise why.refusal()
+            known.answer, known.until = answer, now + AGAIN
+        known.version = version

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import struct
-import threading
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from store.sealing.epochs import Chains, EpochName
+from store.sealing.epochs import Chains, EpochName, Ratchet
 from store.sealing.sealed import NONCE
 from store.terms.errors import TamperedError
+
+if TYPE_CHECKING:
+    from store.helpers.zstd import ZstdCompressor
 
 #: Roles of the two sealed parts of a copy; each has its own key and associated data.
 RECORD, BODY = "record", "body"
@@ -25,6 +27,11 @@ _RAW, _ZSTD = b"\x00", b"\x01"
 @lru_cache(maxsize=512)
 def _prefix(name: EpochName, role: str) -> bytes:
     return name.statement(role)
+
+
+@lru_cache(maxsize=16)
+def _prefixes(name: EpochName) -> tuple[bytes, bytes]:
+    return name.statement(RECORD), name.statement(BODY)
 
 
 class Place(NamedTuple):
@@ -41,9 +48,19 @@ class Place(NamedTuple):
         return _prefix(self.name, role) + _PLACE.pack(*self[1:])
 
 
-def seal_part(key: bytes | memoryview, place: Place, role: str, plaintext: bytes) -> bytes:
-    """Seal a record or a body. Its key is used once, so the nonce may be constant."""
-    return AESGCM(key).encrypt(NONCE, plaintext, place.associated(role))
+def seal_copy(
+    keys: Ratchet, name: EpochName, place: tuple[int, int, int, int, int], record: bytes, body: bytes
+) -> tuple[bytes, bytes]:
+    """Seal a copy's record and body with the keys of the ratchet's last step; `place` are the last fields of `Place`.
+
+    Each key is used once, so the nonce may be constant.
+    """
+    numbers = _PLACE.pack(*place)
+    of_record, of_body = _prefixes(name)
+    return (
+        AESGCM(keys.record_key).encrypt(NONCE, record, of_record + numbers),
+        AESGCM(keys.body_key).encrypt(NONCE, body, of_body + numbers),
+    )
 
 
 def open_part(key: bytes | memoryview, place: Place, role: str, sealed: bytes) -> bytes:
@@ -68,17 +85,23 @@ def open_records(
     ]
 
 
-_zstd = threading.local()
+#: Compressors that no thread uses, the last used one last: its memory is in the processor's caches.
+_compressors: list[ZstdCompressor] = []
+#: How many are kept: more threads than that seldom compress at the same time.
+_KEPT = 4
 
 
 def pack_body(raw: bytes) -> bytes:
     """Pack a body: one byte for the method, then zstd if that is smaller, else the raw bytes."""
-    compressor = getattr(_zstd, "compressor", None)
-    if compressor is None:
+    try:
+        compressor = _compressors.pop()
+    except IndexError:
         from store.helpers.zstd import ZstdCompressor
 
-        compressor = _zstd.compressor = ZstdCompressor(level=1)
+        compressor = ZstdCompressor(level=1)
     packed = compressor.compress(raw, compressor.FLUSH_FRAME)
+    if len(_compressors) < _KEPT:
+        _compressors.append(compressor)
     return _ZSTD + packed if len(packed) < len(raw) else _RAW + raw
 
 

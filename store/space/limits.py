@@ -94,8 +94,11 @@ def bounds_or_last(vault: Vault) -> Bounds | None:
 
 def maximum_or_last(vault: Vault) -> int | None:
     """Return the maximum size in bytes, from `bounds_or_last`."""
-    found = bounds_or_last(vault)
-    return None if found is None else found.max_bytes
+    try:
+        return bounds(vault).max_bytes
+    except (TamperedError, StoreFormat):
+        last = _last_bounds(vault)
+        return None if last is None else last.max_bytes
 
 
 def last_known(vault: Vault) -> LastKnown | None:

@@ -108,6 +108,8 @@ class Rotation:
 
     def __init__(self, vault: Vault) -> None:
         self._vault = vault
+        #: The maximum, and as of when.
+        self._most: tuple[object, int | None] = (None, None)
         self.reclaiming = Reclaiming(vault)
 
     def after_put(self, used: int) -> int:
@@ -115,7 +117,11 @@ class Rotation:
 
         Inside a transaction only one batch is removed. Raises StoreUnavailable.
         """
-        most = limits.maximum_or_last(self._vault)
+        at = self._vault.written()
+        before, most = self._most
+        if at is None or at != before:
+            most = limits.maximum_or_last(self._vault)
+            self._most = at, most
         if most is None or used <= most:
             return 0
         result = rotate(self._vault)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from store.database.connection import StoreDatabase, run
+from store.database.executing import Execute
 from store.database.orm import SqliteDatabase
 from store.terms.errors import TamperedError
 
@@ -85,19 +86,19 @@ def first_counters(db: StoreDatabase) -> None:
     run(db, "INSERT INTO state (id, messages, used_bytes, next_copy_id) VALUES (1, 0, 0, 1)")
 
 
-def count_in(db: StoreDatabase, copies: int, used_bytes: int) -> tuple[int, int]:
+def count_in(db: StoreDatabase, execute: Execute, copies: int, used_bytes: int) -> tuple[int, int]:
     """Count copies that come in. Returns the id after the last of them, and the bytes then used in total.
 
-    Raises TamperedError where the table of counters is empty.
+    `execute` is the `executor` of `db`. Raises TamperedError where the table of counters is empty.
     """
     if isinstance(db, SqliteDatabase):  # RETURNING takes longer than a second statement there.
-        run(db, _ADD, copies, used_bytes, copies)
-        row = run(db, _TELL).fetchone()
+        execute(_ADD, (copies, used_bytes, copies))
+        row = execute(_TELL, ()).fetchone()
     else:
-        row = run(db, _ADD_AND_TELL, copies, used_bytes, copies).fetchone()
+        row = execute(_ADD_AND_TELL, (copies, used_bytes, copies)).fetchone()
     if row is None:
         raise TamperedError("the table of counters", "it is empty")
-    return row[0], row[1]
+    return row
 
 
 def count_out(db: StoreDatabase, copies: int, used_bytes: int) -> None:

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from store.database.connection import as_bytes, run, sound
 from store.database.orm import Database
 from store.database.schema import Models
+from store.helpers.clock import now_ms
 from store.sealing.epochs import (
     EPOCH_MS,
     EPOCH_STEPS,
@@ -129,13 +130,7 @@ class _Current:
     ratchet: Ratchet
     expires: float
     committed: int = 0
-    head: bytes = b""
     in_database: bool = False
-
-    def mark(self) -> None:
-        self.committed = self.ratchet.step
-        self.head = self.ratchet.head()
-        self.in_database = True
 
 
 @dataclass
@@ -168,31 +163,37 @@ class EpochWriter:
         self._latest: Opening | None = None
         self._pid = os.getpid()
 
-    def advance(self, now: int) -> tuple[EpochName, Ratchet, int]:
+    def advance(self) -> tuple[EpochName, Ratchet, int]:
         """Advance to the next step.
 
         Returns the epoch, the ratchet (which holds the step's keys) and the step's number.
         """
         if self._pid != os.getpid():
             self.drop()
-        self._write_ended(now)
+        if self._ended:
+            self._write_ended(now_ms())
         current = self._current
         if current is not None and (current.ratchet.step >= EPOCH_STEPS or time.monotonic() >= current.expires):
-            self._close(current, now)
+            self._close(current, now_ms())
             current = None
         if current is None:
             with sound("the table of epochs"):
-                current = self._current = self._open(now)
+                current = self._current = self._open(now_ms())
         return current.opening.name, current.ratchet, current.ratchet.advance()
 
     def committed(self) -> None:
         """Note that the transaction that used the keys is durable."""
-        if self._current is not None:
-            self._current.mark()
-        for closed in self._closed:
-            closed.ratchet.wipe()
-        self._closed.clear()
-        self._ended.clear()
+        current = self._current
+        if current is not None:
+            ratchet = current.ratchet
+            ratchet.settle()
+            current.committed = ratchet.step
+            current.in_database = True
+        if self._closed or self._ended:
+            for closed in self._closed:
+                closed.ratchet.wipe()
+            self._closed.clear()
+            self._ended.clear()
 
     def failed(self, *, first_copy: int | None = None) -> None:
         """End the epoch after a transaction rolled back, or may have.
@@ -205,7 +206,7 @@ class EpochWriter:
                 doubtful = None
                 if first_copy is not None and epoch.ratchet.step > epoch.committed:
                     doubtful = (first_copy, epoch.ratchet.step, epoch.ratchet.head())
-                self._ended.append(_Ended(epoch.opening, epoch.committed, epoch.head, doubtful))
+                self._ended.append(_Ended(epoch.opening, epoch.committed, epoch.ratchet.settled_head(), doubtful))
             else:
                 self._reader.forget([epoch.opening.name.epoch_id])
             epoch.ratchet.wipe()

@@ -37,6 +37,8 @@ MOVING_BYTES = 128 * 1024
 _LOOK_SECONDS = 60.0
 #: Pages given back to the disk at first, and in total. Moving a page may write up to three to the log.
 _FEW_PAGES, _MANY_PAGES = 16, 4096
+#: Opens a folder that need not be readable.
+_FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 class Room:
@@ -45,7 +47,8 @@ class Room:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._path = None if is_url(session.location) else Path(session.location).absolute()
-        self._folder = "" if self._path is None else str(self._path.parent)
+        #: The store's folder, open: a path would be looked up for each put.
+        self._folder: int | None = None
         self._ballast = None if self._path is None else Ballast(self._path)
         self._look_at = 0.0
         self._emptied = False
@@ -77,10 +80,17 @@ class Room:
     def _free(self) -> int:
         """Return the disk's free bytes, or a huge number if the system does not say."""
         try:
-            disk = os.statvfs(self._folder)
+            disk = os.statvfs(self._open_folder() if self._folder is None else self._folder)
         except OSError:
             return 1 << 62
         return disk.f_bavail * disk.f_frsize
+
+    def _open_folder(self) -> int:
+        assert self._path is not None
+        with self._session.lock:
+            if self._folder is None:
+                self._folder = os.open(self._path.parent, _FOLDER)
+            return self._folder
 
     def _log_bytes(self) -> int:
         try:
@@ -205,3 +215,6 @@ class Room:
         """Refill the ballast from the space of the log. Call it once nobody has the store open any more."""
         if self._ballast is not None and self.tight:
             self._ballast.take()
+        if self._folder is not None:
+            os.close(self._folder)
+            self._folder = None

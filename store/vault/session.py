@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from store.database.verifying import Watch
 from store.sealing.keys import StoreKeys
 from store.sealing.signatures import Right
 from store.terms.errors import StoreError, StoreUnavailable
-from store.vault.counters import lock
+from store.vault.counters import lock as lock_counters
 from store.vault.witness import Witness
 
 _open_sessions: weakref.WeakSet[Session] = weakref.WeakSet()
@@ -72,6 +72,94 @@ class _Writing:
             self._lock.release()
 
 
+class _Transaction:
+    """Context manager of one write transaction: see `Session.write`.
+
+    A class rather than a generator, and without Peewee's own: it is entered for each put.
+    """
+
+    __slots__ = ("_counting", "_lock", "_quiet", "_session", "_witness")
+
+    def __init__(self, session: Session, witness: Witness, *, quiet: bool, counting: bool) -> None:
+        self._session = session
+        self._witness = witness
+        self._quiet = quiet
+        self._counting = counting
+        #: The writer's lock while it is held; None where the block joins a transaction.
+        self._lock: threading.RLock | None = None
+
+    def __enter__(self) -> None:
+        session = self._session
+        db = session.db
+        if db.in_transaction():
+            session.acts += 1
+            return
+        session.require_writable()
+        lock = session.lock
+        lock.acquire()
+        try:
+            session.require_there()
+            begun = False
+            try:
+                db.begin()
+                begun = True
+                db.push_transaction(self)
+                session.tables.require()
+                if not self._counting:
+                    session.acts += 1
+                    lock_counters(db)
+                self._witness.begun(quiet=self._quiet)
+            except BaseException:
+                self._fail(begun=begun)
+                raise
+        except BaseException as error:
+            try:
+                session.translate(error)
+            finally:
+                lock.release()
+            raise
+        self._lock = lock
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        lock = self._lock
+        if lock is None:
+            return
+        session, witness = self._session, self._witness
+        try:
+            if error is not None:
+                self._fail()
+                session.translate(error)
+                return
+            db, left = session.db, False
+            try:
+                witness.before_commit(quiet=self._quiet)
+                db.pop_transaction()
+                left = True
+                db.commit()
+            except BaseException:
+                self._fail(begun=left)
+                raise
+            witness.committed()
+        except BaseException as failure:
+            session.translate(failure)
+            raise
+        finally:
+            lock.release()
+        witness.released()
+
+    def _fail(self, *, begun: bool = False) -> None:
+        """Roll back if Peewee has a transaction open, or one has `begun` that it does not know of."""
+        db = self._session.db
+        try:
+            if db.in_transaction():
+                db.pop_transaction()
+                begun = True
+            if begun:
+                db.rollback()
+        finally:
+            self._witness.failed()
+
+
 class Session:
     """A store's database, its models and the keys at hand. Every method may be called from any thread."""
 
@@ -85,12 +173,14 @@ class Session:
         self.read_only = db.read_only
         self.tables = Watch(db, location)
         self.witness = Witness()
+        #: How many write transactions there were, and blocks that joined one. Puts aside.
+        self.acts = 0
         #: Whether an act that needs a right, signed by an operator at a time (Unix ms), needs a second operator's
         #: signature.
         self.takes_two: Callable[[Right, int], bool] = lambda _right, _at: False
         self._translated = Translated(location, db)
-        self._lock = threading.RLock()
-        self._writing = _Writing(self._lock, self._translated)
+        self.lock = threading.RLock()
+        self._writing = _Writing(self.lock, self._translated)
         self._watcher: Any = None
         self._watcher_lock = threading.Lock()
         self._closed = False
@@ -104,8 +194,9 @@ class Session:
         """Hold this process's writer lock."""
         return self._writing
 
-    @contextmanager
-    def write(self, *, quiet: bool = False, witnessed: bool = True, counting: bool = False) -> Iterator[None]:
+    def write(
+        self, *, quiet: bool = False, witnessed: bool = True, counting: bool = False
+    ) -> AbstractContextManager[None]:
         """Open a write transaction, one at a time among all writers of the store. Joins this thread's open one.
 
         Every change of rows goes through here. Keep it under 50 ms. A `quiet` transaction is one of many: the witness
@@ -113,28 +204,26 @@ class Session:
         `counting` must update the counters first, which keeps other writers out as well as a lock. Raises
         StoreUnavailable.
         """
-        if self.db.in_transaction():
-            yield
-            return
-        self._require_open()
+        return _Transaction(self, self.witness if witnessed else Witness(), quiet=quiet, counting=counting)
+
+    def translate(self, error: BaseException) -> None:
+        """Raise the translation of a driver's error. Do nothing for another."""
+        self._translated.__exit__(None, error, None)
+
+    def require_writable(self) -> None:
+        """Raise StoreError if the session is closed, or the store can only be read."""
+        if self._closed:
+            self._require_open()
         if self.read_only is not None:
             raise self.read_only.refusal()
-        with self._writing:
-            self.require_there()
-            witness = self.witness if witnessed else Witness()
-            try:
-                with self.db.transaction():
-                    self.tables.require()
-                    if not counting:
-                        lock(self.db)
-                    witness.begun(quiet=quiet)
-                    yield
-                    witness.before_commit(quiet=quiet)
-            except BaseException:
-                witness.failed()
-                raise
-            witness.committed()
-        witness.released()
+
+    def written(self) -> object:
+        """Return a value that is as in an earlier write transaction if only puts of this process wrote since.
+
+        None where that is not known, as on PostgreSQL.
+        """
+        others = self.tables.others
+        return None if others is None else (others, self.acts)
 
     def require_done(self, error: StoreUnavailable, sql: str, *values: Any) -> None:
         """Find out whether a transaction that failed with `error` was committed after all; if not, raise `error`.
@@ -163,13 +252,17 @@ class Session:
 
     def require_there(self) -> None:
         """Raise StoreUnavailable if the file was removed or replaced: writes to it would be lost."""
-        if self._file is None or self._file == (now := _identity(self._path_text)):
+        if self._file is None:
             return
-        if now is None:
+        try:
+            status = os.stat(self._path_text)  # noqa: PTH116  # before each put: a path of text takes half the time
+            if (status.st_dev, status.st_ino) == self._file:
+                return
+        except OSError:
             raise StoreUnavailable(
                 f"The store {self.location} is not there any more: it was moved or removed, or its file system is not "
                 "mounted. Put it back."
-            )
+            ) from None
         raise StoreUnavailable(
             f"Another store was put in the place of {self.location} while it was open. Open it again."
         )
@@ -201,8 +294,8 @@ class Session:
     def forked(self) -> None:
         """Close the session in a forked child, which must use neither its parent's keys nor its connections."""
         self._closed = True
-        self._lock = threading.RLock()
-        self._writing = _Writing(self._lock, self._translated)
+        self.lock = threading.RLock()
+        self._writing = _Writing(self.lock, self._translated)
         self._watcher_lock = threading.Lock()
         self._watcher = None
         self.db.abandon()

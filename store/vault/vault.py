@@ -23,11 +23,12 @@ from store.vault.counters import Counters, counted, counters
 from store.vault.deleting import ROTATED, Deleter, DeleteResult, Spare, ids_of, spare_none, verified_runs
 from store.vault.epochs import EpochWriter
 from store.vault.erasing import Erasing
+from store.vault.prepared import prepare
 from store.vault.reader import Reader
 from store.vault.room import Room
 from store.vault.unanswered import Unanswered
 from store.vault.upkeep import NoUpkeep, Upkeep
-from store.vault.writer import Told, Writer, prepare
+from store.vault.writer import Told, Writer
 
 __all__ = ["Count", "DeleteResult", "Vault"]
 
@@ -240,7 +241,7 @@ class Vault(Reader):
         Closing again, or when the store is gone, is no error.
         """
         self._writer.close()
-        with self._lock:
+        with self.lock:
             if self._closed:
                 return
             try:

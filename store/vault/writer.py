@@ -1,30 +1,26 @@
 """Store copies. Callers that wait at the same time share one commit.
 
-Compression, digest and encoding run in the caller's thread, outside every lock. Sealing runs inside the transaction,
-because a sealed part is bound to its copy's id and step, which are only known there.
+Sealing runs inside the transaction, because a sealed part is bound to its copy's id and step, which are only known
+there.
 """
 
 from __future__ import annotations
 
-import hashlib
 import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
-import msgspec
-
 from store.database.committing import DOUBT
-from store.database.connection import PAGE_SIZE, Clash, StoreDatabase, run, run_many
+from store.database.connection import Clash, StoreDatabase, run_many
+from store.database.executing import Execute, executor
 from store.database.orm import SqliteDatabase
-from store.helpers.clock import now_ms
-from store.sealing.copies import BODY, RECORD, Place, pack_body, seal_part
-from store.sealing.sealed import TAG_SIZE
+from store.sealing.copies import seal_copy
 from store.terms.errors import StoreUnavailable, TamperedError
-from store.terms.records import CopyRecord
 from store.vault.counters import count_in
 from store.vault.epochs import EpochWriter
+from store.vault.prepared import Prepared
 from store.vault.room import Room
 from store.vault.session import Session
 from store.vault.unanswered import Unanswered
@@ -36,61 +32,6 @@ GROUP_BYTES = 4 * 1024 * 1024
 IDLE_SECONDS = 5.0
 #: Differs from every thread's number.
 _NO_THREAD = 0
-_encoder = msgspec.msgpack.Encoder()
-
-
-class Prepared(NamedTuple):
-    """A copy ready to be sealed."""
-
-    record: bytes
-    body: bytes
-    size: int
-    stored_at: int
-    stored_size: int
-    #: Tag of the message while its client has no answer (`store.vault.unanswered`), b"" for none.
-    tag: bytes = b""
-
-
-def stored_size(record: int, body: int) -> int:
-    """Compute the bytes that a copy takes in the database file, including page rounding and bookkeeping.
-
-    Follows SQLite's rule for rows that spill over (file format, "B-tree cell format"): whole overflow pages and a local
-    rest. Each page also has 5 bytes of pointer map.
-    """
-    total = 0
-    for payload in (record + 40, body + 8):
-        largest = PAGE_SIZE - 35
-        if payload > largest:
-            smallest = (PAGE_SIZE - 12) * 32 // 255 - 23
-            local = smallest + (payload - smallest) % (PAGE_SIZE - 4)
-            local = local if local <= largest else smallest
-            total += (payload - local + PAGE_SIZE - 5) // (PAGE_SIZE - 4) * (PAGE_SIZE + 5)
-            payload = local
-        # A page holds whole cells only, so a large cell wastes on average half its size.
-        total += payload + min(payload // 2, 1024) // 2 + 16
-    return total
-
-
-def prepare(
-    raw: bytes, record: CopyRecord, stored_at: int | None, tag: bytes = b"", digest: bytes | None = None
-) -> Prepared:
-    """Compress and encode a message, and compute its SHA-256 unless `digest` has it."""
-    filled = msgspec.structs.replace(record, size=len(raw), sha256=digest or hashlib.sha256(raw).digest())
-    try:
-        encoded = _encoder.encode(filled)
-    except UnicodeEncodeError:
-        encoded = _encoder.encode(_encodable(msgspec.to_builtins(filled, builtin_types=(bytes,))))
-    body = pack_body(raw)
-    return Prepared(
-        encoded,
-        body,
-        len(raw),
-        now_ms() if stored_at is None else stored_at,
-        stored_size(len(encoded) + TAG_SIZE, len(body) + TAG_SIZE),
-        tag,
-    )
-
-
 _INSERT_MESSAGE = (
     "INSERT INTO message (id, epoch_id, step, stored_at, size, stored_size, record) VALUES (?, ?, ?, ?, ?, ?, ?)"
 )
@@ -103,16 +44,8 @@ _INSERT_BODY = "INSERT INTO body (id, sealed) VALUES (?, ?)"
 _INSERT_BOTH = f"WITH made AS ({_INSERT_MESSAGE}) {_INSERT_BODY}"
 
 
-def _encodable(value: Any) -> Any:
-    """Replace lone surrogates in `value`, which UTF-8 cannot encode, so that any message can be stored."""
-    if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode()
-    if isinstance(value, dict):
-        return {key: _encodable(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_encodable(item) for item in value]
-    return value
-
+#: A row of the table of messages, and one of the table of bodies.
+Sealed = tuple[tuple[Any, ...], tuple[Any, ...]]
 
 #: Called with (copy id, None) once a copy is durable, or (0, error) if it was not stored. Must not block.
 Told = Callable[[int, Exception | None], None]
@@ -175,7 +108,8 @@ class Writer:
         self._epochs = epochs
         self._upkeep = upkeep
         self._queue: deque[_Waiting | _HandedIn | Work] = deque()
-        self._changed = threading.Condition(threading.Lock())
+        self._guard = threading.Lock()
+        self._changed = threading.Condition(self._guard)
         self._committing = False
         #: Number of the thread that put last.
         self._last: int | None = None
@@ -186,7 +120,7 @@ class Writer:
         """Store one copy and return its id once it is durable. Other callers' copies may share the commit."""
         self._require_own_transaction()
         this = threading.get_ident()
-        with self._changed:
+        with self._guard:
             alone = self._last in (None, this) and not self._committing and not self._queue
             self._last = this
             if alone:
@@ -199,9 +133,10 @@ class Writer:
             try:
                 return self._commit([item])[0]
             finally:
-                with self._changed:
+                with self._guard:
                     self._committing = False
-                    self._changed.notify()
+                    if self._queue:
+                        self._changed.notify()
         mine.done.acquire()
         if mine.error is not None:
             raise mine.error
@@ -300,26 +235,31 @@ class Writer:
 
     def _commit(self, group: list[Prepared], placed: Callable[[list[int]], None] | None = None) -> list[int]:
         session, epochs = self._session, self._epochs
-        self._room.admit(sum(item.stored_size for item in group))
+        total = 0
+        for item in group:
+            total += item.stored_size
+        self._room.admit(total)
         first_copy: int | None = None
         used, over, last = 0, 0, b""
-        tagged, answered = list[tuple[bytes, int]](), list[tuple[bytes, int]]()
-        with session.writing():
+        tagged: list[tuple[bytes, int]] = []
+        answered: list[tuple[bytes, int]] = []
+        with session.lock:
             try:
                 try:
                     with session.write(quiet=True, counting=True):
-                        first_copy, used, last = self._write(group)
-                        tagged = [(each.tag, copy_id) for copy_id, each in enumerate(group, first_copy) if each.tag]
-                        answered = self._unanswered.write(tagged) if tagged else []
+                        first_copy, used, last, tagged = self._write(group, total)
+                        ids = list(range(first_copy, first_copy + len(group)))
+                        if tagged:
+                            answered = self._unanswered.write(tagged)
                         if placed is not None:
-                            placed(list(range(first_copy, first_copy + len(group))))
+                            placed(ids)
                         over = self._upkeep.after_put(used)
                 except Clash:
                     raise
                 except StoreUnavailable as error:
                     if first_copy is None:
                         raise
-                    newest = first_copy + len(group) - 1, last
+                    newest = ids[-1], last
                     try:
                         session.require_done(error, _STORED, *newest, *newest)
                     except StoreUnavailable as unknown:
@@ -333,42 +273,55 @@ class Writer:
                 epochs.failed(first_copy=first_copy)
                 raise
             epochs.committed()
-            self._unanswered.written(answered)
+            if answered:
+                self._unanswered.written(answered)
         if over:
             try:
                 self._upkeep.after_put(used)
             except StoreUnavailable:
                 pass  # The copies are durable; the next put continues the rotation.
-        return list(range(first_copy, first_copy + len(group)))
+        return ids
 
-    def _write(self, group: list[Prepared]) -> tuple[int, int, bytes]:
-        """Seal and insert a group inside the transaction.
+    def _write(self, group: list[Prepared], total: int) -> tuple[int, int, bytes, list[tuple[bytes, int]]]:
+        """Seal and insert a group of `total` bytes inside the transaction.
 
-        Returns the first id, the bytes then used, and the last record.
+        Returns the first id, the bytes then used, the last record, and the tags with their copies' ids.
         """
         db, epochs = self._session.db, self._epochs
-        count, total = len(group), sum(item.stored_size for item in group)
-        next_copy, used = count_in(db, count, total)
+        execute = executor(db)
+        count = len(group)
+        next_copy, used = count_in(db, execute, count, total)
         first_copy = next_copy - count
-        messages, bodies = [], []
-        now = now_ms()
+        # There is no network to wait for, and the bytes of a sealed copy are in the processor's caches.
+        at_once = isinstance(db, SqliteDatabase)
+        sealed: list[Sealed] = []
+        tagged = []
         for copy_id, item in enumerate(group, first_copy):
-            name, ratchet, step = epochs.advance(now)
-            place = Place(name, step, copy_id, item.stored_at, item.size, item.stored_size)
-            record = seal_part(ratchet.record_key, place, RECORD, item.record)
-            body = seal_part(ratchet.body_key, place, BODY, item.body)
-            messages.append((copy_id, name.epoch_id, step, item.stored_at, item.size, item.stored_size, record))
-            bodies.append((copy_id, body))
-        _insert(db, messages, bodies)
-        return first_copy, used, messages[-1][-1]
+            name, ratchet, step = epochs.advance()
+            stored_at, size, stored = item.stored_at, item.size, item.stored_size
+            place = step, copy_id, stored_at, size, stored
+            record, body = seal_copy(ratchet, name, place, item.record, item.body)
+            sealed.append(((copy_id, name.epoch_id, step, stored_at, size, stored, record), (copy_id, body)))
+            if at_once:
+                _insert(db, execute, sealed)
+                sealed.clear()
+            if item.tag:
+                tagged.append((item.tag, copy_id))
+        if sealed:
+            _insert(db, execute, sealed)
+        return first_copy, used, record, tagged
 
 
-def _insert(db: StoreDatabase, messages: list[tuple[Any, ...]], bodies: list[tuple[Any, ...]]) -> None:
-    if len(messages) == 1 and not isinstance(db, SqliteDatabase):
-        run(db, _INSERT_BOTH, *messages[0], *bodies[0])
+def _insert(db: StoreDatabase, execute: Execute, copies: list[Sealed]) -> None:
+    if isinstance(db, SqliteDatabase):
+        for message, body in copies:
+            execute(_INSERT_MESSAGE, message)
+            execute(_INSERT_BODY, body)
+    elif len(copies) == 1:
+        execute(_INSERT_BOTH, copies[0][0] + copies[0][1])
     else:
-        run_many(db, _INSERT_MESSAGE, messages)
-        run_many(db, _INSERT_BODY, bodies)
+        run_many(db, _INSERT_MESSAGE, [message for message, _ in copies])
+        run_many(db, _INSERT_BODY, [body for _, body in copies])
 
 
 def _groups(items: Iterable[Prepared]) -> Iterator[list[Prepared]]:

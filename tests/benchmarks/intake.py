@@ -234,16 +234,16 @@ def seal(size: str) -> Iterator[Figure]:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
     from store.helpers.zstd import ZstdCompressor
-    from store.sealing.copies import BODY, Place, pack_body, seal_part
-    from store.sealing.epochs import EpochName
+    from store.sealing.copies import pack_body, seal_copy
+    from store.sealing.epochs import EpochName, Ratchet
 
     messages = store_maker.bodies()
     total = sum(map(len, messages))
     program = shutil.which("openssl")
     gcm = _openssl(program) if program else None
     ours, base = [], []
-    place = Place(EpochName(bytes(16), 1, 1, 1), 0, 1, 0, 0, 0)
-    key = AESGCM.generate_key(256)
+    name, ratchet = EpochName(bytes(16), 1, 1, 1), Ratchet(AESGCM.generate_key(256))
+    ratchet.advance()
     for _ in range(9):
         began = time.perf_counter()
         compressor = ZstdCompressor(level=1)
@@ -254,7 +254,7 @@ def seal(size: str) -> Iterator[Figure]:
         base.append(total / alone / 1e6)
         began = time.perf_counter()
         for raw in messages:
-            seal_part(key, place, BODY, pack_body(raw))
+            seal_copy(ratchet, name, (0, 1, 0, 0, 0), b"", pack_body(raw))
         ours.append(total / (time.perf_counter() - began) / 1e6)
     yield figure(
         *("seal and compress bodies of 75 kB", size, ours, "MB/s"),

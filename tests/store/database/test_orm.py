@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, ClassVar
 from unittest.mock import MagicMock
 
 import pytest
+from peewee import InterfaceError
 
 from store.database.orm import LenientSqlite, SqliteDatabase, TellingPostgresql, forget_connection, load_postgresql
 
@@ -68,6 +70,22 @@ def test_a_database_tells_of_each_connection_that_it_makes(monkeypatch: pytest.M
     second = db.connection()
     assert first is not second
     assert Telling.made == [first, second]
+
+
+def test_a_connection_is_made_when_it_is_first_used_and_is_then_the_same_in_a_thread(tmp_path: Path) -> None:
+    db = LenientSqlite(str(tmp_path / "a.db"))
+    assert db.is_closed()
+    first = db.connection()
+    assert not db.is_closed() and db.connection() is first is SqliteDatabase.connection(db)
+    with ThreadPoolExecutor(1) as pool:
+        others = pool.submit(lambda: (db.connection(), db.connection(), db.close())).result()
+    assert others[0] is others[1] is not first
+    forget_connection(db)
+    assert db.connection() is not first
+    db.close()
+    with pytest.raises(InterfaceError):
+        LenientSqlite(None).connection()
+    first.close()
 
 
 def test_text_that_is_no_utf_8_is_read_with_a_replacement(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import os
 import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -288,6 +289,55 @@ def test_more_than_a_minute_is_not_trusted_on_either(any_vault: Vault, monkeypat
         clock[0] = 1000.0 + seconds
         record_event(any_vault, "noted", operator="")
         assert len(whole) == count, seconds
+
+
+def test_a_look_that_failed_is_no_look(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    record_event(vault, "first", operator="")
+    alter(vault.location, SQLITE["a trigger"][0])
+    looks = iter([sqlite3.OperationalError("disk I/O error")])
+    look: Callable[[Watch], object] = Watch.look
+
+    def failing(self: Watch) -> object:
+        for error in looks:
+            raise error
+        return look(self)
+
+    monkeypatch.setattr(Watch, "look", failing)
+    with pytest.raises(StoreUnavailable, match="I/O"):
+        record_event(vault, "second", operator="")
+    with pytest.raises(StoreUnavailable, match="trigger forget"):
+        record_event(vault, "third", operator="")
+
+
+def test_what_others_commit_is_told_from_what_this_process_puts(
+    vault: Vault, open_again: Callable[[], Vault], record: CopyRecord
+) -> None:
+    def told() -> object:
+        vault.put(b"x", record)
+        return vault.written()
+
+    before = told()
+    assert before == told() is not None
+    other = open_again()
+    for write in (
+        lambda: other.put(b"y", record),
+        lambda: record_event(other, "noted", operator=""),
+        lambda: record_event(vault, "noted", operator=""),
+        lambda: vault.put_many([(b"z", record, None)], lambda _ids: record_event(vault, "noted", operator="")),
+        lambda: alter(vault.location, "UPDATE state SET messages = messages + 1"),
+    ):
+        write()
+        after = told()
+        assert after != before
+        assert told() == after
+        before = after
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(told).result() != before, "another connection may have seen something else"
+
+
+def test_it_is_never_told_of_postgresql(any_vault: Vault, record: CopyRecord) -> None:
+    any_vault.put(b"x", record)
+    assert (any_vault.written() is None) is is_url(any_vault.location)
 
 
 @pytest.mark.parametrize("case", vectors("schemas"))

@@ -16,12 +16,13 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from store.sealing import keys
-from store.sealing.copies import BODY, RECORD, Place, pack_body, seal_part
+from store.sealing.copies import BODY, RECORD, Place, pack_body
 from store.sealing.derived import DerivedKey
 from store.sealing.epochs import Chains, Closing, EpochName, Opening, open_epoch, read_epoch
 from store.sealing.keys import Argon2Cost, Slot
 from store.sealing.sealed import seal_with
 from store.sealing.statements import GRAMMAR, statement
+from tests.store.sealing.parts import seal_part
 
 FOLDER = Path(__file__).resolve().parents[2] / "data" / "vectors"
 SEED = bytes(range(32))

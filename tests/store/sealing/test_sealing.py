@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import random
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -12,8 +14,17 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from store.sealing import epochs
-from store.sealing.copies import BODY, RECORD, Place, open_part, open_records, pack_body, seal_part, unpack_body
+from store.sealing import copies, epochs
+from store.sealing.copies import (
+    BODY,
+    RECORD,
+    Place,
+    open_part,
+    open_records,
+    pack_body,
+    seal_copy,
+    unpack_body,
+)
 from store.sealing.epochs import (
     Chains,
     Closing,
@@ -30,6 +41,7 @@ from store.sealing.sealed import seal_with, unseal_with
 from store.sealing.statements import statement, verify
 from store.terms.errors import TamperedError
 from tests.amounts import amount
+from tests.store.sealing.parts import seal_part
 from tests.store.sealing.vectors import vectors
 
 NAME = EpochName(bytes(16), 1, 2, 3)
@@ -220,6 +232,53 @@ def test_a_served_key_does_not_stay() -> None:
     assert bytes(ratchet.record_key) != first
     ratchet.wipe()
     assert not any(ratchet._buffer)
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=80))
+def test_a_ratchet_holds_nothing_from_before_its_last_step_but_the_chain_that_was_settled(settles: list[bool]) -> None:
+    """It derives the keys of many steps at a time, and keeps a chain for the head of what is durable."""
+    chain = settled_chain = bytes(range(32))
+    ratchet, chains = Ratchet(chain), Chains(NAME, chain)
+    before, keys = list[bytes](), list[bytes]()
+    settled = 0
+    for step, now in enumerate(settles):
+        before += [chain, *keys]
+        assert ratchet.advance() == step
+        keys = list(chains.keys(step))
+        assert [bytes(ratchet.record_key), bytes(ratchet.body_key)] == keys
+        chain = _hkdf_expand(chain, statement("ratchet step"), 96)[:32]
+        if now:
+            ratchet.settle()
+            settled, settled_chain = step + 1, chain
+        assert ratchet.head() == chains.head(step + 1)
+        assert ratchet.settled_head() == chains.head(settled)
+        assert chain in ratchet._buffer and not any(gone in ratchet._buffer for gone in before)
+        assert ratchet._base == settled_chain
+    ratchet.wipe()
+    assert not any(ratchet._buffer) and not any(ratchet._base)
+
+
+@given(st.integers(0, 40), st.binary(max_size=300), st.binary(max_size=3000), st.tuples(*[st.integers(0, 1 << 40)] * 4))
+def test_a_copy_is_sealed_as_its_two_parts_are(step: int, record: bytes, body: bytes, rest: tuple[int, ...]) -> None:
+    ratchet = Ratchet(bytes(range(32)))
+    for _ in range(step + 1):
+        ratchet.advance()
+    place = Place(NAME, step, *rest)
+    sealed = seal_copy(ratchet, NAME, (step, *rest), record, body)  # type: ignore[arg-type]
+    assert sealed == (
+        seal_part(ratchet.record_key, place, RECORD, record),
+        seal_part(ratchet.body_key, place, BODY, body),
+    )
+
+
+def test_many_threads_compress_at_once_and_few_compressors_are_kept() -> None:
+    rnd = random.Random(5)
+    raws = [bytes(rnd.choices(b"abcdefgh", k=rnd.randrange(60_000))) for _ in range(200)]
+    with ThreadPoolExecutor(16) as pool:
+        packed = list(pool.map(pack_body, raws))
+    assert [unpack_body(each, len(raw), "copy 1") for each, raw in zip(packed, raws, strict=True)] == raws
+    assert packed == list(map(pack_body, raws))
+    assert 1 <= len(copies._compressors) <= copies._KEPT
 
 
 @given(st.binary(max_size=5000))

@@ -6,6 +6,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -699,6 +700,45 @@ def test_a_false_counter_makes_no_false_forecast(any_vault: Vault) -> None:
     assert would_remove(any_vault, used) == Removal(held=5)
     assert would_remove(any_vault, used - 1).copies == 1
     assert would_remove(any_vault, used + 90_000_000_000) == Removal(held=7), "a few bytes are taken as they stand"
+
+
+@settings(max_examples=amount(15, 60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(acts=st.lists(st.tuples(st.sampled_from(["put", "put in a thread", "set", "set elsewhere"]), st.integers(2, 6))))
+def test_a_put_keeps_to_the_maximum_that_is_in_force_whoever_set_it(
+    any_vault: Vault, open_again: Callable[[], Vault], acts: list[tuple[str, int]]
+) -> None:
+    """Limits are read again only if something else than copies of this process was written."""
+    other = open_again()
+    newest = put(any_vault, 5000)
+    per_copy = sizes(any_vault)[newest]
+    most = 6
+    set_maximum(any_vault, most * per_copy + 200)
+    ids = any_vault.ids()[-most:]
+    with ThreadPoolExecutor(1) as pool:
+        for act, number in acts:
+            if act == "put":
+                ids.append(put(any_vault, 5000))
+            elif act == "put in a thread":
+                ids.append(pool.submit(put, any_vault, 5000).result())
+            else:
+                most = number
+                set_maximum(any_vault if act == "set" else other, most * per_copy + 200)
+            ids = ids[-most:]
+            assert any_vault.ids() == ids
+    other.close()
+
+
+def test_a_maximum_set_in_the_transaction_of_a_put_holds_for_the_next(vault: Vault) -> None:
+    newest = put(vault, 5000)
+    per_copy = sizes(vault)[newest]
+    set_maximum(vault, 6 * per_copy + 200)
+    fill(vault, 5, 5000)
+    small = Settings(max_size=2 * per_copy + 200, notify_below=0)
+    vault.put_many(
+        [(os.urandom(5000), CopyRecord(), None)], lambda _ids: configuration.write(vault, NAME, small, expected=None)
+    )
+    newest = put(vault, 5000)
+    assert vault.ids() == [newest - 1, newest]
 
 
 def test_the_maximum_holds_what_was_made_from_copies_too(any_vault: Vault) -> None:

@@ -39,7 +39,7 @@ from store.undoing.plans import Plan, Told
 from store.undoing.undoing import acts_of, carry_out, next_plan
 from store.vault import bin as bin_module
 from store.vault import deleting
-from store.vault.writer import prepare
+from store.vault.prepared import prepare
 from tests.amounts import amount
 from tests.conftest import BACKENDS
 from tests.postgres import Cluster

@@ -26,8 +26,8 @@ from store.space.changing_settings import change_settings
 from store.space.limits import usage
 from store.terms.errors import CopyMissing
 from store.terms.records import CopyRecord
+from store.vault.prepared import prepare
 from store.vault.vault import Vault
-from store.vault.writer import prepare
 from tests.amounts import amount
 from tests.conftest import BACKENDS
 from tests.postgres import Cluster

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from store.database.executing import executor
 from store.opening.repairing import repair
 from store.terms.errors import TamperedError
 from store.vault.counters import (
@@ -96,7 +97,7 @@ def test_of_an_empty_store_they_begin_anew(any_vault: Vault, sql: Callable[..., 
     with pytest.raises(TamperedError, match="it is empty"):
         now(any_vault)
     with pytest.raises(TamperedError, match="it is empty"), any_vault.write():
-        count_in(any_vault.db, 1, 1)
+        count_in(any_vault.db, executor(any_vault.db), 1, 1)
     assert right(any_vault, 0) == ["the table of counters: 0 copies, 0 bytes, next copy ID 1"]
     assert now(any_vault)[:3] == (0, 0, 1)
 
@@ -188,4 +189,4 @@ def test_a_put_is_told_the_bytes_of_all(held: Vault) -> None:
     made(held, 100, [1, 2])
     total = held.count().used_bytes
     with held.write(quiet=True):
-        assert count_in(held.db, 0, 0) == (6, total)
+        assert count_in(held.db, executor(held.db), 0, 0) == (6, total)

@@ -7,6 +7,7 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
@@ -402,3 +403,19 @@ def test_work_is_tried_again_while_there_is_more_room_for_it(vault: Vault, monke
     fails = 1
     with pytest.raises(DiskFull), vault.write():
         vault.room.with_space(work)
+
+
+def test_the_folder_that_is_asked_for_its_space_is_opened_once_and_closed_with_the_store(
+    store: str, record: CopyRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+    statvfs = os.statvfs
+    monkeypatch.setattr(os, "statvfs", lambda place: asked.append(place) or statvfs(place))
+    vault = open_store(store, Unlock.passphrase(PASSPHRASE))
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _number: vault.put(b"x", record), range(12)))
+    [folder] = {place for place in asked if isinstance(place, int)}
+    assert os.path.samestat(os.fstat(folder), Path(store).parent.stat())
+    vault.close()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(folder)

@@ -235,9 +235,10 @@ def test_an_epoch_of_a_forger(full_vault: Vault, open_again: Callable[[], Vault]
     """The read key is public: a database writer can seal to it. Only a gateway's signature makes an epoch."""
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-    from store.sealing.copies import BODY, RECORD, Place, pack_body, seal_part
+    from store.sealing.copies import BODY, RECORD, Place, pack_body
     from store.sealing.epochs import EpochName, open_epoch
     from store.sealing.keys import hybrid_public
+    from tests.store.sealing.parts import seal_part
 
     name = EpochName(full_vault.store_id, 1, 90, 90)
     forger = Ed25519PrivateKey.generate()
@@ -386,7 +387,7 @@ def test_a_gateway_that_seals_another_body_than_it_describes(
 ) -> None:
     """Both seals verify and the size is right: only the SHA-256 in the record shows it, for every reader."""
     described, sealed = b"Subject: harmless\r\n\r\n", b"Subject: anything\r\n\r\n"
-    monkeypatch.setattr("store.vault.writer.pack_body", lambda _raw: pack_body(sealed))
+    monkeypatch.setattr("store.vault.prepared.pack_body", lambda _raw: pack_body(sealed))
     copy_id = any_vault.put(described, record)
     assert any_vault.get(copy_id).record.size == len(sealed)
     released = any_vault.release_body_key(copy_id, 9)

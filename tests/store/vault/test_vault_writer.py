@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from peewee import OperationalError
 
 from store.check import check
-from store.sealing.copies import seal_part
+from store.sealing.copies import seal_copy
 from store.terms.errors import StoreUnavailable
 from store.terms.records import CopyRecord
-from store.vault import writer
+from store.vault import prepared, writer
 from store.vault.vault import Vault
 
 
@@ -27,11 +27,11 @@ def keys_used(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     """Record every key that sealed something, in order."""
     used: list[bytes] = []
 
-    def noting(key: Any, *args: Any) -> bytes:
-        used.append(bytes(key))
-        return seal_part(key, *args)
+    def noting(keys: Any, *args: Any) -> tuple[bytes, bytes]:
+        used.extend((bytes(keys.record_key), bytes(keys.body_key)))
+        return seal_copy(keys, *args)
 
-    monkeypatch.setattr(writer, "seal_part", noting)
+    monkeypatch.setattr(writer, "seal_copy", noting)
     return used
 
 
@@ -353,7 +353,7 @@ def _fails(error: BaseException) -> Callable[..., None]:
 )
 def test_a_copy_takes_up_what_sqlite_needs_for_it(record: int, body: int, taken: int) -> None:
     """Overflow pages and the remainder in the row equal those that SQLite's dbstat table reports for such rows."""
-    assert writer.stored_size(record, body) == taken
+    assert prepared.stored_size(record, body) == taken
 
 
 @example([4 << 20, 1])
@@ -428,3 +428,39 @@ def test_a_failure_is_told_to_all_that_were_handed_in(
     assert [copy_id for copy_id, _ in told] == [0, 0]
     assert all(isinstance(error, StoreUnavailable) for _, error in told)
     assert vault.raw(vault.put(b"three", record)) == b"three" and len(vault.ids()) == 1
+
+
+@pytest.mark.parametrize("of", ["db", "witness", "tables"])
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, RuntimeError, OperationalError])
+def test_a_transaction_that_fails_at_any_step_leaves_none_open_and_no_lock(
+    any_vault: Vault, record: CopyRecord, monkeypatch: pytest.MonkeyPatch, of: str, kind: type[BaseException]
+) -> None:
+    """Each step fails before it is done, and after."""
+    steps = {
+        "db": ("begin", "push_transaction", "commit"),
+        "witness": ("begun", "before_commit", "committed", "released"),
+        "tables": ("require",),
+    }[of]
+    owner = getattr(any_vault, of)
+    any_vault.put(b"first", record)
+    placed = [b"first"]
+    for name in steps:
+        step = getattr(owner, name)
+        for late in (False, True):
+            if name == "begin" and late:
+                continue  # As before it, but with a transaction that nobody knows of.
+
+            def fails(*given: Any, step: Callable[..., Any] = step, late: bool = late, **named: Any) -> None:
+                if late:
+                    step(*given, **named)
+                raise kind("in the middle")
+
+            with monkeypatch.context() as patch:
+                patch.setattr(owner, name, fails)
+                with pytest.raises((kind, StoreUnavailable)), any_vault.write():
+                    pass
+            assert not any_vault.db.in_transaction()
+            _in_threads(1, lambda _index: placed.append(b"%d" % any_vault.put(b"%d" % len(placed), record)))
+            assert any_vault.raw(any_vault.ids()[-1]) == b"%d" % (len(placed) - 1)
+    assert any_vault.count().messages == len(placed) == len(any_vault.ids())
+    assert check(any_vault).broken == []
