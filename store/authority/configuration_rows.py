@@ -70,14 +70,24 @@ def rows_of(vault: Reader, name: str, *, strays: bool = False) -> Iterator[Row]:
     With `strays`, also rows whose name column was damaged, but whose content is sealed under `name`. Rows are fetched
     one by one: there can be many, and address lists are long.
     """
-    with vault.reading():
-        ids = [row_id for (row_id,) in run(vault.db, _IDS, name, int(strays)).fetchall()]
-    for row_id in ids:
+    waiting, looked = _ids_of(vault, name, strays), set[int]()
+    while waiting:
+        row_id = waiting.pop(0)
+        looked.add(row_id)
         with vault.reading():
             found = run(vault.db, _ROW, row_id).fetchone()
-        row = Row(*found) if found is not None else None
-        if row is not None and (row.name == name or (strays and _is_of(vault, row, name))):
+        if found is None:
+            # A newer version took its place meanwhile: without it, the name would seem to have none.
+            waiting = [each for each in _ids_of(vault, name, strays) if each not in looked]
+            continue
+        row = Row(*found)
+        if row.name == name or (strays and _is_of(vault, row, name)):
             yield row
+
+
+def _ids_of(vault: Reader, name: str, strays: bool) -> list[int]:
+    with vault.reading():
+        return [row_id for (row_id,) in run(vault.db, _IDS, name, int(strays)).fetchall()]
 
 
 def _is_of(vault: Reader, row: Any, name: str) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from store.authority import audit, configuration
+from store.authority import audit, configuration, configuration_rows
 from store.authority.configuration import Conflict, check_configuration, read, write
 from store.opening.opening import create_store
 from store.terms.errors import TamperedError
@@ -230,6 +230,23 @@ def test_nor_does_one_whose_bit_was_flipped_nor_an_epoch(any_vault: Vault, open_
         setattr(row, field, bytes(damaged))
         row.save()
         write(open_again(), "colours", Colours(["blue"]), action="painted")
+
+
+def test_a_row_that_is_replaced_while_it_is_read_does_not_count_as_missing(
+    any_vault: Vault, open_again: Callable[[], Vault], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other, name, fetch = open_again(), "free-space-notice", configuration_rows.run
+    write(any_vault, name, ["first"])
+
+    def overtaken(db: Any, sql: str, *values: Any) -> Any:
+        if sql == configuration_rows._ROW and db is other.db:
+            monkeypatch.setattr(configuration_rows, "run", fetch)
+            write(any_vault, name, ["second"])
+        return fetch(db, sql, *values)
+
+    monkeypatch.setattr(configuration_rows, "run", overtaken)
+    found = read(other, name, list[str])
+    assert found is not None and found.value == ["second"]
 
 
 def test_readers_and_a_writer_at_once(any_vault: Vault, open_again: Callable[[], Vault]) -> None:
