@@ -144,8 +144,13 @@ def _own(visible: str, markups: Sequence[str]) -> tuple[str, bool]:
     return (own if len(own.split()) >= _LEAST_WORDS else visible), True
 
 
+def without_prefixes(subject: str) -> str:
+    """Return the beginning of a subject without what marks an answer."""
+    return _PREFIXES.sub("", subject[:1000], 1)
+
+
 def _subject(subject: str) -> list[Trait]:
-    found = plain_words(_PREFIXES.sub("", subject[:1000], 1))
+    found = plain_words(without_prefixes(subject))
     if not found:
         return []
     pairs = [(Kind.SUBJECT_PAIR, f"{one} {other}") for one, other in itertools.pairwise(found)]

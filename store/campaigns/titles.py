@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Collection
 
@@ -11,8 +12,9 @@ from store.campaigns.grouping import Handle
 from store.campaigns.in_child import spelled_in_child
 from store.campaigns.indexing import read_traits
 from store.campaigns.keys import Kind, kind_of
-from store.campaigns.making import Context
+from store.campaigns.making import Context, without_prefixes
 from store.terms.errors import CopyMissing, TamperedError
+from store.terms.folding import fold
 from store.vault.vault import Vault
 
 #: Number of best-fitting copies read for a title, and number of copies searched for a key that those lack.
@@ -32,6 +34,16 @@ def readable(text: str, kind: Kind | None) -> str:
     """Undo what folding does for comparison: close up ``会 議 の 議 事 録``, and write `#` for a number."""
     text = _OPENED.sub("", text)
     return text.replace("0", "#") if kind in _OF_WORDS else text
+
+
+_DIGITS = re.compile(r"\d+")
+
+
+def with_signs(subject: str) -> str:
+    """Write a subject as it was, where folding cut its words at signs of their letters, as in Hindi; else ""."""
+    if not any(unicodedata.category(character) in ("Mn", "Mc") for character in fold(subject)):
+        return ""
+    return " ".join(_DIGITS.sub("#", without_prefixes(subject)).lower().split())
 
 
 class Speller:
@@ -60,10 +72,11 @@ class Speller:
 
     def _spell(self, copy_id: int, wanted: set[int], texts: dict[int, str], subjects: Counter[str]) -> None:
         self._stop()
-        found = self._texts(copy_id)
+        found, subject = self._texts(copy_id)
         found = {key: readable(text, _kind(key)) for key, text in found.items()}
         texts.update((key, found[key]) for key in wanted if key in found)
-        subjects.update(text for key, text in found.items() if _kind(key) is Kind.SUBJECT)
+        title = with_signs(subject)
+        subjects.update(title or text for key, text in found.items() if _kind(key) is Kind.SUBJECT)
 
     def _having(self, handle: Handle, lacking: set[int]) -> list[int]:
         """Choose a copy for each lacking key, as far as a sample has one."""
@@ -78,14 +91,15 @@ class Speller:
                 having.setdefault(key, copy_id)
         return list(dict.fromkeys(having.values()))
 
-    def _texts(self, copy_id: int) -> dict[int, str]:
+    def _texts(self, copy_id: int) -> tuple[dict[int, str], str]:
+        """Read the texts of a copy's keys, and its subject."""
         try:
             [row] = self._vault.rows_of([copy_id]) or [self._vault.row(copy_id)]
             copy, place, body_key = self._vault.open_row(row)
             raw = self._vault.open_body(place, body_key, copy.record.sha256)
         except (CopyMissing, TamperedError):
-            return {}
-        return spelled_in_child(raw, Context(copy.record.client_address, self._own))
+            return {}, ""
+        return spelled_in_child(raw, Context(copy.record.client_address, self._own)), copy.record.subject
 
 
 def _exemplars(handle: Handle, present: Callable[[list[int]], Collection[int]]) -> list[int]:

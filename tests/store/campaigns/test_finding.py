@@ -16,6 +16,7 @@ from store.campaigns.reading import StandingReader
 from store.campaigns.standing import Standing
 from store.campaigns.stored import Stored
 from store.campaigns.titles import Speller
+from store.terms.records import CopyRecord
 from store.vault.vault import Vault
 from tests.store.campaigns.mail import letter, put, put_wave
 
@@ -200,3 +201,15 @@ def test_a_title_without_letters_is_replaced_by_a_text_with_letters(vault: Vault
     texts = {each.key: f"text {place}" for place, each in enumerate(one.evidence)} | {one.seed.key: "# # #"}
     title, _ = Speller(vault, texts, lambda: None).spelled(one)
     assert title.startswith("text ")
+
+
+def test_a_title_keeps_the_signs_of_its_letters(vault: Vault) -> None:
+    written = "केवल आज सभी पर {} प्रतिशत छूट"
+    for number in range(40):
+        subject = written.format(number)
+        raw = letter(0, number).replace(b"Subject: ", f"Subject: {subject}\nX-Was: ".encode())
+        put(vault, [raw], CopyRecord(subject=subject))
+    put_wave(vault, (), 30)
+    find(vault)
+    [one] = StandingReader(vault).read().campaigns
+    assert one.title == written.format("#")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from store.campaigns.keys import Kind
-from store.campaigns.titles import readable
+from store.campaigns.titles import readable, with_signs
 
 
 @pytest.mark.parametrize(
@@ -28,3 +28,18 @@ def test_letters_of_scripts_without_blanks_are_closed_up(folded: str, title: str
 )
 def test_a_number_that_folding_made_zero_is_a_sign(kind: Kind, text: str) -> None:
     assert readable("invoice 0", kind) == text
+
+
+@pytest.mark.parametrize(
+    ("subject", "title"),
+    [
+        ("Re: केवल आज:  सभी पर 80% छूट", "केवल आज: सभी पर #% छूट"),
+        ("ใบแจ้งหนี้ 2231 INVOICE", "ใบแจ้งหนี้ # invoice"),
+        ("Votre réservation 12 est à payer", ""),
+        ("Your mailbox is 91 % full", ""),
+        ("계정 확인 안내", ""),
+        ("🎁️ Gift", ""),
+    ],
+)
+def test_a_subject_whose_letters_have_signs_is_the_title_as_it_was_written(subject: str, title: str) -> None:
+    assert with_signs(subject) == title
