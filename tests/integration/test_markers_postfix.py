@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from store.authority.settings import Settings, read_settings
+from store.database.connection import run
 from store.delivery import leases
 from store.delivery.access import StoreAccess
 from store.delivery.marker import field_of
@@ -219,6 +220,8 @@ def sent_by(vault: Vault, gateway: Vault) -> bytes:
     """Return a message as a gateway sends it, with the gateway's rows written."""
     copy_id = vault.put(MESSAGE, CopyRecord(envelope_sender=SPAMMER, envelope_recipients=TO))
     beat(gateway)
+    with gateway.write():  # A release goes to the gateway that was heard last; others may be heard just now.
+        run(gateway.db, "UPDATE gateway SET alive_at = alive_at + 5000 WHERE id = ?", StoreAccess(gateway).gateway_id)
     [queued] = release(vault, [copy_id], original=True, operator="op", again=True).queued
     beat(gateway, alive=False)
     access = StoreAccess(gateway)
