@@ -36,7 +36,8 @@ class Shell(Protocol):
     def notice(self, text: str, *, severity: str = "information") -> None:
         """Show a notice above the workspace until the user hides it.
 
-        Severity: information, warning, error or refusal (why a key did nothing). A refusal goes with the page.
+        Severity: information, warning, error, refusal (why a key did nothing) or passing (of use on this page alone).
+        The last two go with the page.
         """
 
     def follow_deliveries(self, delivery_ids: Sequence[int], held_for: int = 0) -> None:

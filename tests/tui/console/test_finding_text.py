@@ -136,3 +136,18 @@ async def test_nothing_is_called_missing_before_it_was_read(vault: Vault, monkey
         await pilot.press("full_stop")
         await settle(pilot)
         assert "unexpected error (OSError)" in app.notices[-1]
+
+
+async def test_the_lines_of_the_tab_before_are_not_taken_for_this_tabs(vault: Vault) -> None:
+    app = _app(vault, LONG)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await _open(pilot, "Source")
+        await _find(pilot, "needle")
+        app.view.action_tab(1)
+        app.view._show_tab()
+        app.view.action_find_step(1)  # Faster than the lines of the other tab are made.
+        assert app.notices[-1] == NOT_READ
+        await settle(pilot)
+        await pilot.press("full_stop")
+        await settle(pilot)
+        assert app.notices[-1] == "“needle” is not in Attachments."

@@ -68,3 +68,11 @@ def test_a_text_to_find_typed_at_once_acts_on_nothing(terminal: Terminal) -> Non
     terminal.wait_for("“drs” is not in Message.")
     terminal.press(b"\x1b")
     terminal.wait_for("100 copies")
+
+
+def test_where_a_text_was_found_is_of_no_use_on_another_page(terminal: Terminal) -> None:
+    terminal.press(b"\r/subject\r")
+    terminal.wait_for("is in line")
+    terminal.press(b"\x1b")
+    terminal.wait_for("100 copies")
+    assert "is in line" not in terminal.text()

@@ -112,6 +112,8 @@ class MessageView(Page):
         self._failure = ""
         self._tops: dict[int, int] = {}
         self._shown = 0
+        #: The tab whose lines are on the screen; another one's are made while its tab is shown already.
+        self._lines_of = 0
 
     def compose(self) -> ComposeResult:
         buttons = [PushButton(label, id=name) for name, (label, _) in _BUTTONS.items()]
@@ -301,6 +303,7 @@ class MessageView(Page):
 
         def show(lines: Sequence[Line]) -> None:
             if self.is_attached and tab == self._shown:
+                self._lines_of = tab
                 line_width = lines.width if isinstance(lines, SourceLines) else 0
                 self.lines.show(lines, line_width=line_width, top=self._tops.get(tab, 0))
 
@@ -381,5 +384,7 @@ class MessageView(Page):
             self._finder.ask(TABS[self._shown])
 
     def action_find_step(self, step: int) -> None:
-        if not self.refused("view-find"):
+        if self._lines_of != self._shown:
+            self.context.shell.notice(NOT_READ, severity="refusal")
+        elif not self.refused("view-find"):
             self._finder.step(step, TABS[self._shown])

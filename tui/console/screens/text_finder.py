@@ -81,4 +81,5 @@ class TextFinder:
         self._view.show_place(place)
         where = f"{text} is in line {place.first + 1:,} of {len(self._lines):,}"
         turned = "the last one" if step < 0 else "the first one"
-        self._shell.notice(f"{where}{', and nowhere else' if only else f': {turned}' if around else ''}.")
+        more = ", and nowhere else" if only else f": {turned}" if around else ""
+        self._shell.notice(f"{where}{more}.", severity="passing")

@@ -15,7 +15,7 @@ from tui.terminal.widths import cell_len
 
 #: Cells below which an outcome does not fit behind a notice.
 _ROOM = 8
-_SIGNS = {"information": "", "warning": "△ ", "refusal": "△ ", "error": "▲ "}
+_SIGNS = {"information": "", "passing": "", "warning": "△ ", "refusal": "△ ", "error": "▲ "}
 
 
 class NoticeLine(Horizontal):
@@ -46,7 +46,7 @@ class NoticeLine(Horizontal):
 
     def show(self, text: str, severity: str = "information") -> None:
         """Show a notice in place of the one before."""
-        self.passing = severity == "refusal"
+        self.passing = severity in ("refusal", "passing")
         self.set_class(severity in ("warning", "refusal"), "-warning")
         self.set_class(severity == "error", "-error")
         self._text, self._outcome = _SIGNS[severity] + safe(text), ("", "")
