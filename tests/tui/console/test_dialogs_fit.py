@@ -26,9 +26,9 @@ from tui.console.dialogs.base import DialogBody
 from tui.console.dialogs.campaign import CampaignTextDialog
 from tui.console.dialogs.confirm import ConfirmDialog
 from tui.console.dialogs.copy import CopyDialog
-from tui.console.dialogs.find_text import FindTextDialog
+from tui.console.dialogs.find_text import FindEntryDialog, FindTextDialog
 from tui.console.dialogs.help import HelpDialog
-from tui.console.dialogs.list_entries import AddEntriesDialog, FindDialog
+from tui.console.dialogs.list_entries import AddEntriesDialog
 from tui.console.dialogs.mark import MarkDialog, UnmarkDialog
 from tui.console.dialogs.picker import PickList
 from tui.console.dialogs.report import ReportDialog
@@ -83,7 +83,7 @@ WINDOWS: dict[str, tuple[Callable[[], ModalScreen[Any]], list[str]]] = {
         [],
     ),
     "add_white_entries_of_a_user": (lambda: AddEntriesDialog("white", "ceo@corp.example"), []),
-    "find": (FindDialog, []),
+    "find": (FindEntryDialog, []),
     "find_text": (lambda: FindTextDialog("Attachments"), []),
     "mark": (marking, []),
     "unmark": (lambda: marking(UnmarkDialog), []),

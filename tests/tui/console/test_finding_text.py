@@ -41,7 +41,7 @@ async def _find(pilot: Pilot[None], text: str) -> None:
 
 
 def _place(app: ViewApp) -> Place | None:
-    place: Place | None = app.view.lines._place
+    place: Place | None = app.view.lines.place
     return place
 
 

@@ -1,4 +1,4 @@
-"""The windows of the Address lists: adding entries, and finding entries."""
+"""The window that adds entries to the address lists."""
 
 from __future__ import annotations
 
@@ -88,21 +88,3 @@ class AddEntriesDialog(Dialog[NewEntries]):
             self.complain(str(error), "#user")
             return
         self.dismiss(NewEntries(COLORS[self.query_one("#color", Choice).index], user, entries))
-
-
-class FindDialog(Dialog[str]):
-    """Asks for a text that entries or users must contain; "" shows all."""
-
-    heading = "Find in the address lists"
-    acts = False
-    first_focus = "#find"
-
-    def __init__(self, text: str = "") -> None:
-        super().__init__()
-        self.text = text
-
-    def body(self) -> Iterable[Widget]:
-        yield Field(self.text, placeholder="sender or user contains… (empty shows all)", id="find")
-
-    def accept(self) -> None:
-        self.dismiss(self.query_one("#find", Field).value.strip())

@@ -10,7 +10,8 @@ from textual.binding import BindingType
 from store.judging.rules.address_lists import AddressLists, added, change_lists, read_lists, removed
 from store.judging.rules.address_patterns import canonical
 from tui.console.context import ConsoleContext
-from tui.console.dialogs.list_entries import AddEntriesDialog, FindDialog, NewEntries
+from tui.console.dialogs.find_text import FindEntryDialog
+from tui.console.dialogs.list_entries import AddEntriesDialog, NewEntries
 from tui.console.keys.keymap import Scope, bindings
 from tui.console.screens.list_page import ListPage
 from tui.console.text.address_lines import Entry, EntryLines, entries_of, heading, summary
@@ -107,7 +108,7 @@ class AddressListsView(ListPage[Entry]):
             if text is not None:
                 self._look_for(text)
 
-        self.context.shell.ask(FindDialog(self._find), answered)
+        self.context.shell.ask(FindEntryDialog(self._find), answered)
 
     def _look_for(self, text: str) -> None:
         self._find = text

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from store.filters.folding import fold
@@ -13,20 +12,17 @@ from tui.terminal.safe import safe
 if TYPE_CHECKING:
     from tui.console.context import Shell
     from tui.console.widgets.line_view import LineView
-    from tui.terminal.lines import Line
 
 #: Most characters of the text in a notice.
 _SHOWN = 40
 
 
 class TextFinder:
-    """The text that is looked for in a view, and the place where it was found last. The text stays for other tabs."""
+    """The text that is looked for in a view. It stays for other tabs. The view has the place found last."""
 
     def __init__(self, shell: Shell, view: LineView) -> None:
         self._shell, self._view = shell, view
         self.text = ""
-        self._lines: Sequence[Line] = ()
-        self._place: Place | None = None
         self._search = 0
 
     def ask(self, tab: str) -> None:
@@ -39,7 +35,7 @@ class TextFinder:
         self._shell.ask(FindTextDialog(tab, self.text), answered)
 
     def _look_for(self, text: str, tab: str) -> None:
-        self.text, self._place = text if sought(text) else "", None
+        self.text = text if sought(text) else ""
         self._view.underline((fold(self.text),) if self.text else ())
         if self.text:
             self.step(1, tab)
@@ -51,9 +47,7 @@ class TextFinder:
             return
         self._search += 1
         search, lines, needle = self._search, self._view.lines, sought(self.text)
-        if lines is not self._lines:
-            self._lines, self._place = lines, None
-        before = self._place
+        before = self._view.place
         start = round(self._view.scroll_y) if before is None else before.first + (step > 0)
 
         def wanted() -> bool:
@@ -76,10 +70,9 @@ class TextFinder:
         if place is None:
             self._shell.notice(f"{text} is not in {tab}.", severity="refusal")
             return
-        only = around and place == self._place
-        self._place = place
+        only = around and place == self._view.place
         self._view.show_place(place)
-        where = f"{text} is in line {place.first + 1:,} of {len(self._lines):,}"
+        where = f"{text} is in line {place.first + 1:,} of {len(self._view.lines):,}"
         turned = "the last one" if step < 0 else "the first one"
         more = ", and nowhere else" if only else f": {turned}" if around else ""
         self._shell.notice(f"{where}{more}.", severity="passing")

@@ -75,9 +75,10 @@ class LineView(ScrollView, can_focus=True):
         self._builder: Builder | None = None
         self._built_for = 0
         self._sideways = False
-        #: Folded texts that are underlined, and the place that was found last.
+        #: Folded texts that are underlined.
         self._needles: Sequence[str] = ()
-        self._place: Place | None = None
+        #: The place shown last, in these lines.
+        self.place: Place | None = None
         #: Style of plain text, cached: computing it takes longer than drawing a line.
         self._style: Style | None = None
 
@@ -113,7 +114,7 @@ class LineView(ScrollView, can_focus=True):
         If `line_width` is above 0 the lines have that width whatever the view's, and scroll sideways. The width
         grows if a drawn line is wider.
         """
-        self.lines, self._place = lines, None
+        self.lines, self.place = lines, None
         self._sideways = line_width > 0
         self.virtual_size = Size(line_width or 1, len(lines))
         if top is not None:
@@ -122,12 +123,12 @@ class LineView(ScrollView, can_focus=True):
 
     def underline(self, needles: Sequence[str]) -> None:
         """Underline these folded texts wherever a line has them whole."""
-        self._needles, self._place = needles, None
+        self._needles, self.place = needles, None
         self.refresh()
 
     def show_place(self, place: Place) -> None:
         """Colour the lines of a place, and scroll to it if it is out of sight."""
-        self._place = place
+        self.place = place
         top, height = round(self.scroll_y), max(1, self.size.height)
         if not top <= place.first <= place.last < top + height:
             self.scroll_to(y=max(0, place.first - height // 3), animate=False, force=True)
@@ -164,7 +165,7 @@ class LineView(ScrollView, can_focus=True):
         if self._sideways and strip.cell_length > self.virtual_size.width:
             self.call_later(self._widen, strip.cell_length)
         strip = strip.crop_extend(left, left + width, style)
-        if self._place is not None and self._place.first <= index <= self._place.last:
+        if self.place is not None and self.place.first <= index <= self.place.last:
             return strip.apply_style(self.get_component_rich_style("line--place", partial=True))
         return strip
 
